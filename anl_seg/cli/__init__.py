@@ -1,0 +1,59 @@
+"""The console script `anl-seg`: one module a command; here errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import typer
+
+from anl_seg.errors import CommandFailedError, InputError
+
+#: Command -> module of `anl_seg.cli` that holds its function `command`, in the order of `--help`.
+COMMANDS = {
+    "demo": "demo",
+    "doctor": "doctor",
+    "isic": "isic",
+    "noise": "noise",
+    "plan": "plan",
+    "evaluate": "evaluate",
+    "trainers-path": "trainers_path",
+}
+
+
+def build_app() -> typer.Typer:
+    """Assemble the command line; command modules import what is heavy inside their functions."""
+    app = typer.Typer(
+        name="anl-seg",
+        help="nnU-Net, robust to bad masks: Active Negative Loss for noisy segmentation labels.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for name, module in COMMANDS.items():
+        app.command(name)(import_module(f"anl_seg.cli.{module}").command)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `anl-seg` on `arguments` (default: the process's own) and exit.
+
+    Exit codes: 0 done; 1 a check (`doctor`) or a program that we started failed; 2 input that the
+    user can mend; 130 interrupted.
+    """
+    try:
+        build_app()(arguments, prog_name="anl-seg")
+    except InputError as error:
+        _fail(str(error))
+    except CommandFailedError as error:
+        _fail(str(error), code=1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}; check the path, and that you may write there")
+
+
+def _fail(message: str, code: int = 2) -> NoReturn:
+    print(f"anl-seg: error: {message}", file=sys.stderr)
+    raise SystemExit(code)

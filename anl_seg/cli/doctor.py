@@ -1,0 +1,22 @@
+"""`anl-seg doctor`: is everything found, where, and what to do where it is not."""
+
+from __future__ import annotations
+
+import typer
+
+
+def command() -> None:
+    """Check anl-seg, torch, nnU-Net, our trainer, the variables; exit code 1 if one is wrong."""
+    from anl_seg.trainers.installation import checks
+
+    wrong = 0
+    for check in checks():
+        mark = "ok   " if check.cure is None else "WRONG"
+        print(f"{mark} {check.name}: {check.found}")
+        if check.cure is not None:
+            wrong += 1
+            print(f"      cure: {check.cure}")
+    if wrong:
+        print(f"{wrong} problem{'s' if wrong > 1 else ''} found")
+        raise typer.Exit(1)
+    print("all is well: nnUNetv2_train DATASET CONFIGURATION FOLD -tr nnUNetTrainerANL")

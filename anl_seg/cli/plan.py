@@ -1,0 +1,47 @@
+"""`anl-seg plan`: write a plans file that says how our trainer is to train."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+
+def command(
+    dataset: Annotated[str, typer.Argument(help="Id or name of a preprocessed data set.")],
+    name: Annotated[str, typer.Option("--as", help="Name of the new plans.")],
+    source: Annotated[str, typer.Option("-p", help="Plans to start from.")] = "nnUNetPlans",
+    loss: Annotated[str, typer.Option(help="Loss by name; dice+ce is nnU-Net's own.")] = "anl-ce",
+    alpha: Annotated[float | None, typer.Option(help="Weight of the active term.")] = None,
+    beta: Annotated[float | None, typer.Option(help="Weight of the passive term.")] = None,
+    delta: Annotated[float | None, typer.Option(help="Weight of the L1 penalty.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs (nnU-Net: 1000).")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps an epoch (nnU-Net: 250).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights and data order.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
+    small: Annotated[
+        bool, typer.Option("--small", help="A small network, patch and batch, for a CPU.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace plans of this name.")
+    ] = False,
+) -> None:
+    """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
+    from anl_seg.trainers.plans import preprocessed_folder, write_plans
+    from anl_seg.trainers.settings import Settings
+
+    settings = Settings(
+        loss=loss,
+        loss_parameters=_given(alpha=alpha, beta=beta),
+        **_given(delta=delta, epochs=epochs, iterations=iterations, seed=seed),
+    )
+    folder = preprocessed_folder(dataset)
+    path = write_plans(
+        folder, source, name, settings, batch_size=batch_size, small=small, overwrite=overwrite
+    )
+    print(f"{path}: {settings}")
+    print(f"next: nnUNetv2_train {dataset} 2d 0 -tr nnUNetTrainerANL -p {name}")
+
+
+def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 (numbers of several types)
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,63 @@
+"""Progress of long work: a bar with an ETA on a terminal, a plain line now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+PLAIN_LINE_SECONDS = 10
+
+
+def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+    """Yield `items` while showing on stderr how far the work is.
+
+    Args:
+        items: What to iterate over.
+        description: A few words on the work, such as "corrupting masks".
+        total: Number of items; may be left out where `items` has a length.
+    """
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    if sys.stderr.isatty():
+        yield from _bar(items, description, total)
+    else:
+        yield from _lines(items, description, total)
+
+
+def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(items, total=total, description=description)
+
+
+def _lines(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
+    start = last = time.monotonic()
+    for done, item in enumerate(items):
+        now = time.monotonic()
+        if done and total and now - last >= PLAIN_LINE_SECONDS:
+            last = now
+            left = (now - start) / done * (total - done)
+            print(
+                f"{description}: {done}/{total}, about {left:.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+        yield item

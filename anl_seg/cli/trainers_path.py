@@ -1,0 +1,10 @@
+"""`anl-seg trainers-path`: the folder for nnU-Net's variable nnUNet_extTrainer."""
+
+from __future__ import annotations
+
+
+def command() -> None:
+    """Print the folder for nnUNet_extTrainer, which only editable installs need."""
+    from anl_seg.trainers.installation import discovery_folder
+
+    print(discovery_folder())

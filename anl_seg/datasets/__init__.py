@@ -1,0 +1,5 @@
+"""Real data in its official layout, and the phantom; NumPy and Pillow, no torch.
+
+`isic2017` converts the ISIC-2017 challenge's own folders to an nnU-Net raw data set and fetches its
+archives; `phantom` draws dermoscopy-like pictures in the same layout.
+"""

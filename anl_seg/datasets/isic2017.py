@@ -1,0 +1,231 @@
+"""ISIC-2017: its official archives, and its own layout turned into an nnU-Net raw data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image
+
+import anl_seg
+from anl_seg.datasets.download import fetch_folder
+from anl_seg.datasets.folders import atomic_folder
+from anl_seg.errors import InputError
+from anl_seg.files import write_json
+from anl_seg.progress import Track, untracked
+
+ARCHIVES_URL = "https://isic-challenge-data.s3.amazonaws.com/2017"
+TRAINING_IMAGES = "ISIC-2017_Training_Data"
+TRAINING_MASKS = "ISIC-2017_Training_Part1_GroundTruth"
+TEST_IMAGES = "ISIC-2017_Test_v2_Data"
+TEST_MASKS = "ISIC-2017_Test_v2_Part1_GroundTruth"
+IMAGE_ENDING = ".jpg"
+MASK_ENDING = "_segmentation.png"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert` has written: the folder of the data set and its numbers of cases."""
+
+    folder: Path
+    n_training: int
+    n_test: int
+
+
+@dataclass(frozen=True)
+class _Case:
+    """An image and its mask; `part` is nnU-Net's name of the part they belong to, Tr or Ts."""
+
+    name: str
+    part: str
+    image: Path
+    mask: Path
+
+
+def download(src: Path, *, track: Track = untracked) -> None:
+    """Fetch the official archives into `src` and unpack them there; what is there is kept.
+
+    Raises:
+        InputError: If an archive cannot be fetched whole or is damaged.
+    """
+    for name in (TRAINING_IMAGES, TRAINING_MASKS, TEST_IMAGES, TEST_MASKS):
+        fetch_folder(f"{ARCHIVES_URL}/{name}.zip", src, track=track)
+
+
+def convert(src: Path, dst: Path, *, size: int = 256, track: Track = untracked) -> Conversion:
+    """Turn the challenge's layout into an nnU-Net raw data set of `size` x `size` PNG files.
+
+    Images become 8-bit RGB and masks uint8 labels (0 background, 1 lesion), stretched to a square.
+    Test images go to `imagesTs` and their masks to `labelsTs`, which nnU-Net leaves alone; without
+    the two test folders there are none. Every file is decoded once, checked and written to a
+    temporary folder beside `dst`, which gets its name when all are good: `dst` is whole or absent.
+
+    Args:
+        src: Folder that holds the challenge's folders (the constants above). Superpixels and tables
+            in them are ignored.
+        dst: The data set's folder, `.../DatasetXXX_Name`; must not exist.
+        size: Width and height of the result in pixels.
+        track: Shows the progress.
+
+    Raises:
+        InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: half of
+            a pair, unreadable, a mask of another size than its image or of other values than 0 and
+            255 (or 0 and 1). All of them are named.
+    """
+    if dst.exists():
+        raise InputError(f"{dst} already exists; remove it or choose another data set id or name")
+    training, problems = _pair(src / TRAINING_IMAGES, src / TRAINING_MASKS, "Tr")
+    test: list[_Case] = []
+    if (src / TEST_IMAGES).exists() or (src / TEST_MASKS).exists():
+        test, unpaired = _pair(src / TEST_IMAGES, src / TEST_MASKS, "Ts")
+        problems += unpaired
+
+    with atomic_folder(dst) as folder:
+        problems += _convert_all(training + test, folder, size, track)
+        if problems:
+            raise InputError(
+                f"{src}: nothing was written because of {len(problems)} "
+                f"problem{'s' if len(problems) > 1 else ''}; mend or remove the files: "
+                + "; ".join(problems)
+            )
+        write_json(folder / "dataset.json", _dataset_json(src, len(training), size))
+    return Conversion(dst, len(training), len(test))
+
+
+def _pair(images: Path, masks: Path, part: str) -> tuple[list[_Case], list[str]]:
+    """Match images and masks by case name; also say which ones are left over."""
+    image_of = _files_by_case(images, IMAGE_ENDING)
+    mask_of = _files_by_case(masks, MASK_ENDING)
+    cases = [
+        _Case(name, part, image_of[name], mask_of[name])
+        for name in sorted(image_of.keys() & mask_of.keys())
+    ]
+    without_mask = [
+        f"{_short(image_of[name])} has no mask {name}{MASK_ENDING} in {masks.name}"
+        for name in sorted(image_of.keys() - mask_of.keys())
+    ]
+    without_image = [
+        f"{_short(mask_of[name])} has no image {name}{IMAGE_ENDING} in {images.name}"
+        for name in sorted(mask_of.keys() - image_of.keys())
+    ]
+    return cases, without_mask + without_image
+
+
+def _files_by_case(folder: Path, ending: str) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(
+            f"there is no folder {folder}; give the folder that holds the challenge's folders, "
+            "or let --download fetch them"
+        )
+    files = {path.name.removesuffix(ending): path for path in folder.glob(f"[!.]*{ending}")}
+    if not files:
+        raise InputError(f"{folder} holds no files *{ending}; unpack the challenge's archive there")
+    return files
+
+
+def _convert_all(cases: Sequence[_Case], folder: Path, size: int, track: Track) -> list[str]:
+    """Write all cases into `folder` and return what is wrong with any of them."""
+    for part in {case.part for case in cases}:
+        (folder / f"images{part}").mkdir()
+        (folder / f"labels{part}").mkdir()
+    pool = ThreadPoolExecutor()  # threads do: Pillow decodes and resizes outside the GIL
+    try:
+        runs = [pool.submit(_convert_case, case, folder, size) for case in cases]
+        return [problem for run in track(runs, "converting") for problem in run.result()]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _convert_case(case: _Case, folder: Path, size: int) -> list[str]:
+    """Write one case into `folder` and return what is wrong with it."""
+    problems = []
+    native_sizes = []
+    for read, source, target in (
+        (_read_image, case.image, folder / f"images{case.part}" / f"{case.name}_0000.png"),
+        (_read_mask, case.mask, folder / f"labels{case.part}" / f"{case.name}.png"),
+    ):
+        try:
+            native_size, resized = read(source, size)
+        except InputError as error:
+            problems.append(str(error))
+        else:
+            native_sizes.append(native_size)
+            resized.save(target)
+    if len(set(native_sizes)) == 2:
+        (width, height), (mask_width, mask_height) = native_sizes
+        problems.append(
+            f"{_short(case.mask)} is {mask_width}x{mask_height}, its image {width}x{height}"
+        )
+    return problems
+
+
+def _read_image(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
+    """Return the native (width, height) and the image at `size` x `size`, 8-bit RGB."""
+    native_size, image = _decode(path, size)
+    return native_size, image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
+
+
+def _read_mask(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
+    """Return the native (width, height) and the labels 0 and 1 at `size` x `size`, 8-bit.
+
+    A pixel is lesion where the mask's local average (triangle filter, antialiased) is at least one
+    half. Lesion areas of real masks change by 0.05 % this way, from native size to 256 x 256;
+    taking the nearest pixel changes them by 0.09 % and frays the outline, and the plain mean over
+    the pixel by 0.13 %, since at even ratios many means are exactly one half.
+    """
+    native_size, mask = _decode(path, size)
+    if mask.mode not in {"1", "L", "P"}:
+        raise InputError(
+            f"{_short(path)} has Pillow's mode {mask.mode}; expected one channel of 8 bits"
+        )
+    values = {value for _, value in mask.getcolors() or ()}
+    if not (values <= {0, 255} or values <= {0, 1}):
+        found = ", ".join(map(str, sorted(values)[:5])) + (", ..." if len(values) > 5 else "")
+        raise InputError(f"{_short(path)} has the values {found}; expected 0 and 255, or 0 and 1")
+    lesion = Image.fromarray(np.where(np.asarray(mask) > 0, np.uint8(255), np.uint8(0)))
+    average = np.asarray(lesion.resize((size, size), Image.Resampling.BILINEAR))
+    return native_size, Image.fromarray((average >= 128).astype(np.uint8))
+
+
+def _decode(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
+    """Return the native (width, height) and the decoded picture.
+
+    A JPEG comes at a power-of-two fraction of its size, at least `2 * size`: twice as fast, and at
+    256 x 256 no pixel of a 3024 x 2016 image then differs by more than one grey level.
+    """
+    try:
+        with Image.open(path) as image:
+            native_size = image.size
+            image.draft("RGB", (2 * size, 2 * size))
+            image.load()
+    except PIL.UnidentifiedImageError as error:
+        raise InputError(f"{_short(path)} is not an image") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{_short(path)} cannot be read ({error})") from error
+    return native_size, image
+
+
+def _short(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
+
+
+def _dataset_json(src: Path, n_training: int, size: int) -> dict[str, object]:
+    """Return nnU-Net's description of the data set; it ignores the key `provenance`."""
+    return {
+        "channel_names": {"0": "R", "1": "G", "2": "B"},
+        "labels": {"background": 0, "lesion": 1},
+        "numTraining": n_training,
+        "file_ending": ".png",
+        "overwrite_image_reader_writer": "NaturalImage2DIO",
+        "provenance": {
+            "source": str(src.resolve()),
+            "converter": f"anl-seg {anl_seg.__version__} isic, Pillow {PIL.__version__}",
+            "size": [size, size],
+            "images": "Lanczos, aspect ratio not kept",
+            "labels": "lesion where the antialiased mask is at least one half",
+        },
+    }

@@ -1,0 +1,26 @@
+"""Compare predicted masks with reference masks: counts, metrics, summaries, reports."""
+
+from __future__ import annotations
+
+from anl_seg.evaluation.folders import CaseResult, Evaluation, evaluate_folders
+from anl_seg.evaluation.labels import LabelSet
+from anl_seg.evaluation.metrics import ConfusionMatrix, Counts, confusion_matrix, count, dice, iou
+from anl_seg.evaluation.summary import ClassSummary, foreground_mean, summarize
+from anl_seg.evaluation.writers import write_results
+
+__all__ = [
+    "CaseResult",
+    "ClassSummary",
+    "ConfusionMatrix",
+    "Counts",
+    "Evaluation",
+    "LabelSet",
+    "confusion_matrix",
+    "count",
+    "dice",
+    "evaluate_folders",
+    "foreground_mean",
+    "iou",
+    "summarize",
+    "write_results",
+]

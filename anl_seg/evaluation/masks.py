@@ -1,0 +1,99 @@
+"""Mask files: which files of a folder are masks, and reading one as a label map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from PIL import Image
+
+from anl_seg.errors import InputError
+
+#: Lossless formats that nnU-Net's readers know. What ends otherwise (.json, .npz, .pkl) is no mask.
+PILLOW_ENDINGS = (".png", ".bmp")
+ENDINGS = (
+    *PILLOW_ENDINGS,
+    *(".tif", ".tiff", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".gipl"),
+)
+#: Pillow's modes of one channel whose pixels are numbers, not indices into a palette.
+PILLOW_LABEL_MODES = ("1", "L", "I", "I;16", "I;16B")
+
+MAX_LABEL = 65535
+#: More different values than any atlas has labels: a file like that is a picture.
+MAX_DIFFERENT_LABELS = 1000
+
+
+def find_masks(folder: Path) -> dict[str, Path]:
+    """Map case name (file name without ending) to file for the masks in `folder`, sorted by case.
+
+    Raises:
+        InputError: If there is no such folder, no mask in it, or two masks of one case.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    masks: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
+        if ending is None or path.name.startswith(".") or not path.is_file():
+            continue
+        case = path.name[: -len(ending)]
+        if case in masks:
+            raise InputError(
+                f"{folder}: {masks[case].name} and {path.name} are the same case; keep one of them"
+            )
+        masks[case] = path
+    if not masks:
+        raise InputError(
+            f"{folder}: no masks found, expected files that end in {', '.join(ENDINGS)}"
+        )
+    return masks
+
+
+def read_mask(path: Path) -> NDArray[np.uint16]:
+    """Read a label map, 2D `(H, W)` or 3D `(D, H, W)`.
+
+    Raises:
+        InputError: If the file cannot be read, has several channels, or holds anything but a few
+            different whole numbers from 0 to 65535. The message is one line.
+    """
+    try:
+        pixels = _read_pixels(path)
+    except InputError:
+        raise
+    except Exception as error:  # image decoders raise all kinds of errors on damaged files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise InputError(f"{path}: cannot be read as an image ({reason})") from error
+    lowest, highest = pixels.min(), pixels.max()
+    whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
+    if not (whole and lowest >= 0 and highest <= MAX_LABEL):
+        raise InputError(
+            f"{path}: holds values from {lowest} to {highest}, "
+            f"expected whole numbers from 0 to {MAX_LABEL}; is it a mask?"
+        )
+    labels = pixels.astype(np.uint16)
+    if highest > MAX_DIFFERENT_LABELS and np.unique(labels).size > MAX_DIFFERENT_LABELS:
+        raise InputError(
+            f"{path}: holds more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
+        )
+    return labels
+
+
+def _read_pixels(path: Path) -> NDArray[np.generic]:
+    # SimpleITK reads every BMP as colour and a 1-bit PNG as 0/255; Pillow agrees with nnU-Net.
+    if path.name.lower().endswith(PILLOW_ENDINGS):
+        with Image.open(path) as picture:
+            if picture.mode not in PILLOW_LABEL_MODES:
+                raise InputError(_colour_message(path, f"mode {picture.mode}"))
+            return np.asarray(picture)
+    image: Any = sitk.ReadImage(str(path))
+    channels = image.GetNumberOfComponentsPerPixel()
+    if channels != 1:
+        raise InputError(_colour_message(path, f"{channels} channels"))
+    return sitk.GetArrayFromImage(image)
+
+
+def _colour_message(path: Path, found: str) -> str:
+    return f"{path}: is a colour image ({found}), expected one channel that holds labels 0..K-1"

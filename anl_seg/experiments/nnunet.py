@@ -1,0 +1,114 @@
+"""nnU-Net's own commands, run as a user would run them, with their output in log files."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sysconfig
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anl_seg.errors import CommandFailedError
+
+TRAINER = "nnUNetTrainerANL"
+LOG_TAIL_LINES = 15
+#: nnU-Net's own default of 8 has every process import torch, which costs minutes on two cores.
+WORKERS = min(8, os.cpu_count() or 1)
+
+
+@dataclass(frozen=True)
+class NnUNet:
+    """nnU-Net's 2D configuration, with its three folders and the logs below one folder.
+
+    Attributes:
+        root: Holds nnUNet_raw, nnUNet_preprocessed, nnUNet_results and logs.
+        device: "cpu", "cuda" or "mps", as for nnU-Net's `-device`.
+    """
+
+    root: Path
+    device: str
+
+    @property
+    def raw(self) -> Path:
+        """The folder of raw data sets."""
+        return self.root / "nnUNet_raw"
+
+    @property
+    def preprocessed(self) -> Path:
+        """The folder of preprocessed data sets and plans."""
+        return self.root / "nnUNet_preprocessed"
+
+    def validation(self, dataset_name: str, plans: str) -> Path:
+        """The folder where `train` leaves its predictions for the training images."""
+        model = f"{TRAINER}__{plans}__2d"
+        return self.root / "nnUNet_results" / dataset_name / model / "fold_all" / "validation"
+
+    def preprocess(self, dataset: int) -> None:
+        """Check, plan and preprocess a raw data set."""
+        command = ["nnUNetv2_plan_and_preprocess", "-d", dataset, "-c", "2d"]
+        command += ["-npfp", WORKERS, "-np", WORKERS, "--verify_dataset_integrity"]
+        self._run(f"preprocess_{dataset}", command)
+
+    def train(self, dataset: int, plans: str) -> Iterator[int]:
+        """Train on all training cases of a data set, and yield the number of every epoch begun."""
+        command = ["nnUNetv2_train", dataset, "2d", "all", "-tr", TRAINER, "-p", plans]
+        for line in self._lines(f"train_{plans}", [*command, "-device", self.device]):
+            if epoch := re.search(r": Epoch (\d+)\s*$", line):
+                yield int(epoch[1])
+
+    def predict(self, dataset: int, plans: str, images: Path, predictions: Path) -> None:
+        """Predict a folder of images with the network that `train` left behind."""
+        command = ["nnUNetv2_predict", "-i", images, "-o", predictions, "-d", dataset, "-c", "2d"]
+        command += ["-f", "all", "-tr", TRAINER, "-p", plans, "-device", self.device]
+        command += ["-npp", WORKERS, "-nps", WORKERS]
+        self._run(f"predict_{plans}", command)
+
+    def _run(self, name: str, command: Sequence[object]) -> None:
+        deque(self._lines(name, command), maxlen=0)
+
+    def _lines(self, name: str, command: Sequence[object]) -> Iterator[str]:
+        """Run a command, yield the lines that it prints, and keep them in logs/NAME.txt.
+
+        Raises:
+            CommandFailedError: If it ends with an error.
+        """
+        script, *arguments = map(str, command)
+        log = self.root / "logs" / f"{name}.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            log.open("w", encoding="utf-8") as file,
+            subprocess.Popen(
+                [Path(sysconfig.get_path("scripts"), script), *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                env=self._environment(),
+            ) as process,
+        ):
+            try:
+                for line in process.stdout or ():
+                    file.write(line)
+                    file.flush()
+                    yield line
+            except BaseException:
+                process.terminate()  # whoever stops listening does not want the command to go on
+                raise
+        if process.returncode:
+            tail = "".join(
+                log.read_text(encoding="utf-8").splitlines(keepends=True)[-LOG_TAIL_LINES:]
+            )
+            raise CommandFailedError(
+                f"{script} ended with exit code {process.returncode}; the end of {log}:\n{tail}"
+            )
+
+    def _environment(self) -> dict[str, str]:
+        variables = {"PYTHONUNBUFFERED": "1", "nnUNet_def_n_proc": str(WORKERS)}
+        for kind in ("raw", "preprocessed", "results"):
+            folder = self.root / f"nnUNet_{kind}"
+            folder.mkdir(parents=True, exist_ok=True)
+            variables[folder.name] = str(folder.resolve())
+        return os.environ | variables

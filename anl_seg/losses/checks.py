@@ -1,0 +1,62 @@
+"""What every loss checks about the tensors that it is called with."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+Reduction = Literal["mean", "sum", "none"]
+
+
+def check_reduction(reduction: str) -> None:
+    """Raise a ValueError that lists the reductions if `reduction` is none of them."""
+    if reduction not in get_args(Reduction):
+        valid = ", ".join(get_args(Reduction))
+        raise ValueError(f"reduction must be one of {valid}, got {reduction!r}")
+
+
+def check_inputs(logits: Tensor, labels: Tensor, ignore_index: int | None) -> None:
+    """Check shapes, dtypes and, where it does not stall a device, the range of the labels.
+
+    Raises:
+        ValueError: Naming the argument, what was expected and what came.
+    """
+    if logits.ndim < 2 or logits.shape[1] < 2:
+        raise ValueError(
+            f"logits must be (B, K, ...) with K of at least 2 classes, got {tuple(logits.shape)}"
+        )
+    if not logits.is_floating_point():
+        raise ValueError(f"logits must be floating point, got {logits.dtype}")
+    expected = (logits.shape[0], *logits.shape[2:])
+    if labels.shape != expected:
+        raise ValueError(
+            f"labels must be {expected} for logits {tuple(logits.shape)}, got {tuple(labels.shape)}"
+        )
+    if labels.dtype != torch.int64:
+        raise ValueError(f"labels must be int64, got {labels.dtype}; call labels.long()")
+    if labels.device != logits.device:
+        raise ValueError(f"labels are on {labels.device}, but logits on {logits.device}")
+    on_host = labels.device.type == "cpu" and not torch.compiler.is_compiling()
+    if on_host and labels.numel():
+        _check_range(labels, logits.shape[1], ignore_index)
+
+
+def split_ignored(labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor | None]:
+    """Give labels that are all valid, and which of them count (None if all do)."""
+    if ignore_index is None:
+        return labels, None
+    counts = labels != ignore_index
+    return labels.where(counts, 0), counts
+
+
+def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None:
+    labels, _ = split_ignored(labels, ignore_index)
+    lowest, highest = (int(label) for label in labels.aminmax())
+    if lowest < 0 or highest >= classes:
+        or_ignored = "" if ignore_index is None else f" or {ignore_index} (ignored)"
+        raise ValueError(
+            f"labels must be in [0, {classes}) for logits of {classes} classes{or_ignored}, "
+            f"found {lowest} to {highest}"
+        )

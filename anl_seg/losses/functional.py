@@ -1,0 +1,229 @@
+"""The losses, one value per sample or pixel: curves of log p, and what the paper makes of them.
+
+A curve l(u) is the loss of a pixel whose label has the log-probability u = log p_y. Nearly all
+losses against label noise are made of curves in three forms:
+
+    plain                L = l(u_y)
+    normalized           L = l(u_y) / sum_k l(u_k)                           (eq. 2)
+    normalized negative  L = 1 - (A - l(u_y)) / sum_k (A - l(u_k))           (eq. 7)
+
+"The paper", whose equations these are, is Ye et al., "Active Negative Loss: A Robust Framework for
+Learning with Noisy Labels", arXiv:2412.02373; "the published code" is the code that it links to.
+
+Curves take a tensor of any shape. Forms take log-probabilities `(B, K, *S)`, the log-softmax of the
+logits, and labels `(B, *S)`, int64 in [0, K); they return `(B, *S)`. `S` is empty for a classifier,
+`(H, W)` or `(D, H, W)` for masks. There is no reduction, no ignored label and no one-hot tensor
+here, and everything can be differentiated twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Curve = Callable[..., Tensor]
+Form = Literal["plain", "normalized", "normalized negative"]
+
+
+def cross_entropy(u: Tensor) -> Tensor:
+    """Cross entropy, l = -log p; not bounded, so wrong labels are fitted too."""
+    return -u
+
+
+def focal(u: Tensor, *, gamma: float) -> Tensor:
+    """Focal loss, l = -(1 - p)^gamma log p; cross entropy at gamma = 0.
+
+    References:
+        Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, eq. 4.
+    """
+    return -_focal_weight(u, gamma) * u
+
+
+def focal_detached(u: Tensor, *, gamma: float) -> Tensor:
+    """Focal loss as in the published code: equal in value, but (1 - p)^gamma is not differentiated.
+
+    On random logits that changes the gradient by about a sixth of its norm.
+    """
+    return -_focal_weight(u.detach(), gamma) * u
+
+
+def mean_absolute_error(u: Tensor) -> Tensor:
+    """Mean absolute error, l = sum_k |p_k - q_k| = 2 (1 - p).
+
+    Its slope in p_k is -1 at the label and 1 elsewhere (eq. 15).
+
+    References:
+        Ghosh et al., "Robust Loss Functions under Label Noise for Deep Neural Networks", AAAI 2017.
+    """
+    return 2 * _one_minus_p(u)
+
+
+def half_mean_absolute_error(u: Tensor) -> Tensor:
+    """Half the mean absolute error, l = 1 - p: what the published code calls MAE."""
+    return _one_minus_p(u)
+
+
+def reverse_cross_entropy(u: Tensor, *, q_min: float) -> Tensor:
+    """Reverse cross entropy, l = -sum_k p_k log q_k = -log(q_min) (1 - p).
+
+    With prediction p and label q exchanged, log 0 occurs; Wang et al. set it to a constant A < 0.
+    Their code and that of the paper clip q at 1e-4, so A = log(1e-4) = -9.21; q_min = exp(-4) gives
+    A = -4.
+
+    References:
+        Wang et al., "Symmetric Cross Entropy for Robust Learning with Noisy Labels", ICCV 2019.
+    """
+    return -math.log(q_min) * _one_minus_p(u)
+
+
+def generalized_cross_entropy(u: Tensor, *, q: float) -> Tensor:
+    """Generalised cross entropy, l = (1 - p^q) / q: half MAE at q = 1, cross entropy as q -> 0.
+
+    References:
+        Zhang and Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with
+        Noisy Labels", NeurIPS 2018.
+    """
+    return -torch.expm1(q * u) / q
+
+
+def partially_huberised_cross_entropy(u: Tensor, *, tau: float) -> Tensor:
+    """PHuber cross entropy: -log p, and its tangent log tau + 1 - tau p where p <= 1 / tau.
+
+    References:
+        Menon et al., "Can Gradient Clipping Mitigate Label Noise?", ICLR 2020.
+    """
+    return torch.where(u > -math.log(tau), -u, math.log(tau) + 1 - tau * u.exp())
+
+
+def taylor_cross_entropy(u: Tensor, *, t: int) -> Tensor:
+    """Taylor cross entropy, l = sum_{i=1}^t (1 - p)^i / i.
+
+    Half MAE at t = 1, cross entropy as t -> inf.
+
+    References:
+        Feng et al., "Can Cross Entropy Loss Be Robust to Label Noise?", IJCAI 2020.
+    """
+    miss = _one_minus_p(u)
+    loss = torch.zeros_like(u)
+    for i in range(int(t), 0, -1):  # Horner's scheme
+        loss = miss * (loss + 1 / i)
+    return loss
+
+
+def asymmetric_generalized_cross_entropy(u: Tensor, *, a: float, q: float) -> Tensor:
+    """Asymmetric generalised cross entropy (AGCE), l = ((a + 1)^q - (a + p)^q) / q.
+
+    References:
+        Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels", ICML 2021.
+    """
+    return (math.pow(a + 1, q) - (a + u.exp()).pow(q)) / q
+
+
+def asymmetric_unhinged_loss(u: Tensor, *, a: float, q: float) -> Tensor:
+    """Asymmetric unhinged loss (AUL), l = ((a - p)^q - (a - 1)^q) / q with a > 1.
+
+    References:
+        Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels", ICML 2021.
+    """
+    return ((a - u.exp()).pow(q) - math.pow(a - 1, q)) / q
+
+
+def asymmetric_exponential_loss(u: Tensor, *, a: float) -> Tensor:
+    """Asymmetric exponential loss (AEL), l = exp(-p / a).
+
+    References:
+        Zhou et al., "Asymmetric Loss Functions for Learning with Noisy Labels", ICML 2021.
+    """
+    return torch.exp(-u.exp() / a)
+
+
+def plain(curve: Curve, log_probs: Tensor, labels: Tensor) -> Tensor:
+    """The curve at the label, L = l(u_y)."""
+    return curve(_of_label(log_probs, labels))
+
+
+def normalized(curve: Curve, log_probs: Tensor, labels: Tensor) -> Tensor:
+    """The curve at the label over its sum, L = l(u_y) / sum_k l(u_k) (eq. 2).
+
+    In [0, 1] and symmetric: over all labels the losses of a pixel sum to 1. The denominator is
+    positive for K >= 2, as p_k < 1 for some k. Nothing is clipped, in the paper and in the
+    published code, so a very wrong pixel keeps a gradient. Normalised RCE is normalised MAE, (1 -
+    p_y) / (K - 1): the factor cancels.
+
+    References:
+        Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020. (In
+        its code NMAE has an extra factor 1/2, and NRCE (K - 1) / 4 where 1 / (4 (K - 1)) was
+        meant.)
+    """
+    losses = curve(log_probs)
+    return _of_label(losses, labels) / losses.sum(1)
+
+
+def normalized_negative(curve: Curve, log_probs: Tensor, labels: Tensor, *, p_min: float) -> Tensor:
+    """The curve flipped and normalised, L = 1 - (A - l(u_y)) / sum_k (A - l(u_k)) (eq. 7-9).
+
+    In [0, 1] and symmetric: over all labels the losses of a pixel sum to K - 1 (Theorem 1). As in
+    the paper and its code, probabilities are clipped at p_min and A = l(log p_min) is the largest
+    loss left; curves fall with p, so clipping p is the same as capping l at A. The gradient is that
+    of the capped loss: a pixel with p_y < p_min (1e-7) gets none from this form, and in ANL it is
+    the normalised form that pulls it back. The denominator is positive as long as p_min < 1 / K.
+    """
+    largest = curve(log_probs.new_tensor(math.log(p_min)))
+    flipped = (largest - curve(log_probs)).clamp(min=0)
+    return 1 - _of_label(flipped, labels) / flipped.sum(1)
+
+
+@dataclass(frozen=True)
+class Summand:
+    """One weighted form of a curve, with its hyper-parameters filled in.
+
+    Attributes:
+        form: How the loss is made of the curve.
+        curve: A curve and its hyper-parameters.
+        weight: What the form is multiplied by.
+        p_min: Floor on probabilities, where the form is `normalized negative`.
+    """
+
+    form: Form
+    curve: partial[Tensor]
+    weight: float
+    p_min: float
+
+    @cached_property
+    def largest(self) -> float:
+        """The curve's largest value A, at p_min."""
+        return self.curve(torch.tensor(math.log(self.p_min), dtype=torch.float64)).item()
+
+
+def weighted_sum(summands: Iterable[Summand], log_probs: Tensor, labels: Tensor) -> Tensor:
+    """Add up the `summands`, `(B, *S)`: the definition that every faster way must agree with."""
+    total = torch.zeros_like(labels, dtype=log_probs.dtype)
+    for summand in summands:
+        if summand.form == "plain":
+            loss = plain(summand.curve, log_probs, labels)
+        elif summand.form == "normalized":
+            loss = normalized(summand.curve, log_probs, labels)
+        else:
+            loss = normalized_negative(summand.curve, log_probs, labels, p_min=summand.p_min)
+        total = total + summand.weight * loss
+    return total
+
+
+def _of_label(values: Tensor, labels: Tensor) -> Tensor:
+    return values.gather(1, labels.unsqueeze(1)).squeeze(1)
+
+
+def _one_minus_p(u: Tensor) -> Tensor:
+    return -torch.expm1(u)  # exact where p is close to 1
+
+
+def _focal_weight(u: Tensor, gamma: float) -> Tensor:
+    # At p = 1 a power below 1 is infinitely steep, the loss is not: a floor keeps inf * 0 out of
+    # its slope.
+    return _one_minus_p(u).clamp(min=torch.finfo(u.dtype).tiny) ** gamma

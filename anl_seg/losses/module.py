@@ -1,0 +1,111 @@
+"""A row of the table as an `nn.Module`: checks, precision, ignored labels, reduction."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from anl_seg.losses import fast
+from anl_seg.losses.checks import Reduction, check_inputs, check_reduction, split_ignored
+from anl_seg.losses.functional import weighted_sum
+from anl_seg.losses.regularizers import entropy
+from anl_seg.losses.table import complete, describe
+from anl_seg.losses.tloss import TLoss
+
+#: Below so many logits the formulas as they stand are as fast as `fast`, whose calls from Python
+#: then dominate.
+FEW_LOGITS = 1 << 17
+
+
+def create(
+    name: str,
+    *,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+    **hyper_parameters: float,
+) -> nn.Module:
+    """Make the loss of that name, to be called with `(logits, labels)`.
+
+    Args:
+        name: A name from `names()`.
+        ignore_index: Label of the pixels that do not count.
+        reduction: `mean` or `sum` over what counts, or `none`.
+        **hyper_parameters: Named as in the paper, such as `alpha`; the rest has defaults.
+
+    Raises:
+        ValueError: If a name is unknown or a value impossible; the message lists what there is.
+    """
+    make = RobustLoss if describe(name).terms else TLoss
+    return make(name, ignore_index=ignore_index, reduction=reduction, **hyper_parameters)
+
+
+class RobustLoss(nn.Module):
+    """A weighted sum of pointwise losses, and of the entropy term where the row has one.
+
+    Called with logits `(B, K, *S)`, floating point, and labels `(B, *S)`, int64 in [0, K) or
+    `ignore_index`. Half precision and autocast are computed in float32, float64 stays float64. The
+    mean is over the pixels that count; where none does, the loss is a zero with a gradient.
+    `torch.compile` of the module compiles the plain formulas. Arguments as for `create`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        ignore_index: int | None = None,
+        reduction: Reduction = "mean",
+        **hyper_parameters: float,
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        spec = describe(name)
+        if spec.entropy and reduction != "mean":
+            raise ValueError(
+                f"the reduction of {name} must be mean, as its entropy term belongs to the batch; "
+                f"got {reduction!r}"
+            )
+        self.name = name
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        self.hyper_parameters = complete(name, hyper_parameters)
+        self.summands = tuple(term.bind(self.hyper_parameters) for term in spec.terms)
+        self._entropy_weight = self.hyper_parameters[spec.entropy] if spec.entropy else 0.0
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss, reduced as asked for."""
+        per_pixel = self.per_pixel(logits, labels)
+        if self.reduction == "none":
+            return per_pixel
+        if self.reduction == "sum":
+            return per_pixel.sum()
+        _, counts = split_ignored(labels, self.ignore_index)
+        number = labels.numel() if counts is None else counts.sum().clamp(min=1)
+        loss = per_pixel.sum() / number if labels.numel() else per_pixel.sum()
+        if self._entropy_weight:
+            loss = loss + self._entropy_weight * entropy(logits, counts)
+        return loss
+
+    def per_pixel(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Compute the sum of the pointwise terms, `(B, *S)`, with 0 where the label is ignored."""
+        check_inputs(logits, labels, self.ignore_index)
+        p_min = self.hyper_parameters.get("p_min", 0)
+        if p_min * logits.shape[1] >= 1:
+            raise ValueError(
+                f"p_min of {self.name} must be below 1/K = 1/{logits.shape[1]}, got {p_min}"
+            )
+        labels, counts = split_ignored(labels, self.ignore_index)
+        with torch.autocast(logits.device.type, enabled=False):
+            if torch.compiler.is_compiling() or logits.numel() < FEW_LOGITS:
+                log_probs = fast.upcast(logits).log_softmax(1)
+                loss = weighted_sum(self.summands, log_probs, labels)
+            else:
+                loss = fast.per_pixel(logits, labels, self.summands)
+        return loss if counts is None else loss.where(counts, 0)
+
+    def extra_repr(self) -> str:
+        """Show the settings, for `print(loss)` and nnU-Net's log."""
+        settings = self.hyper_parameters | {
+            "ignore_index": self.ignore_index,
+            "reduction": self.reduction,
+        }
+        return ", ".join([repr(self.name), *(f"{key}={value}" for key, value in settings.items())])

@@ -1,0 +1,132 @@
+"""What is added to a loss and knows no labels: L1, L2, Jacobian and entropy regularisation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
+    """Sum of the absolute values of all `parameters`: the paper's regulariser for ANL, times delta.
+
+    To train with it, `add_l1_gradient` is cheaper than differentiating this.
+    """
+    return torch.stack([parameter.abs().sum() for parameter in parameters]).sum()
+
+
+def l2_norm_squared(parameters: Iterable[Tensor]) -> Tensor:
+    """Sum of the squares of all `parameters`; weight decay delta is delta / 2 times this."""
+    return torch.stack([parameter.square().sum() for parameter in parameters]).sum()
+
+
+@torch.no_grad()
+def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
+    """Add the gradient of `delta * l1_norm(parameters)`, delta sign(w), to each `.grad`.
+
+    To be called between `backward` (and `GradScaler.unscale_`) and gradient clipping. It takes two
+    fused calls however many parameters there are, and does not change the reported loss. Frozen
+    parameters are left alone; under DDP every rank adds the same.
+    """
+    weights, gradients = _trainable(parameters)
+    torch._foreach_add_(gradients, torch._foreach_sign(weights), alpha=delta)
+
+
+@torch.no_grad()
+def add_l2_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
+    """Add the gradient of `delta / 2 * l2_norm_squared(parameters)`, delta w, to each `.grad`.
+
+    The same as an optimiser's weight decay `delta` where that is not decoupled; see
+    `add_l1_gradient`.
+    """
+    weights, gradients = _trainable(parameters)
+    torch._foreach_add_(gradients, weights, alpha=delta)
+
+
+def jacobian_norm_squared(
+    inputs: Tensor,
+    logits: Tensor,
+    *,
+    projections: int = 1,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Estimate the squared Frobenius norm of d logits / d inputs, averaged over the batch.
+
+    Each projection is a random direction v on the unit sphere of one sample's C logits, and
+    E[C |v^T J|^2] = |J|^2. The regulariser is lambda / 2 times this, differentiable by the weights.
+
+    Args:
+        inputs: `(B, ...)`, requiring grad before the network saw them.
+        logits: `(B, ...)`, what the network made of them, each sample on its own.
+        projections: Number of random directions; the error falls with its square root.
+        generator: Where the directions come from.
+
+    References:
+        Hoffman et al., "Robust Learning with Jacobian Regularization", arXiv:1908.02729, eq. 9-11.
+    """
+    outputs = logits.flatten(1)
+    total = outputs.new_zeros(())
+    for _ in range(projections):
+        v = torch.randn(
+            outputs.shape, generator=generator, device=outputs.device, dtype=outputs.dtype
+        )
+        v = v / v.norm(dim=1, keepdim=True)
+        (projected,) = torch.autograd.grad(outputs, inputs, v, create_graph=True)
+        total = total + projected.square().sum()
+    return outputs.shape[1] * total / (projections * len(outputs))
+
+
+def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
+    """Entropy regulariser, L = log K + sum_k pi_k log pi_k with pi the mean prediction (eq. 13).
+
+    0 where the batch as a whole is predicted to be equally of all classes, log K where it is all of
+    one. That is meant for balanced classification; for masks, mostly background, it pulls the wrong
+    way.
+
+    Under `torch.distributed` pi is the mean over the batches of all ranks, which must all make the
+    call; each rank gets the same value, and gradients averaged over the ranks, as DDP does, are
+    exact.
+
+    Args:
+        logits: `(B, K, *S)`, floating point.
+        counts: Which pixels count, `(B, *S)`, bool; all by default. Without any the value is 0.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        p = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        if counts is None:
+            counts = torch.ones_like(p[:, 0], dtype=torch.bool)
+        sums = (p * counts.unsqueeze(1)).movedim(1, 0).flatten(1).sum(1)
+        number = counts.sum().to(sums.dtype)
+        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            sums = _SumOverRanks.apply(sums)
+            dist.all_reduce(number)
+        shares = sums / number.clamp(min=1)
+        logs = shares.clamp(min=torch.finfo(shares.dtype).tiny).log()
+        return (math.log(logits.shape[1]) + (shares * logs).sum()) * (number > 0)
+
+
+class _SumOverRanks(torch.autograd.Function):
+    """The sum over all ranks; its gradient is the sum of what the ranks have as gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> Tensor:  # noqa: ANN401
+        total: Tensor = _SumOverRanks.apply(grad_output)
+        return total
+
+
+def _trainable(parameters: Iterable[nn.Parameter]) -> tuple[list[Tensor], list[Tensor]]:
+    weights = [parameter for parameter in parameters if parameter.requires_grad]
+    for weight in weights:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+    return list(weights), [weight.grad for weight in weights if weight.grad is not None]

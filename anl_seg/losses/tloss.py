@@ -1,0 +1,93 @@
+"""Robust T-Loss: an image's negative log-likelihood under a Student-t distribution."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from anl_seg.losses.checks import Reduction, check_inputs, check_reduction, split_ignored
+from anl_seg.losses.table import complete, describe
+
+
+class TLoss(nn.Module):
+    """Robust T-Loss, whose nu is a trained parameter.
+
+    With the D pixels of an image that count, the errors delta = p_c - [y = c] of a class c and the
+    precision Sigma^-1 = s I,
+
+        L_c = -log Gamma((nu + D) / 2) + log Gamma(nu / 2) - D/2 log s + D/2 log(pi nu)
+              + (nu + D) / 2 log(1 + s |delta|^2 / nu)
+
+    The paper has one foreground class and s = 1; here L is the sum of L_c over all classes but the
+    background, class 0. It is divided by D, so that neither its size nor its step depends on the
+    size of the image, which may change between calls; at any one size that is a constant factor.
+    The published code has s = e (its `lambdas` are ones under an exponential) and starts at nu = e:
+    `t-loss-published`.
+
+    `log_nu` must be given to the optimiser: `optimizer.add_param_group({"params":
+    loss.parameters()})`.
+
+    Called as `RobustLoss`; the reduction is over images, `none` gives `(B,)`. Arguments as for
+    `create`.
+
+    References:
+        Gonzalez-Jimenez et al., "Robust T-Loss for Medical Image Segmentation", MICCAI 2023.
+    """
+
+    def __init__(
+        self,
+        name: str = "t-loss",
+        *,
+        ignore_index: int | None = None,
+        reduction: Reduction = "mean",
+        **hyper_parameters: float,
+    ) -> None:
+        super().__init__()
+        check_reduction(reduction)
+        self.name = name
+        self.ignore_index = ignore_index
+        self.reduction = reduction
+        self.hyper_parameters = complete(name, hyper_parameters)
+        self.precision = describe(name).precision
+        self.log_nu = nn.Parameter(torch.tensor(math.log(self.hyper_parameters["nu"])))
+
+    @property
+    def nu(self) -> Tensor:
+        """Degrees of freedom: the smaller, the less an outlying image or pixel counts."""
+        return self.log_nu.exp()
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Compute the loss, reduced as asked for."""
+        check_inputs(logits, labels, self.ignore_index)
+        labels, counts = split_ignored(labels, self.ignore_index)
+        if counts is None:
+            counts = torch.ones_like(labels, dtype=torch.bool)
+        with torch.autocast(logits.device.type, enabled=False):
+            loss = self._per_image(logits, labels, counts)
+        if self.reduction == "none":
+            return loss
+        if self.reduction == "sum":
+            return loss.sum()
+        return loss.sum() / counts.flatten(1).any(1).sum().clamp(min=1)
+
+    def _per_image(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+        probabilities = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        minus_one = torch.full_like(labels, -1, dtype=probabilities.dtype).unsqueeze(1)
+        delta = probabilities.scatter_add(1, labels.unsqueeze(1), minus_one) * counts.unsqueeze(1)
+        squares = delta[:, 1:].reshape(*delta[:, 1:].shape[:2], -1).square().sum(2)  # (B, K - 1)
+        pixels = counts.reshape(len(counts), -1).sum(1, keepdim=True).to(squares.dtype)
+        nu, s = self.nu.to(squares.dtype), self.precision
+        per_class = (
+            torch.lgamma(nu / 2)
+            - torch.lgamma((nu + pixels) / 2)
+            + pixels / 2 * torch.log(math.pi / s * nu)
+            + (nu + pixels) / 2 * torch.log1p(s * squares / nu)
+        )
+        return per_class.sum(1) / pixels.squeeze(1).clamp(min=1)
+
+    def extra_repr(self) -> str:
+        """Show the settings, for `print(loss)` and nnU-Net's log."""
+        settings = f"ignore_index={self.ignore_index}, reduction={self.reduction}"
+        return f"{self.name!r}, nu={self.nu.item():.4g} (trained), {settings}"

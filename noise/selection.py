@@ -1,0 +1,53 @@
+"""Which cases are corrupted, and how: by name and seed alone.
+
+Every draw comes from a generator of its own, seeded by the SHA-256 of the seed and the names it
+belongs to. So neither the order of the files nor the machine has a say, and the cases chosen at a
+smaller eta_alpha are among those chosen at a larger one, each with the same kind of noise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from anl_seg.errors import InputError
+from anl_seg.noise.masks import KINDS
+
+
+def generator(seed: int, *names: str) -> np.random.Generator:
+    """The generator of whatever `names` stand for, a case say, under `seed`."""
+    digest = hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def choose(cases: Sequence[str], eta_alpha: float, seed: int) -> dict[str, str]:
+    """Choose exactly `round(eta_alpha * len(cases))` of the cases.
+
+    Args:
+        cases: Names, each once, in any order.
+        eta_alpha: Share of cases to corrupt, in [0, 1].
+        seed: Any whole number.
+
+    Returns:
+        The kind of noise of each chosen case, a name of `KINDS`.
+
+    Raises:
+        InputError: If `eta_alpha` is out of range.
+    """
+    check_eta_alpha(eta_alpha)
+    kinds = list(KINDS)
+    tickets = []
+    for case in cases:
+        rng = generator(seed, case, "choice")
+        tickets.append((rng.random(), case, kinds[rng.integers(len(kinds))]))
+    return {case: kind for _, case, kind in sorted(tickets)[: round(eta_alpha * len(cases))]}
+
+
+def check_eta_alpha(eta_alpha: float) -> None:
+    """Raise InputError unless 0 <= eta_alpha <= 1."""
+    if not 0 <= eta_alpha <= 1:
+        raise InputError(
+            f"eta_alpha must lie in [0, 1] (share of masks to corrupt), got {eta_alpha:g}"
+        )

@@ -1,0 +1,141 @@
+"""`anl-seg evaluate`: tables, files, exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anl_seg.cli import main
+
+MASK = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.uint8)
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", *map(str, arguments)])
+    return end.value.code or 0
+
+
+@pytest.fixture
+def folders(tmp_path):
+    def write(predictions, references):
+        pair = []
+        for name, masks in (("pred", predictions), ("labelsTs", references)):
+            folder = tmp_path / name
+            folder.mkdir()
+            for case, mask in masks.items():
+                Image.fromarray(mask).save(folder / f"{case}.png")
+            pair.append(folder)
+        return pair
+
+    return write
+
+
+def test_tables_and_files(folders, tmp_path, capsys):
+    half = MASK.copy()
+    half[2] = 0
+    pred, ref = folders(
+        {"[x]": half, "b": MASK, "c": MASK * 0}, {"[x]": MASK, "b": MASK, "c": MASK * 0}
+    )
+    assert run(pred, ref, "-o", tmp_path / "report") == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
+    assert rows == [
+        ["[x]", "0.6667", "0.5000"],
+        ["b", "1.0000", "1.0000"],
+        ["c", "nan", "nan"],
+        ["1", "2", "1", "0.8333", "0.7500", "0.8571"],
+    ]
+    assert lines[-2] == "labels found in the references"
+    report = tmp_path / "report"
+    assert lines[-1] == f"written: {report / 'summary.json'} and {report / 'cases.csv'}"
+    assert {path.name for path in report.iterdir()} == {"summary.json", "cases.csv"}
+
+
+def test_several_classes_show_their_mean_and_the_lowest(folders, capsys):
+    two = MASK.copy()
+    two[3] = 2
+    other = two.copy()
+    other[3, :2] = 0
+    pred, ref = folders({"a": other}, {"a": two})
+    (pred / "dataset.json").write_text(
+        json.dumps({"labels": {"background": 0, "lesion": 1, "ruler": 2}})
+    )
+    assert run(pred, ref) == 0
+    out = capsys.readouterr().out
+    assert "2 ruler: 0.6667" in out
+    assert "foreground" in out
+    assert "0.8333" in out
+    assert f"labels from {pred / 'dataset.json'}" in out
+
+
+def test_many_cases_show_the_worst(folders, capsys):
+    cases = {f"case_{number:02}": MASK for number in range(41)}
+    pred, ref = folders({**cases, "case_37": MASK[::-1, ::-1] * 0}, cases)
+    assert run(pred, ref) == 0
+    out = capsys.readouterr().out
+    assert "worst 10 of 41 cases" in out
+    assert out.count("case_") == 10
+    assert out.index("case_37") < out.index("case_00")
+
+
+def test_without_output_nothing_is_written(folders, tmp_path, capsys):
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    before = sorted(tmp_path.rglob("*"))
+    assert run(pred, ref) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    assert "nothing written; -o DIR" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_files_of_an_earlier_run_are_replaced_and_others_kept(folders, tmp_path):
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    (pred / "summary.json").write_text("old")
+    (pred / "notes.txt").write_text("mine")
+    assert run(pred, ref, "-o", pred) == 0
+    assert json.loads((pred / "summary.json").read_text())["anl_seg"]["n_cases"] == 1
+    assert (pred / "notes.txt").read_text() == "mine"
+    assert run(pred, ref, "-o", pred) == 0  # its own files are no cases
+
+
+@pytest.mark.parametrize("labels", ["1", "1,2", "1 2"])
+def test_labels(folders, labels, capsys):
+    assert run(*folders({"a": MASK}, {"a": MASK}), "--labels", labels) == 0
+    assert "labels as given" in capsys.readouterr().out
+
+
+def test_ignore_label(folders, tmp_path):
+    reference = MASK.copy()
+    reference[0] = 2
+    pred, ref = folders({"a": MASK}, {"a": reference})
+    assert run(pred, ref, "-il", "2", "-o", tmp_path / "report") == 0
+    summary = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert summary["mean"]["1"]["TN"] == 8
+
+
+def test_bad_input_is_one_line_and_nothing_is_written(folders, tmp_path, capfd):
+    pred, ref = folders({"a": MASK}, {"a": MASK, "b": MASK})
+    assert run(pred, ref, "-o", tmp_path / "report") == 2
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith(f"anl-seg: error: {pred}: no prediction of the same name for 1")
+    assert not (tmp_path / "report").exists()
+
+
+def test_text_named_png_is_one_line(folders, tmp_path, capfd):
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    (pred / "a.png").write_text("text")
+    assert run(pred, ref) == 2
+    assert capfd.readouterr().err.count("\n") == 1
+
+
+def test_output_that_is_a_file(folders, tmp_path, capsys):
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    (tmp_path / "report").write_text("a file")
+    assert run(pred, ref, "-o", tmp_path / "report") == 2
+    error = capsys.readouterr().err
+    assert str(tmp_path / "report") in error
+    assert error.count("\n") == 1

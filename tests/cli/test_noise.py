@@ -1,0 +1,86 @@
+"""`anl-seg noise` in process: what it prints and how it exits."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anl_seg.cli import main
+
+RATES = ["--eta-alpha", "0.7", "--eta-beta", "0.5"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "src").mkdir()
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 20:44] = 1
+    for number in range(10):
+        Image.fromarray(mask).save(tmp_path / "src" / f"case_{number}.png")
+    return tmp_path / "src"
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(["noise", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
+
+
+def test_the_summary_says_what_was_done(capsys, folder, tmp_path):
+    code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--seed", 3)
+    assert code == 0
+    assert "7 of 10 masks corrupted" in out
+    assert "noise_manifest.csv" in out.replace("\n", "")
+    assert "erosion" in out
+    content = json.loads((tmp_path / "dst" / "noise_manifest.json").read_text())
+    assert content["settings"]["seed"] == 3
+
+
+def test_masks_that_cannot_be_corrupted_are_counted(capsys, folder, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "empty.png")
+    rates = ("--eta-alpha", 1, "--eta-beta", 0.5)
+    _, out, _ = run(capsys, folder, tmp_path / "dst", *rates)
+    assert "10 of 11 masks corrupted" in out
+    assert "1 more were chosen but cannot take their noise" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--eta-alpha", "1.5", "--eta-beta", "0.5"], "eta_alpha must lie in [0, 1]"),
+        (["--eta-alpha", "0.5", "--eta-beta", "1"], "eta_beta must lie between 0 and 1"),
+    ],
+)
+def test_rates_out_of_range_are_one_line_and_exit_code_2(
+    capsys, folder, tmp_path, arguments, message
+):
+    code, _, err = run(capsys, folder, tmp_path / "dst", *arguments)
+    assert code == 2
+    assert err.startswith("anl-seg: error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "dst").exists()
+
+
+def test_a_full_destination_needs_overwrite(capsys, folder, tmp_path):
+    target = tmp_path / "dst"
+    assert run(capsys, folder, target, *RATES)[0] == 0
+    code, _, err = run(capsys, folder, target, *RATES)
+    assert code == 2
+    assert "--overwrite" in err
+    assert run(capsys, folder, target, *RATES, "--overwrite")[0] == 0
+
+
+def test_a_destination_that_cannot_be_written_is_named(capsys, folder, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run(capsys, folder, tmp_path / "file" / "dst", *RATES)
+    assert code == 2
+    assert str(tmp_path / "file") in err
+
+
+def test_both_rates_are_required(capsys, folder, tmp_path):
+    code, _, err = run(capsys, folder, tmp_path / "dst", "--eta-alpha", "0.5")
+    assert code == 2
+    assert "--eta-beta" in err

@@ -1,0 +1,187 @@
+"""What is written: equal to nnU-Net's own evaluation, read by its loader, complete in the CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from anl_seg.evaluation import evaluate_folders, write_results
+
+KEYS = {"Dice", "IoU", "TP", "FP", "FN", "TN", "n_pred", "n_ref"}
+
+
+def random_masks(shape, n_cases, n_labels):
+    """Pairs of label maps; no mask of the first case holds label 2, and the second's is empty."""
+    rng = np.random.default_rng(7)
+    pairs = []
+    for case in range(n_cases):
+        reference = rng.integers(0, n_labels, shape, dtype=np.uint8)
+        change = rng.random(shape) < 0.3
+        prediction = np.where(change, rng.integers(0, n_labels, shape), reference).astype(np.uint8)
+        pair = [prediction, reference]
+        if case == 0:
+            pair = [np.where(mask == 2, 0, mask).astype(np.uint8) for mask in pair]
+        if case == 1:
+            pair[0] = np.zeros_like(prediction)
+        pairs.append(pair)
+    return pairs
+
+
+@pytest.fixture
+def write_pairs(tmp_path):
+    def write(pairs, ending):
+        folders = [tmp_path / "pred", tmp_path / "labelsTs"]
+        for folder in folders:
+            folder.mkdir()
+        for number, pair in enumerate(pairs):
+            for folder, mask in zip(folders, pair, strict=True):
+                path = folder / f"case_{number}{ending}"
+                if ending == ".png":
+                    Image.fromarray(mask).save(path)
+                else:
+                    sitk.WriteImage(sitk.GetImageFromArray(mask), str(path))
+        return folders
+
+    return write
+
+
+def assert_equal_figures(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for label, figures in theirs.items():
+        assert ours[label].keys() == figures.keys() == KEYS
+        for name, value in figures.items():
+            assert ours[label][name] == pytest.approx(value, rel=1e-9, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "ending", "reader", "labels", "ignore_label"),
+    [
+        ((16, 16), ".png", "natural_image_reader_writer.NaturalImage2DIO", {"a": 1, "b": 2}, None),
+        ((4, 9, 8), ".nii.gz", "simpleitk_reader_writer.SimpleITKIO", {"a": 1, "b": 2}, None),
+        ((4, 9, 8), ".nii.gz", "simpleitk_reader_writer.SimpleITKIO", {"a": 1, "ignore": 2}, 2),
+        (
+            (9, 8),
+            ".png",
+            "natural_image_reader_writer.NaturalImage2DIO",
+            {"a": [1, 2], "b": 2},
+            None,
+        ),
+    ],
+    ids=["2D PNG", "3D NIfTI", "ignore label", "regions"],
+)
+def test_equal_to_nnunet(
+    write_pairs, tmp_path, monkeypatch, shape, ending, reader, labels, ignore_label
+):
+    theirs = pytest.importorskip("nnunetv2.evaluation.evaluate_predictions")
+    module, name = reader.split(".")
+    reader_class = getattr(pytest.importorskip(f"nnunetv2.imageio.{module}"), name)
+    # nnU-Net starts a process per file even for a few tiny ones; the same calls, in this process.
+    monkeypatch.setattr(theirs.multiprocessing, "get_context", lambda _: InThisProcess())
+
+    pairs = random_masks(shape, n_cases=5, n_labels=3)
+    if ignore_label is not None:  # nnU-Net never predicts it
+        pairs = [(np.minimum(prediction, 1), reference) for prediction, reference in pairs]
+    pred, ref = write_pairs(pairs, ending)
+    (pred / "dataset.json").write_text(json.dumps({"labels": {"background": 0, **labels}}))
+    (pred / "plans.json").write_text("{}")
+
+    classes = [
+        tuple(value) if isinstance(value, list) else value
+        for name, value in labels.items()
+        if name != "ignore"
+    ]
+    theirs.compute_metrics_on_folder(
+        str(ref),
+        str(pred),
+        str(tmp_path / "theirs.json"),
+        reader_class(),
+        ending,
+        classes,
+        ignore_label,
+    )
+    expected = theirs.load_summary_json(str(tmp_path / "theirs.json"))
+    write_results(evaluate_folders(pred, ref), tmp_path / "ours")
+    summary = theirs.load_summary_json(str(tmp_path / "ours" / "summary.json"))
+
+    assert summary.keys() == expected.keys() | {"anl_seg"}
+    assert_equal_figures(summary["mean"], expected["mean"])
+    assert_equal_figures({0: summary["foreground_mean"]}, {0: expected["foreground_mean"]})
+    assert len(summary["metric_per_case"]) == len(expected["metric_per_case"]) == 5
+    for ours, other in zip(summary["metric_per_case"], expected["metric_per_case"], strict=True):
+        assert ours.keys() == other.keys()
+        assert ours["prediction_file"] == other["prediction_file"]
+        assert ours["reference_file"] == other["reference_file"]
+        assert_equal_figures(ours["metrics"], other["metrics"])
+
+
+class InThisProcess:
+    """Stands in for nnU-Net's pool of processes."""
+
+    def Pool(self, _):
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        return None
+
+    def starmap(self, function, arguments):
+        return [function(*each) for each in arguments]
+
+
+def test_class_that_no_mask_holds_is_nan_as_in_nnunet(write_pairs, tmp_path):
+    pred, ref = write_pairs(random_masks((8, 8), n_cases=3, n_labels=2), ".png")
+    write_results(evaluate_folders(pred, ref, labels=[1, 2]), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert math.isnan(summary["mean"]["2"]["Dice"])
+    assert math.isnan(summary["foreground_mean"]["Dice"])
+    assert summary["anl_seg"]["classes"]["2"]["n_both_empty"] == 3
+    assert summary["anl_seg"]["classes"]["2"]["n_scored"] == 0
+
+
+def test_both_empty_is_left_out_of_the_mean_and_counted(write_pairs, tmp_path):
+    quarter = np.zeros((4, 4), np.uint8)
+    quarter[:2, :2] = 1
+    half = np.zeros((4, 4), np.uint8)
+    half[:2] = 1
+    empty = np.zeros((4, 4), np.uint8)
+    pred, ref = write_pairs([(quarter, quarter), (quarter, half), (empty, empty)], ".png")
+    write_results(evaluate_folders(pred, ref), tmp_path)
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["mean"]["1"]["Dice"] == pytest.approx((1 + 8 / 12) / 2)
+    assert summary["mean"]["1"]["IoU"] == pytest.approx((1 + 4 / 8) / 2)
+    assert summary["mean"]["1"]["n_ref"] == pytest.approx((4 + 8 + 0) / 3)
+    ours = summary["anl_seg"]
+    assert (ours["schema"], ours["n_cases"], ours["ignore_label"]) == (1, 3, None)
+    assert ours["labels_source"] == "found in the references"
+    assert ours["classes"]["1"] == {
+        "name": "",
+        "n_scored": 2,
+        "n_both_empty": 1,
+        "pooled": {"Dice": pytest.approx(2 * 8 / (8 + 12)), "IoU": pytest.approx(8 / 12)},
+    }
+
+
+def test_csv_has_a_row_per_case_and_class(write_pairs, tmp_path):
+    pred, ref = write_pairs(random_masks((8, 8), n_cases=3, n_labels=3), ".png")
+    _, path = write_results(evaluate_folders(pred, ref), tmp_path)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    header = "case class Dice IoU TP FP FN TN n_pred n_ref"
+    assert list(rows[0]) == header.split()
+    assert [(row["case"], row["class"]) for row in rows] == [
+        (f"case_{number}", label) for number in range(3) for label in ("1", "2")
+    ]
+    assert math.isnan(float(rows[1]["Dice"]))  # case_0 has no label 2
+    for row in rows:
+        tp, fp, fn = (int(row[name]) for name in ("TP", "FP", "FN"))
+        if tp + fp + fn:
+            assert float(row["Dice"]) == 2 * tp / (2 * tp + fp + fn)
+        assert (int(row["n_pred"]), int(row["n_ref"])) == (tp + fp, tp + fn)

@@ -1,0 +1,88 @@
+"""Mask files keep their coding, pixel type and geometry; anything else is named."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from PIL import Image
+
+from anl_seg.errors import InputError
+from anl_seg.noise.mask_files import ENDINGS, read_mask, write_mask
+
+MASK = np.zeros((12, 16), bool)
+MASK[3:9, 4:12] = True
+
+
+def save(path, array, **geometry):
+    image = sitk.GetImageFromArray(array)
+    for name, value in geometry.items():
+        getattr(image, f"Set{name}")(value)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+@pytest.mark.parametrize("foreground", [1, 255])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_mask_survives_in_every_format(tmp_path, ending, foreground):
+    source = save(tmp_path / f"mask{ending}", MASK.astype(np.uint8) * foreground)
+    read = read_mask(source)
+    assert np.array_equal(read.mask, MASK)
+    write_mask(tmp_path / "out" / f"mask{ending}", ~MASK, read)
+    written = sitk.ReadImage(str(tmp_path / "out" / f"mask{ending}"))
+    assert np.array_equal(sitk.GetArrayFromImage(written), ~MASK * np.uint8(foreground))
+    assert written.GetPixelID() == sitk.sitkUInt8
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii", ".nrrd", ".mha"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.float32])
+def test_geometry_and_type_are_kept(tmp_path, ending, dtype):
+    geometry = {"Spacing": (0.5, 0.25), "Origin": (-3.0, 7.5), "Direction": (-1.0, 0.0, 0.0, -1.0)}
+    source = save(tmp_path / f"mask{ending}", MASK.astype(dtype), **geometry)
+    before = sitk.ReadImage(str(source))
+    write_mask(tmp_path / f"noisy{ending}", ~MASK, read_mask(source))
+    after = sitk.ReadImage(str(tmp_path / f"noisy{ending}"))
+    assert after.GetPixelID() == before.GetPixelID()
+    for name in ("Spacing", "Origin", "Direction"):
+        assert getattr(after, f"Get{name}")() == pytest.approx(getattr(before, f"Get{name}")())
+
+
+def test_an_empty_mask_is_a_mask(tmp_path):
+    assert not read_mask(save(tmp_path / "a.png", np.zeros((4, 4), np.uint8))).mask.any()
+
+
+@pytest.mark.parametrize(
+    ("values", "listed"),
+    [((0, 1, 7), "0, 1, 7"), ((0, 7), "0, 7"), ((0, 1, 255), "0, 1, 255"), (range(20), "7, …")],
+)
+def test_other_values_are_listed(tmp_path, values, listed):
+    array = np.resize(np.array(values, np.uint8), (8, 8))
+    with pytest.raises(InputError, match=rf"a\.png: holds the values .*{listed}.*0 and 255"):
+        read_mask(save(tmp_path / "a.png", array))
+
+
+@pytest.mark.parametrize("value", [0.5, -1, np.nan])
+def test_fractions_and_signs_are_no_masks(tmp_path, value):
+    with pytest.raises(InputError, match="holds the values"):
+        read_mask(save(tmp_path / "a.mha", np.where(MASK, value, 0).astype(np.float32)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "RGBA"])
+def test_colour_and_palette_images_are_named(tmp_path, mode):
+    Image.fromarray(MASK.astype(np.uint8)).convert(mode).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: a colour or palette image"):
+        read_mask(tmp_path / "a.png")
+
+
+def test_a_volume_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"a\.nii\.gz: a 3D image of size \(16, 12, 2\)"):
+        read_mask(save(tmp_path / "a.nii.gz", np.stack([MASK, MASK]).astype(np.uint8)))
+
+
+def test_text_and_damaged_files_are_named(tmp_path):
+    (tmp_path / "text.png").write_text("no image")
+    Image.fromarray(np.random.default_rng(0).integers(0, 2, (99, 99), np.uint8)).save(
+        tmp_path / "cut.png"
+    )
+    (tmp_path / "cut.png").write_bytes((tmp_path / "cut.png").read_bytes()[:300])
+    for name in ("text.png", "cut.png"):
+        with pytest.raises(InputError, match=rf"{name}: is damaged or no image"):
+            read_mask(tmp_path / name)

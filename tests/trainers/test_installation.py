@@ -1,0 +1,139 @@
+"""Does nnU-Net's own search find our trainer, and does `anl-seg doctor` say what is wrong?"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+
+import pytest
+
+pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+
+from anl_seg.cli import main  # noqa: E402
+from anl_seg.trainers.installation import VARIABLES, discovery_folder, find_trainer  # noqa: E402
+
+
+@pytest.fixture
+def healthy(tmp_path, monkeypatch):
+    """A machine where all is well, also if anl-seg is installed in editable mode."""
+    for name in VARIABLES:
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setenv("nnUNet_extTrainer", str(discovery_folder()))
+    monkeypatch.setenv("PATH", sysconfig.get_path("scripts"))
+    return tmp_path
+
+
+def doctor(capsys):
+    try:
+        main(["doctor"])
+        code = 0
+    except SystemExit as stop:
+        code = stop.code
+    return code, capsys.readouterr().out
+
+
+def test_nnunet_finds_the_trainer(healthy):
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    module, _ = find_trainer()
+    assert module == "anl_seg.trainers.nnUNetTrainerANL"
+    assert issubclass(sys.modules[module].nnUNetTrainerANL, nnUNetTrainer)
+
+
+def test_the_search_gives_the_same_class_every_time(healthy):
+    find_trainer()
+    first = sys.modules["anl_seg.trainers.nnUNetTrainerANL"].nnUNetTrainerANL
+    find_trainer()
+    assert sys.modules["anl_seg.trainers.nnUNetTrainerANL"].nnUNetTrainerANL is first
+
+
+def test_the_discovery_folder_holds_one_module_and_no_package():
+    # an __init__.py there would replace nnU-Net's own on installation
+    names = [p.name for p in discovery_folder().iterdir() if p.name != "__pycache__"]
+    assert names == ["nnUNetTrainerANL.py"]
+
+
+def load_discovery_module():
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    path = discovery_folder() / "nnUNetTrainerANL.py"
+    spec = spec_from_file_location("shim", path)
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_other_searches_find_nothing_in_it_and_import_nothing(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("anl_seg.trainers")]:
+        monkeypatch.delitem(sys.modules, name)
+    assert not hasattr(load_discovery_module(), "nnUNetTrainerDA5")
+    assert not any(name.startswith("anl_seg.trainers") for name in sys.modules)
+
+
+def test_a_broken_installation_says_why(monkeypatch):
+    import builtins
+
+    real = builtins.__import__
+
+    def broken(name, *arguments, **keywords):
+        if name == "anl_seg.trainers":
+            raise AttributeError("module 'torch' has no attribute 'x'")
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", broken)
+    with pytest.raises(ImportError, match="module 'torch' has no attribute 'x'"):
+        hasattr(load_discovery_module(), "nnUNetTrainerANL")
+
+
+def test_doctor_is_content(healthy, capsys):
+    code, text = doctor(capsys)
+    assert code == 0, text
+    assert "WRONG" not in text
+    for name in (*VARIABLES, "torch", "nnU-Net", "nnUNetTrainerANL", "nnUNetv2_train"):
+        assert name in text
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_doctor_names_a_missing_variable_and_the_cure(healthy, monkeypatch, capsys, name):
+    monkeypatch.delenv(name)
+    code, text = doctor(capsys)
+    assert code == 1
+    assert f"cure: export {name}=" in text
+
+
+def test_doctor_names_a_missing_folder(healthy, capsys):
+    (healthy / "nnUNet_raw").rmdir()
+    code, text = doctor(capsys)
+    assert code == 1
+    assert f"cure: mkdir -p {healthy / 'nnUNet_raw'}" in text
+
+
+def test_doctor_sees_another_environments_nnunet(healthy, monkeypatch, capsys):
+    other = healthy / "bin"
+    other.mkdir()
+    (other / "nnUNetv2_train").write_text("#!/bin/sh\n")
+    (other / "nnUNetv2_train").chmod(0o755)
+    monkeypatch.setenv("PATH", str(other))
+    code, text = doctor(capsys)
+    assert code == 1
+    assert "belongs to another environment" in text
+
+
+def test_doctor_sees_that_the_trainer_is_not_found(healthy, monkeypatch, capsys):
+    import anl_seg.trainers.installation as installation
+
+    monkeypatch.setattr(installation, "TRAINER", "nnUNetTrainerANLx")
+    code, text = doctor(capsys)
+    assert code == 1
+    assert "does not find it" in text
+
+
+def test_trainers_path_prints_the_folder(capsys):
+    main_code = None
+    try:
+        main(["trainers-path"])
+    except SystemExit as stop:
+        main_code = stop.code
+    assert not main_code
+    assert capsys.readouterr().out.strip() == str(discovery_folder())

@@ -1,0 +1,51 @@
+"""Settings: what is written comes back, and what is wrong is named."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from anl_seg.errors import InputError
+from anl_seg.trainers.settings import PLANS_KEY, Settings
+
+
+def test_settings_survive_a_plans_file():
+    settings = Settings("gce", {"q": 0.7}, delta=1e-5, epochs=3, iterations=4, seed=5)
+    plans = json.loads(json.dumps({PLANS_KEY: settings.to_plans()}))
+    assert Settings.from_plans(plans) == settings
+
+
+def test_plans_without_an_entry_mean_the_defaults():
+    assert Settings.from_plans({"plans_name": "nnUNetPlans"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"loss": "no"}, "unknown loss 'no'; choose one of dice\\+ce, ce"),
+        ({"loss_parameters": {"gamma": 1}}, "anl-ce has no hyper-parameter 'gamma'"),
+        ({"loss_parameters": {"alpha": -1}}, "alpha of anl-ce must be"),
+        ({"loss_parameters": {"alpha": "five"}}, "alpha of anl-ce must be"),
+        ({"loss": "dice+ce", "loss_parameters": {"alpha": 1}}, "takes no parameters"),
+        ({"loss": "t-loss"}, "a parameter that is trained itself"),
+        ({"delta": -1e-5}, "delta must be"),
+        ({"delta": True}, "delta must be"),
+        ({"epochs": 0}, "epochs must be"),
+        ({"epochs": 1.5}, "epochs must be"),
+        ({"iterations": "many"}, "iterations must be"),
+        ({"seed": -1}, "seed must be"),
+        ({"learning_rate": 1}, "unknown learning_rate; known are loss, loss_parameters, delta"),
+        ([1], "must be an object"),
+    ],
+)
+def test_wrong_entries_are_named_with_their_plans(entry, message):
+    with pytest.raises(InputError, match=message) as error:
+        Settings.from_plans({"plans_name": "mine", PLANS_KEY: entry})
+    assert "'mine'" in str(error.value)
+
+
+def test_differences_are_named():
+    here, there = Settings(epochs=4, seed=1), Settings(epochs=5)
+    assert here.differences(there) == ["epochs is 4, was 5", "seed is 1, was None"]
+    assert here.differences(Settings(epochs=4, seed=1)) == []

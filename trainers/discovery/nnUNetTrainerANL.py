@@ -1,0 +1,15 @@
+"""Where nnU-Net finds our trainers: this file is installed beside its own `nnUNetTrainer.py`.
+
+Every search for any trainer imports this module, so it imports nothing itself until one of our
+classes is asked for (PEP 562).
+"""
+
+
+def __getattr__(name: str) -> type:
+    if not name.startswith("nnUNetTrainerANL"):
+        raise AttributeError(name)
+    try:
+        from anl_seg.trainers import nnUNetTrainerANL
+    except AttributeError as error:  # nnU-Net would take it for "there is no such trainer"
+        raise ImportError(f"anl-seg does not work with what is installed: {error}") from error
+    return getattr(nnUNetTrainerANL, name)

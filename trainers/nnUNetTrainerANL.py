@@ -1,0 +1,133 @@
+"""The nnU-Net trainers: nnU-Net's own training, a robust loss in place of Dice + cross entropy."""
+
+from __future__ import annotations
+
+import random
+import sys
+from functools import cached_property
+
+import numpy as np
+import torch
+from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import Tensor, nn
+
+import anl_seg
+from anl_seg import losses
+from anl_seg.errors import InputError
+from anl_seg.trainers.settings import NNUNET_LOSS, PLANS_KEY, Settings
+
+
+class nnUNetTrainerANL(nnUNetTrainer):
+    """nnU-Net with Active Negative Loss (Ye et al., eq. 11) in place of Dice + cross entropy.
+
+    Everything else is nnU-Net's: network, augmentation, schedule, deep supervision weights. The
+    settings come from the plans file (`anl-seg plan`), see `anl_seg.trainers.settings.Settings`.
+    The constructor stays nnU-Net's own, since it records its arguments by name.
+    """
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in the plans file; one line on stderr and exit code 2 where they are wrong.
+
+        nnU-Net's command line handles no errors, so a plain exception would bury the message under
+        a traceback, hours before anyone reads the log.
+        """
+        try:
+            return Settings.from_plans(self.plans_manager.plans)
+        except InputError as error:
+            print(f"{type(self).__name__}: error: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+
+    def initialize(self) -> None:
+        """Apply schedule and seed, then let nnU-Net build network, optimiser and loss."""
+        self.num_epochs = self.settings.epochs
+        self.num_iterations_per_epoch = self.settings.iterations
+        self.num_val_iterations_per_epoch = max(1, self.settings.iterations // 5)  # nnU-Net's ratio
+        if self.settings.delta > 0:
+            self.weight_decay = 0.0
+        if self.settings.seed is not None:
+            _seed_everything(self.settings.seed + self.local_rank)
+        super().initialize()
+        self.print_to_log_file(f"anl-seg {anl_seg.__version__}: {self.settings}")
+        self.print_to_log_file(f"anl-seg: the loss is {self.loss}")
+
+    def configure_optimizers(self):  # noqa: ANN201 (as in nnU-Net)
+        """Add the L1 penalty's gradient once per optimiser step, whatever the number of loss terms.
+
+        It joins after nnU-Net's gradient clipping and loss scaling, so neither changes its size.
+        """
+        optimizer, lr_scheduler = super().configure_optimizers()
+        if self.settings.delta > 0:
+            optimizer.register_step_pre_hook(self._add_l1_gradient)
+        return optimizer, lr_scheduler
+
+    def _add_l1_gradient(self, *_: object) -> None:
+        parameters = [p for p in self.network.parameters() if p.grad is not None]
+        with torch.no_grad():
+            signs = torch._foreach_sign(parameters)
+            torch._foreach_add_([p.grad for p in parameters], signs, alpha=self.settings.delta)
+
+    def _build_loss(self) -> nn.Module:
+        """Put the robust loss in nnU-Net's deep supervision, whose weights stay nnU-Net's.
+
+        Raises:
+            NotImplementedError: For region-based training.
+        """
+        loss = super()._build_loss()
+        if self.settings.loss == NNUNET_LOSS:
+            return loss
+        if self.label_manager.has_regions:
+            raise NotImplementedError(
+                f"region-based training with the loss {self.settings.loss!r} is not supported yet; "
+                f"give dataset.json plain labels, or plan with `--loss {NNUNET_LOSS}`"
+            )
+        pixel_loss = PixelLoss(
+            losses.create(
+                self.settings.loss,
+                ignore_index=self.label_manager.ignore_label,
+                **self.settings.loss_parameters,
+            )
+        )
+        if not isinstance(loss, DeepSupervisionWrapper):
+            return pixel_loss
+        loss.loss = pixel_loss
+        if len(loss.weight_factors) == 1:
+            loss.weight_factors = (1.0,)  # nnU-Net gives the lowest scale 0, so a single one 0/0
+        return loss
+
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
+        """Load a checkpoint of a run with the same settings.
+
+        Raises:
+            InputError: If it was trained with other settings; the message names them.
+        """
+        checkpoint = torch.load(
+            filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True
+        )
+        trained = Settings.from_plans(checkpoint["init_args"]["plans"])
+        if differences := self.settings.differences(trained):
+            raise InputError(
+                f"{filename_or_checkpoint} was trained with other settings than plans "
+                f"{self.plans_manager.plans_name!r} ask for: {'; '.join(differences)}. Restore their "
+                f"entry {PLANS_KEY!r}, or write new plans with `anl-seg plan --as NAME`"
+            )
+        super().load_checkpoint(filename_or_checkpoint)
+
+
+class PixelLoss(nn.Module):
+    """Adapter from nnU-Net's targets to ours: float or int16 `(B, 1, *S)` to int64 `(B, *S)`."""
+
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the mean loss over pixels that are not ignored, a float32 scalar."""
+        return self.loss(logits, target[:, 0].long())
+
+
+def _seed_everything(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (nnU-Net's augmentation draws from the global generator)
+    torch.manual_seed(seed)
