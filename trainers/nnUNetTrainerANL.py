@@ -11,6 +11,7 @@ import torch
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 import anl_seg
 from anl_seg import losses
@@ -52,7 +53,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         self.print_to_log_file(f"anl-seg {anl_seg.__version__}: {self.settings}")
         self.print_to_log_file(f"anl-seg: the loss is {self.loss}")
 
-    def configure_optimizers(self):  # noqa: ANN201 (as in nnU-Net)
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
         """Add the L1 penalty's gradient once per optimiser step, whatever the number of loss terms.
 
         It joins after nnU-Net's gradient clipping and loss scaling, so neither changes its size.
@@ -63,10 +64,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         return optimizer, lr_scheduler
 
     def _add_l1_gradient(self, *_: object) -> None:
-        parameters = [p for p in self.network.parameters() if p.grad is not None]
-        with torch.no_grad():
-            signs = torch._foreach_sign(parameters)
-            torch._foreach_add_([p.grad for p in parameters], signs, alpha=self.settings.delta)
+        losses.add_l1_gradient(self.network.parameters(), self.settings.delta)
 
     def _build_loss(self) -> nn.Module:
         """Put the robust loss in nnU-Net's deep supervision, whose weights stay nnU-Net's.

@@ -27,14 +27,15 @@ class Settings:
             nnU-Net's weight decay is switched off, as in the paper (section VI-B).
         epochs: Number of epochs (nnU-Net: 1000).
         iterations: Training steps an epoch (nnU-Net: 250).
-        seed: Seed of weights and data order, or None for nnU-Net's own unseeded behaviour.
+        seed: Seed of weights, and of data order and augmentation where nnU-Net loads in one process
+            (nnUNet_n_proc_DA=0); None for nnU-Net's own unseeded behaviour.
 
     Raises:
         InputError: If a value is impossible; the message names the setting and what is allowed.
     """
 
     loss: str = "anl-ce"
-    loss_parameters: dict[str, float] = field(default_factory=dict)
+    loss_parameters: dict[str, Any] = field(default_factory=dict)
     delta: float = 0.0
     epochs: int = 1000
     iterations: int = 250

@@ -18,6 +18,7 @@ COMMANDS = {
     "noise": "noise",
     "plan": "plan",
     "evaluate": "evaluate",
+    "losses": "losses",
     "trainers-path": "trainers_path",
 }
 

@@ -106,7 +106,11 @@ class NnUNet:
             )
 
     def _environment(self) -> dict[str, str]:
-        variables = {"PYTHONUNBUFFERED": "1", "nnUNet_def_n_proc": str(WORKERS)}
+        variables = {
+            "PYTHONUNBUFFERED": "1",
+            "nnUNet_def_n_proc": str(WORKERS),
+            "nnUNet_n_proc_DA": "0",  # one loader: with several, a seed does not fix the order
+        }
         for kind in ("raw", "preprocessed", "results"):
             folder = self.root / f"nnUNet_{kind}"
             folder.mkdir(parents=True, exist_ok=True)

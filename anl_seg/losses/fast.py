@@ -23,8 +23,12 @@ in the cache: one pass over the logits, one gradient written, nothing else of th
 Backward scales the gradient in place. (torch's own cross entropy writes three tensors of the
 logits' size, autograd of the formulas about ten.)
 
-Two classes depend on the margin z_y - z_other alone. A block then holds the pair of classes with
-the label first and needs neither gather nor scatter.
+Two classes depend on the margin t = z_y - z_other alone, which needs neither gather nor scatter:
+
+    plain                dL/dt = l'(u_y) p_other
+    either normalized    dL/dt = ((1 - R) l'(u_y) p_other + R l'(u_other) p_y) / T,
+
+where R is the label's share of T, L or 1 - L.
 
 `functional` is the truth that this is tested against, and what a second derivative is taken from.
 """
@@ -33,6 +37,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,6 +45,8 @@ from torch import Tensor
 
 from anl_seg.losses import functional as F
 from anl_seg.losses.functional import Curve, Summand, weighted_sum
+
+Slope = tuple[Tensor, Tensor | float]
 
 #: Logits in a block, for each thread: less, and calls cost more than arithmetic; more, and it
 #: leaves the cache.
@@ -77,8 +84,9 @@ class _PerPixel(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(  # noqa: ANN401
-        ctx: Any, grad_output: Tensor
+    def backward(
+        ctx: Any,  # noqa: ANN401
+        grad_output: Tensor,
     ) -> tuple[Tensor, None, None, None]:
         logits, labels = ctx.saved_tensors
         if torch.is_grad_enabled():  # with create_graph, for a second derivative
@@ -135,17 +143,47 @@ def _many_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: T
 
 def _two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Tensor) -> Tensor:
     z = upcast(z)
-    side = y.to(z.dtype).mul_(2).sub_(1)
+    side = y.to(z.dtype).mul_(2).sub_(1)  # which class is the label: -1 or 1
     margin = (z[:, 1:] - z[:, :1]).mul_(side)
-    tail = margin.abs().neg_().exp_().log1p_()
-    u = torch.cat((margin, -margin), 1).clamp_(max=0).sub_(tail)  # log sigmoid of +-margin
-    p = u.exp()
-    loss, at_label, everywhere = _derive(summands, u, p, u[:, :1])
-    total = everywhere.expand_as(u).sum(1, keepdim=True).add_(at_label)
-    slope = (at_label + everywhere[:, :1]).sub_(total.mul_(p[:, :1])).mul_(side)
+    loss, slope = _derive_by_margin(summands, margin)
+    slope.mul_(side)
     gradient[:, 1:] = slope
     gradient[:, :1] = slope.neg_()
     return loss
+
+
+def _derive_by_margin(summands: Sequence[Summand], margin: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the loss and its slope for two classes, from the margin of the label over the other."""
+    tail = margin.abs().neg_().exp_().log1p_()
+    u = margin.clamp(max=0).sub_(tail)
+    u_other = margin.neg_().clamp_(max=0).sub_(tail)
+    p, p_other = u.exp(), u_other.exp()
+    loss, slope = u.new_zeros((2, *u.shape))
+    for curve, sharing in _by_curve(summands):
+        value, slope_label = curve(u, p)
+        rise = p_other * slope_label
+        if any(summand.form != "plain" for summand in sharing):
+            value_other, slope_other = curve(u_other, p_other)
+            fall = p * slope_other
+        for summand in sharing:
+            weight = summand.weight
+            if summand.form == "plain":
+                loss.add_(value, alpha=weight)
+                slope.add_(rise, alpha=weight)
+            elif summand.form == "normalized":
+                total = value + value_other
+                share = value / total
+                loss.add_(share, alpha=weight)
+                slope.add_(rise.lerp(fall, share).div_(total), alpha=weight)
+            else:
+                flipped = (summand.largest - value).clamp_(min=0)
+                flipped_other = (summand.largest - value_other).clamp_(min=0)
+                total = flipped + flipped_other
+                share = flipped / total
+                loss.sub_(share, alpha=weight).add_(weight)
+                live, live_other = flipped.gt_(0).mul_(rise), flipped_other.gt_(0).mul_(fall)
+                slope.add_(live.lerp_(live_other, share).div_(total), alpha=weight)
+    return loss, slope
 
 
 def _derive(
@@ -154,34 +192,45 @@ def _derive(
     """Give the loss and its slopes a, `(B, 1, P)`, and s, which broadcasts to `(B, K, P)`."""
     p_label = u_label.exp()
     loss, at_label, everywhere = u.new_zeros((3, *u_label.shape))
-    for summand in summands:
-        curve, weight = SLOPES[summand.curve.func], summand.weight
-        value_label, slope_label = curve(u_label, p_label, **summand.curve.keywords)
-        if summand.form == "plain":
-            loss.add_(value_label, alpha=weight)
-            at_label.add_(slope_label, alpha=weight)
-            continue
-        value, slope = curve(u, p, **summand.curve.keywords)
-        if summand.form == "normalized":
-            total = value.sum(1, keepdim=True)
-            share = value_label / total
-            loss.add_(share, alpha=weight)
-            at_label.add_(slope_label / total, alpha=weight)
-            everywhere = everywhere + slope * share.div_(total).mul_(-weight)
-        else:
-            flipped = (summand.largest - value).clamp_(min=0)
-            flipped_label = (summand.largest - value_label).clamp_(min=0)
-            total = flipped.sum(1, keepdim=True)
-            share = flipped_label / total
-            loss.sub_(share, alpha=weight).add_(weight)
-            at_label.add_(flipped_label.gt_(0).mul_(slope_label).div_(total), alpha=weight)
-            everywhere = (
-                flipped.gt_(0).mul_(slope * share.div_(total).mul_(-weight)).add_(everywhere)
-            )
+    for curve, sharing in _by_curve(summands):
+        value_label, slope_label = curve(u_label, p_label)
+        if any(summand.form != "plain" for summand in sharing):
+            value, slope = curve(u, p)
+        for summand in sharing:
+            weight = summand.weight
+            if summand.form == "plain":
+                loss.add_(value_label, alpha=weight)
+                at_label.add_(slope_label, alpha=weight)
+            elif summand.form == "normalized":
+                total = value.sum(1, keepdim=True)
+                share = value_label / total
+                loss.add_(share, alpha=weight)
+                at_label.add_(slope_label / total, alpha=weight)
+                everywhere = everywhere + slope * share.div_(total).mul_(-weight)
+            else:
+                flipped = (summand.largest - value).clamp_(min=0)
+                flipped_label = (summand.largest - value_label).clamp_(min=0)
+                total = flipped.sum(1, keepdim=True)
+                share = flipped_label / total
+                loss.sub_(share, alpha=weight).add_(weight)
+                at_label.add_(flipped_label.gt_(0).mul_(slope_label).div_(total), alpha=weight)
+                factor = slope * share.div_(total).mul_(-weight)
+                everywhere = flipped.gt_(0).mul_(factor).add_(everywhere)
     return loss, at_label, everywhere
 
 
-Slope = tuple[Tensor, Tensor | float]
+def _by_curve(
+    summands: Sequence[Summand],
+) -> list[tuple[Callable[[Tensor, Tensor], Slope], list[Summand]]]:
+    """Group the summands that share a curve and its hyper-parameters, to evaluate it once."""
+    groups: dict[tuple[object, ...], list[Summand]] = {}
+    for summand in summands:
+        key = (summand.curve.func, *summand.curve.keywords.items())
+        groups.setdefault(key, []).append(summand)
+    return [
+        (partial(SLOPES[sharing[0].curve.func], **sharing[0].curve.keywords), sharing)
+        for sharing in groups.values()
+    ]
 
 
 def _cross_entropy(u: Tensor, p: Tensor) -> Slope:

@@ -97,10 +97,10 @@ def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
     """
     with torch.autocast(logits.device.type, enabled=False):
         p = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
-        if counts is None:
-            counts = torch.ones_like(p[:, 0], dtype=torch.bool)
-        sums = (p * counts.unsqueeze(1)).movedim(1, 0).flatten(1).sum(1)
-        number = counts.sum().to(sums.dtype)
+        if counts is not None:
+            p = p * counts.unsqueeze(1)
+        sums = p.sum([0, *range(2, p.ndim)])
+        number = p.new_tensor(p[:, 0].numel()) if counts is None else counts.sum().to(p.dtype)
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             sums = _SumOverRanks.apply(sums)
             dist.all_reduce(number)

@@ -70,7 +70,7 @@ class TLoss(nn.Module):
             return loss
         if self.reduction == "sum":
             return loss.sum()
-        return loss.sum() / counts.flatten(1).any(1).sum().clamp(min=1)
+        return loss.sum() / counts.reshape(len(counts), -1).any(1).sum().clamp(min=1)
 
     def _per_image(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
         probabilities = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))

@@ -107,6 +107,7 @@ def make_trainer(nnunet_folders: Path) -> Callable[..., Any]:
         }
         if any(isinstance(value, list) for value in dataset_json["labels"].values()):
             dataset_json["regions_class_order"] = [1, 2]
-        return nnUNetTrainerANL(content, "hand", 0, dataset_json, torch.device("cpu"))
+        device = torch.device("cpu")
+        return nnUNetTrainerANL(content, "hand", 0, dataset_json, device=device)
 
     return make

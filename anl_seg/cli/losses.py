@@ -1,0 +1,39 @@
+"""`anl-seg losses`: what losses there are, and one of them in full."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def command(
+    name: Annotated[
+        str | None, typer.Argument(help="The loss to show in full.", show_default=False)
+    ] = None,
+) -> None:
+    """List the losses, or show one: formula, hyper-parameters, source, the paper's values."""
+    from anl_seg.errors import InputError
+    from anl_seg.losses import PRESETS, describe, names
+
+    if name is None:
+        width = max(map(len, names()))
+        for each in names():
+            print(f"{each:{width}}  {describe(each).formula}")
+        print("\n`anl-seg losses NAME` shows hyper-parameters and source of one.")
+        return
+    try:
+        spec = describe(name)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    print(f"{name}\n  formula  {spec.formula}\n  source   {spec.source}")
+    for key, parameter in spec.parameters.items():
+        print(f"  {key:7}  {parameter}, {parameter.default:g} by default")
+    if spec.note:
+        print(f"  note     {spec.note}")
+    for dataset, presets in PRESETS.items():
+        if name in presets:
+            preset = presets[name]
+            values = {**preset.hyper_parameters, "L1": preset.l1, "L2": preset.l2}
+            text = ", ".join(f"{key} {value:g}" for key, value in values.items() if value)
+            print(f"  paper    {dataset}: {text} ({preset.source})")

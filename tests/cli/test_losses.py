@@ -1,0 +1,40 @@
+"""`anl-seg losses` on the command line."""
+
+import pytest
+
+from anl_seg import losses
+from anl_seg.cli import main
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as exit_:
+        main(["losses", *arguments])
+    return exit_.value.code, capsys.readouterr()
+
+
+def test_lists_every_loss(capsys):
+    code, output = run(capsys)
+    assert code == 0
+    listed = [line.split()[0] for line in output.out.splitlines() if line]
+    assert listed[:-1] == losses.names()
+
+
+@pytest.mark.parametrize("name", losses.names())
+def test_shows_one_in_full(capsys, name):
+    code, output = run(capsys, name)
+    assert code == 0
+    spec = losses.describe(name)
+    for text in (spec.formula, spec.source, *spec.parameters):
+        assert text in output.out
+
+
+def test_shows_the_papers_values(capsys):
+    _, output = run(capsys, "anl-ce")
+    assert "cifar10: alpha 5, beta 5, L1 5e-05 (Table VIII)" in output.out
+
+
+def test_unknown_loss_is_one_line(capsys):
+    code, output = run(capsys, "dice")
+    assert code == 2
+    assert output.err.startswith("anl-seg: error: unknown loss 'dice'; there are: ce, fl")
+    assert output.err.count("\n") == 1

@@ -1,0 +1,109 @@
+"""The blockwise path against autograd of the formulas it stands for."""
+
+import pytest
+import torch
+from losses import reference
+
+from anl_seg.losses import fast, functional
+from anl_seg.losses.table import complete, describe
+
+CURVES = {
+    term.curve: (name, term.takes) for name in reference.LOSSES for term in describe(name).terms
+}
+
+
+@pytest.fixture(autouse=True)
+def several_blocks(monkeypatch):
+    monkeypatch.setattr(fast, "BLOCK", 16)
+
+
+def summands(name):
+    hyper_parameters = complete(name, {})
+    return tuple(term.bind(hyper_parameters) for term in describe(name).terms)
+
+
+def draw(shape, scale=2.0):
+    generator = torch.Generator().manual_seed(0)
+    logits = scale * torch.randn(shape, generator=generator, dtype=torch.float64)
+    labels = torch.randint(shape[1], (shape[0], *shape[2:]), generator=generator)
+    weights = torch.rand(labels.shape, generator=generator, dtype=torch.float64)
+    return logits.requires_grad_(), labels, weights
+
+
+def formulas(logits, labels, terms):
+    return functional.weighted_sum(terms, logits.log_softmax(1), labels)
+
+
+@pytest.mark.parametrize("name", reference.LOSSES)
+@pytest.mark.parametrize("shape", [(8, 10), (9, 2), (2, 3, 5, 7), (2, 2, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 12.0])
+def test_value_and_gradient(name, shape, scale):
+    logits, labels, weights = draw(shape, scale)
+    terms = summands(name)
+    loss = fast.per_pixel(logits, labels, terms)
+    expected = formulas(logits, labels, terms)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
+    (slope,) = torch.autograd.grad(loss, logits, weights)
+    (expected_slope,) = torch.autograd.grad(expected, logits, weights)
+    torch.testing.assert_close(slope, expected_slope, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("curve", fast.SLOPES, ids=lambda curve: curve.__name__)
+def test_slopes_of_the_curves(curve):
+    name, takes = CURVES[curve]
+    arguments = {key: complete(name, {})[key] for key in takes}
+    u = torch.linspace(-20, 0, 201, dtype=torch.float64, requires_grad=True)
+    value, slope = fast.SLOPES[curve](u.detach(), u.detach().exp(), **arguments)
+    expected = curve(u, **arguments)
+    torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-14)
+    (expected_slope,) = torch.autograd.grad(expected.sum(), u)
+    slope = torch.as_tensor(slope, dtype=u.dtype).expand_as(u)
+    torch.testing.assert_close(slope, expected_slope, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 2, 3)], ids=str)
+def test_second_derivative(shape):
+    logits, labels, _ = draw(shape)
+    torch.autograd.gradgradcheck(lambda z: fast.per_pixel(z, labels, summands("anl-fl")), logits)
+
+
+def test_retained_graph_can_be_used_again():
+    logits, labels, weights = draw((2, 3, 5, 7))
+    loss = fast.per_pixel(logits, labels, summands("anl-ce"))
+    first, second = (
+        torch.autograd.grad(loss, logits, factor * weights, retain_graph=True)[0]
+        for factor in (1, 2)
+    )
+    torch.testing.assert_close(second, 2 * first)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_any_memory_layout(classes):
+    logits, labels, weights = draw((2, classes, 5, 7))
+    terms = summands("anl-ce")
+    (expected,) = torch.autograd.grad(fast.per_pixel(logits, labels, terms), logits, weights)
+    for change in (
+        lambda z: z.to(memory_format=torch.channels_last),
+        lambda z: z.transpose(2, 3).contiguous().transpose(2, 3),
+        lambda z: torch.cat((z, z), 3)[..., :7],
+    ):
+        other = change(logits.detach()).requires_grad_()
+        loss = fast.per_pixel(other, labels, terms)
+        torch.testing.assert_close(torch.autograd.grad(loss, other, weights)[0], expected)
+
+
+def test_without_gradient_the_value_is_the_same():
+    logits, labels, _ = draw((2, 3, 5, 7))
+    terms = summands("anl-ce")
+    with torch.no_grad():
+        value = fast.per_pixel(logits, labels, terms)
+    torch.testing.assert_close(value, fast.per_pixel(logits, labels, terms).detach())
+
+
+def test_gradients_keep_the_precision_of_the_logits():
+    logits, labels, _ = draw((2, 3, 5, 7))
+    half = logits.detach().half().requires_grad_()
+    loss = fast.per_pixel(half, labels, summands("anl-ce"))
+    assert loss.dtype == torch.float32
+    loss.sum().backward()
+    assert half.grad.dtype == torch.float16
