@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, listed
 from anl_seg.files import atomic_path
 from anl_seg.noise import manifest
-from anl_seg.noise.layout import CLEAN_LABELS, read_layout
+from anl_seg.noise.layout import CLEAN_LABELS, Layout, read_layout
 from anl_seg.noise.mask_files import read_mask, write_mask
 from anl_seg.noise.masks import check_eta_beta, corrupt, measure
 from anl_seg.noise.selection import check_eta_alpha, choose, generator
@@ -30,7 +29,6 @@ class Settings:
     eta_alpha: float
     eta_beta: float
     seed: int
-    method: str = "corrected"
 
     def __post_init__(self) -> None:
         """Check the rates."""
@@ -53,11 +51,13 @@ def corrupt_masks(
     A folder of masks gives a folder of masks under the same names. An nnU-Net raw data set (a
     folder with a `dataset.json`) gives a complete raw data set: `labelsTr` is noisy,
     `labelsTr_clean` holds the clean labels, the images are hard links where the file system can,
-    everything else is copied. Masks that are not chosen, or cannot take the noise, are copied byte
-    for byte. Nothing is deleted, and nothing is written before every mask has been read once.
+    everything else is copied. Masks that are not chosen are copied byte for byte. A chosen one that
+    cannot take its noise stays clean too and is counted, so fewer may be corrupted than chosen.
+    Nothing is deleted, and nothing is written before every mask has been read once.
 
     Args:
-        source: Folder of binary 2D masks (values 0 and 1, or 0 and 255), or nnU-Net raw data set.
+        source: Folder of binary 2D masks (values 0 and 1, or 0 and 255), or nnU-Net raw data set
+            (values 0 and 1, as nnU-Net needs them).
         target: The folder to make; must be empty or absent unless `overwrite`.
         eta_alpha: Share of the n masks to corrupt, in [0, 1]: `round(eta_alpha * n)` are chosen.
         eta_beta: Changed pixels over foreground pixels in each of them, in (0, 1).
@@ -69,13 +69,14 @@ def corrupt_masks(
         What `noise_manifest.json` holds: settings, versions, summary and cases.
 
     Raises:
-        InputError: If an argument or a file of `source` cannot be used; names all such files.
+        InputError: If an argument or a file of `source` cannot be used; counts such files and names
+            the first.
         OSError: If `target` cannot be written.
     """
     settings = Settings(eta_alpha, eta_beta, seed)
     _check_folders(source, target, overwrite)
     layout = read_layout(source)
-    _check_masks([source / file for file in layout.masks.values()], track)
+    _check_masks(source, layout, track)
 
     manifest.begin(target, asdict(settings))
     for file in layout.links:
@@ -104,7 +105,9 @@ def _corrupt_case(
         _copy(source / file, target / file)
     else:
         write_mask(target / file, noisy, image)
-    achieved, dice, area_change = measure(image.mask, noisy)
+    achieved, dice, area_change = (
+        (record.achieved, record.dice, record.area_change) if record else measure(noisy, noisy)
+    )
     return manifest.Row(
         case=case,
         file=file.as_posix(),
@@ -138,19 +141,22 @@ def _check_folders(source: Path, target: Path, overwrite: bool) -> None:
         )
 
 
-def _check_masks(paths: Sequence[Path], track: Track) -> None:
+def _check_masks(source: Path, layout: Layout, track: Track) -> None:
     """Read every mask once, so that all that is wrong is known before anything is written."""
     problems = []
-    for path in track(paths, "checking masks"):
+    for file in track(list(layout.masks.values()), "checking masks"):
         try:
-            read_mask(path)
+            image = read_mask(source / file)
         except InputError as error:
             problems.append(str(error))
-    if len(problems) == 1:
-        raise InputError(problems[0])
+        else:
+            if layout.clean and image.foreground != 1:
+                problems.append(
+                    f"{source / file}: holds 0 and {image.foreground}, but a mask of an nnU-Net "
+                    "data set holds the labels 0 and 1; convert it"
+                )
     if problems:
-        listed = "".join(f"\n  {problem}" for problem in problems)
-        raise InputError(f"{len(problems)} of {len(paths)} masks cannot be used:{listed}")
+        raise InputError(listed(problems, f"of {len(layout.masks)} masks cannot be used"))
 
 
 def _link(source: Path, target: Path) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from anl_seg.errors import InputError
-from anl_seg.noise.mask_files import ENDINGS, ending_of
+from anl_seg.errors import InputError, named
+from anl_seg.masks import ENDINGS, find_masks
 
 LABELS = Path("labelsTr")
 CLEAN_LABELS = Path("labelsTr_clean")  # not a name that nnU-Net looks for
@@ -23,7 +23,7 @@ class Layout:
 
     Attributes:
         masks: The masks to corrupt, by the name of the case.
-        clean: The folder that takes the clean masks along, if any.
+        clean: The folder that takes the clean masks of an nnU-Net data set along.
         links: Large files to carry over as hard links where possible.
         copies: Other files to carry over.
         left_out: Files that are not carried over.
@@ -42,10 +42,6 @@ def read_layout(source: Path) -> Layout:
     Raises:
         InputError: If there are no masks, or the data set is incomplete or not binary.
     """
-    if not source.is_dir():
-        raise InputError(
-            f"{source}: is no folder; give a folder of masks or an nnU-Net raw data set"
-        )
     if (source / "dataset.json").is_file():
         return _read_dataset(source)
     return _read_folder(source)
@@ -53,23 +49,9 @@ def read_layout(source: Path) -> Layout:
 
 def _read_folder(source: Path) -> Layout:
     """List the masks directly in a folder; a case is named by its file without the ending."""
-    files = _files(source, source.iterdir())
-    masks: dict[str, Path] = {}
-    for file in files:
-        if ending := ending_of(file):
-            case = file.name.removesuffix(ending)
-            if case in masks:
-                raise InputError(
-                    f"{source}: both {masks[case]} and {file} are masks of {case}; keep one of them"
-                )
-            masks[case] = file
-    if not masks:
-        raise InputError(
-            f"{source}: holds no masks ({', '.join(ENDINGS)}) and no dataset.json; "
-            "give the folder in which the masks themselves lie, or an nnU-Net raw data set"
-        )
-    left_out = tuple(file for file in files if file not in masks.values())
-    return Layout(masks, left_out=left_out)
+    masks = {case: path.relative_to(source) for case, path in find_masks(source).items()}
+    left_out = sorted(set(_files(source, source.iterdir())).difference(masks.values()))
+    return Layout(masks, left_out=tuple(left_out))
 
 
 def _read_dataset(source: Path) -> Layout:
@@ -86,7 +68,7 @@ def _read_dataset(source: Path) -> Layout:
     if unpaired:
         raise InputError(
             f"{source}: {len(unpaired)} cases lack a file in {IMAGES} or {LABELS}: "
-            f"{', '.join(unpaired)}; add what is missing or take the rest away"
+            f"{named(unpaired)}; add what is missing or take the rest away"
         )
     links = tuple(file for file in files if file.parent in (IMAGES, TEST_IMAGES))
     carried = set(files).difference(masks.values(), links)

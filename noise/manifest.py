@@ -100,7 +100,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _head(settings: Mapping[str, Any], complete: bool) -> dict[str, Any]:
-    packages = ("anl-seg", "numpy", "scipy", "SimpleITK")
+    packages = ("anl-seg", "numpy", "pillow", "scipy", "SimpleITK")
     return {
         "schema": "anl-seg noise manifest",
         "schema_version": SCHEMA_VERSION,

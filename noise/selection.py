@@ -25,6 +25,9 @@ def generator(seed: int, *names: str) -> np.random.Generator:
 def choose(cases: Sequence[str], eta_alpha: float, seed: int) -> dict[str, str]:
     """Choose exactly `round(eta_alpha * len(cases))` of the cases.
 
+    One whose mask cannot take its noise stays clean and is counted; no other takes its place, or
+    the choice would depend on the level of the noise and the other masks.
+
     Args:
         cases: Names, each once, in any order.
         eta_alpha: Share of cases to corrupt, in [0, 1].

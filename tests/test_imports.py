@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"errors", "files", "progress"}
+LEAVES = {"errors", "files", "masks", "progress"}
 #: Room -> its folder, and the rooms that it may import.
 ROOMS = {
     "losses": ("anl_seg/losses", set()),

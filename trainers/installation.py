@@ -37,10 +37,11 @@ def checks() -> Iterator[Check]:
     """Yield every finding in the order in which one depends on the other."""
     yield Check("python", f"{sys.version.split()[0]} at {sys.executable}")
     yield Check("anl-seg", f"{anl_seg.__version__} at {Path(anl_seg.__file__).parent}")
-    yield _torch()
-    nnunet = _nnunet()
-    yield nnunet
-    if nnunet.cure is None:
+    imports = [_torch()]
+    if imports[0].cure is None:
+        imports.append(_nnunet())
+    yield from imports
+    if imports[-1].cure is None:
         yield _trainer()
     yield _command()
     for name in VARIABLES:
@@ -48,8 +49,10 @@ def checks() -> Iterator[Check]:
 
 
 def _torch() -> Check:
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a library of CUDA is missing
+        return Check("torch", f"cannot be imported: {error}", "pip install --force-reinstall torch")
     if torch.cuda.is_available():
         device = f"GPU {torch.cuda.get_device_name()}"
     else:
@@ -61,8 +64,8 @@ def _nnunet() -> Check:
     try:
         import nnunetv2
         from nnunetv2.training.nnUNetTrainer import nnUNetTrainer  # noqa: F401 (does it import?)
-    except ImportError as error:
-        return Check("nnU-Net", f"cannot be imported: {error}", "pip install nnunetv2")
+    except Exception as error:  # whatever a mismatch of versions raises is the finding
+        return Check("nnU-Net", f"cannot be imported: {error}", "pip install --upgrade nnunetv2")
     version = importlib.metadata.version("nnunetv2")
     return Check("nnU-Net", f"{version} at {next(iter(nnunetv2.__path__))}")
 
@@ -71,12 +74,12 @@ def _trainer() -> Check:
     external = os.environ.get("nnUNet_extTrainer")
     try:
         module, how = find_trainer()
-    except (RuntimeError, ImportError) as error:
+    except Exception as error:  # the search imports modules, which may raise anything
         return Check(
             TRAINER,
             f"nnU-Net does not find it (nnUNet_extTrainer={external}): {error}",
-            f"in a regular install: pip install --force-reinstall --no-deps anl-seg; "
-            f"in an editable one: export nnUNet_extTrainer={discovery_folder()}",
+            f"export nnUNet_extTrainer={discovery_folder()} (nnU-Net 2.8 and later), or a "
+            "regular install in anl-seg's checkout: pip install --force-reinstall --no-deps .",
         )
     return Check(TRAINER, f"{module}, {how}")
 

@@ -31,6 +31,8 @@ def preprocessed_folder(dataset: str) -> Path:
             "the variable nnUNet_preprocessed is not set; "
             "run: export nnUNet_preprocessed=/path/to/nnUNet_preprocessed"
         )
+    if not re.fullmatch(r"[\w-]+", dataset):
+        raise InputError(f"a data set is given by its id or name, such as 501, got {dataset!r}")
     pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
     found = sorted(path for path in Path(root).glob(pattern) if path.is_dir())
     if not found:

@@ -13,14 +13,21 @@ def command(
     ] = None,
 ) -> None:
     """List the losses, or show one: formula, hyper-parameters, source, the paper's values."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     from anl_seg.errors import InputError
     from anl_seg.losses import PRESETS, describe, names
 
     if name is None:
-        width = max(map(len, names()))
+        table = Table("name", "formula", "parameters", "source", box=None, pad_edge=False)
         for each in names():
-            print(f"{each:{width}}  {describe(each).formula}")
-        print("\n`anl-seg losses NAME` shows hyper-parameters and source of one.")
+            spec = describe(each)
+            parameters = ", ".join(spec.parameters)
+            table.add_row(each, escape(spec.formula), parameters, spec.source)
+        Console().print(table)
+        print("\n`anl-seg losses NAME` shows one with its defaults and the paper's values.")
         return
     try:
         spec = describe(name)

@@ -45,6 +45,9 @@ def command(
     clean labels in labelsTr_clean. What was asked and what was achieved for
     each case stands in noise_manifest.csv and noise_manifest.json.
 
+    round(eta_alpha n) of n masks are chosen; one that cannot take its noise
+    (an empty one, say) stays clean and is counted.
+
     The same seed gives the same noise in any order and on any machine. A
     larger --eta-alpha corrupts the same masks in the same way, and more.
     """

@@ -17,7 +17,7 @@ def command(
     delta: Annotated[float | None, typer.Option(help="Weight of the L1 penalty.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs (nnU-Net: 1000).")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps an epoch (nnU-Net: 250).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of weights and data order.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights, see README.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
     small: Annotated[
         bool, typer.Option("--small", help="A small network, patch and batch, for a CPU.")

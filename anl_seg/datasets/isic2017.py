@@ -14,7 +14,7 @@ from PIL import Image
 import anl_seg
 from anl_seg.datasets.download import fetch_folder
 from anl_seg.datasets.folders import atomic_folder
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, listed
 from anl_seg.files import write_json
 from anl_seg.progress import Track, untracked
 
@@ -74,7 +74,7 @@ def convert(src: Path, dst: Path, *, size: int = 256, track: Track = untracked) 
     Raises:
         InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: half of
             a pair, unreadable, a mask of another size than its image or of other values than 0 and
-            255 (or 0 and 1). All of them are named.
+            255 (or 0 and 1). All of them are counted, the first named.
     """
     if dst.exists():
         raise InputError(f"{dst} already exists; remove it or choose another data set id or name")
@@ -88,9 +88,8 @@ def convert(src: Path, dst: Path, *, size: int = 256, track: Track = untracked) 
         problems += _convert_all(training + test, folder, size, track)
         if problems:
             raise InputError(
-                f"{src}: nothing was written because of {len(problems)} "
-                f"problem{'s' if len(problems) > 1 else ''}; mend or remove the files: "
-                + "; ".join(problems)
+                f"{src}: nothing was written, since files must be mended or removed; "
+                + listed(problems)
             )
         write_json(folder / "dataset.json", _dataset_json(src, len(training), size))
     return Conversion(dst, len(training), len(test))

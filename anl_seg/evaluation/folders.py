@@ -7,14 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, listed, named
 from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, given_labels
-from anl_seg.evaluation.masks import find_masks, read_mask
 from anl_seg.evaluation.metrics import ConfusionMatrix, Counts, Label, confusion_matrix, count
+from anl_seg.masks import find_masks, read_labels
 from anl_seg.progress import Track, untracked
-
-#: How many cases a message about many of them names.
-NAMED_CASES = 10
 
 
 @dataclass(frozen=True)
@@ -59,9 +56,9 @@ def evaluate_folders(
         track: Wraps the case names to show progress.
 
     Raises:
-        InputError: If any file is wrong. All is listed, one line each: references without a
-            prediction (they never make n smaller), predictions without a reference, unreadable
-            masks, differing shapes, unknown labels.
+        InputError: If any file is wrong. Problems are counted and the first named, one line each:
+            references without a prediction (they never make n smaller), predictions without a
+            reference, unreadable masks, differing shapes, unknown labels.
     """
     predictions, references = _find_both(prediction_dir, reference_dir)
     label_set = _declared(prediction_dir, reference_dir, labels, ignore_label)
@@ -134,21 +131,16 @@ def _unpaired(
     if missing := sorted(references.keys() - predictions.keys()):
         problems.append(
             f"{prediction_dir}: no prediction of the same name for {len(missing)} of "
-            f"{len(references)} references: {_first(missing)}; predict these cases too, or "
+            f"{len(references)} references: {named(missing)}; predict these cases too, or "
             f"give a folder with only the references to compare with"
         )
     if extra := sorted(predictions.keys() - references.keys()):
         problems.append(
             f"{reference_dir}: no reference of the same name for {len(extra)} of "
-            f"{len(predictions)} predictions: {_first(extra)}; add these references, or "
+            f"{len(predictions)} predictions: {named(extra)}; add these references, or "
             f"move the predictions out of {prediction_dir}"
         )
     return problems
-
-
-def _first(cases: Sequence[str]) -> str:
-    more = len(cases) - NAMED_CASES
-    return ", ".join(cases[:NAMED_CASES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _compare(
@@ -158,7 +150,7 @@ def _compare(
     masks = []
     for file in (prediction_file, reference_file):
         with _collecting(problems):
-            masks.append(read_mask(file))
+            masks.append(read_labels(file))
     if problems:
         raise InputError("\n".join(problems))
     prediction, reference = masks
@@ -181,7 +173,7 @@ def _unknown(folder: Path, found: Mapping[str, set[int]], label_set: LabelSet) -
         for label in sorted(set().union(*found.values()).difference(allowed))
     }
     return [
-        f"{folder}: label {label} in {len(cases)} of {len(found)} masks ({', '.join(cases)}), "
+        f"{folder}: label {label} in {len(cases)} of {len(found)} masks ({named(cases)}), "
         f"expected only {', '.join(map(str, allowed))} (labels {label_set.source}); nnU-Net masks "
         "hold 0..K-1: convert the masks, or name all their labels with --labels"
         for label, cases in holders.items()
@@ -198,6 +190,4 @@ def _collecting(problems: list[str]) -> Iterator[None]:
 
 
 def _error(problems: Sequence[str]) -> InputError:
-    if len(problems) == 1:
-        return InputError(problems[0])
-    return InputError("\n  ".join([f"{len(problems)} problems, nothing evaluated:", *problems]))
+    return InputError(listed(problems, "problems, nothing evaluated"))

@@ -1,1 +1,1 @@
-"""To be written."""
+"""Whole runs from data to report; today the demo."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from anl_seg.datasets import isic2017, phantom
 from anl_seg.errors import InputError
@@ -28,8 +30,8 @@ RUNS = {NNUNET_LOSS: "dice_ce", "anl-ce": "anl_ce"}
 #: Size of the phantom data set.
 N_TRAINING, N_TEST = 48, 16
 
-#: Takes the epochs begun, a description and their number, and shows how far the training is.
-TrackEpochs = Callable[[Iterable[int], str, int], Iterator[int]]
+#: Takes items, a description and, where they have no length, their number; shows how far it is.
+Track = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -55,32 +57,34 @@ class DemoSettings:
     seed: int = 1
 
 
-def run_demo(folder: Path, settings: DemoSettings, device: str, track: TrackEpochs) -> Path:
+def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) -> Path:
     """Do what is not yet done of the demo in `folder`.
 
     Args:
-        folder: Where everything goes: data, nnU-Net's folders, logs, predictions, report.
+        folder: Where everything goes: nnU-Net's folders, logs, predictions, report.
         settings: What to run.
         device: "cpu", "cuda" or "mps".
-        track: Shows how far a training is.
+        track: Shows how far a step is.
 
     Returns:
         The path of the report.
 
     Raises:
-        InputError: If `folder` holds a demo with other settings, or the data cannot be used.
+        InputError: If `folder` holds a demo with other settings, or a setting or the data cannot be
+            used.
         CommandFailedError: If a command of nnU-Net's fails.
     """
-    _claim(folder, settings)
+    trainings = {loss: _training(loss, settings) for loss in RUNS}
     nnunet = NnUNet(folder / "nnunet", device)
     clean, noisy = nnunet.raw / CLEAN_NAME, nnunet.raw / NOISY_NAME
 
-    _once(folder, "data set", partial(_make_clean_dataset, folder, clean, settings))
-    _once(folder, "noisy masks", partial(_corrupt, clean, noisy, settings))
+    _claim(folder, settings, begun=clean.exists())
+    _once(folder, "data set", partial(_make_clean_dataset, folder, clean, settings, track))
+    _once(folder, "noisy masks", partial(_corrupt, clean, noisy, settings, track))
     _once(folder, "planning and preprocessing", partial(nnunet.preprocess, NOISY_ID))
     for loss, plans in RUNS.items():
-        train = partial(_train, nnunet, loss, plans, settings, track)
-        predict = partial(nnunet.predict, NOISY_ID, plans, clean / "imagesTs", folder / plans)
+        train = partial(_train, nnunet, plans, trainings[loss], track)
+        predict = partial(_predict, nnunet, plans, clean / "imagesTs", folder / plans, track)
         _once(folder, f"training with {loss}", train)
         _once(folder, f"predicting with {loss}", predict)
     return write_report(
@@ -90,22 +94,31 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: TrackEpoc
             noisy=noisy,
             test_predictions={loss: folder / plans for loss, plans in RUNS.items()},
             training_predictions={
-                loss: nnunet.validation(NOISY_NAME, p) for loss, p in RUNS.items()
+                loss: nnunet.validation(NOISY_NAME, plans) for loss, plans in RUNS.items()
             },
         ),
         asdict(settings) | {"device": device},
     )
 
 
-def _claim(folder: Path, settings: DemoSettings) -> None:
-    """Write down what the demo in `folder` is, or check that it is the same."""
+def _training(loss: str, settings: DemoSettings) -> Settings:
+    return Settings(
+        loss=loss,
+        epochs=settings.epochs,
+        iterations=settings.iterations,
+        seed=settings.seed,
+    )
+
+
+def _claim(folder: Path, settings: DemoSettings, begun: bool) -> None:
+    """Write down what the demo in `folder` is, or check that it is the same as what was `begun`."""
     path = folder / "demo.json"
-    if path.exists():
+    if begun:
         if (found := json.loads(path.read_text(encoding="utf-8"))) != asdict(settings):
             raise InputError(
-                f"{folder} holds a demo with other settings: {found}; choose another folder"
+                f"{folder} holds a demo with other settings: {found}; choose another folder with -o"
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(folder.iterdir()) and not path.exists():
         raise InputError(f"{folder} is not empty and holds no demo; choose another folder with -o")
     else:
         write_json(path, asdict(settings))
@@ -125,11 +138,19 @@ def _once(folder: Path, step: str, work: Callable[[], object]) -> None:
     log.info("%s: done in %.0f s", step, seconds)
 
 
-def _make_clean_dataset(folder: Path, clean: Path, settings: DemoSettings) -> None:
+def _make_clean_dataset(folder: Path, clean: Path, settings: DemoSettings, track: Track) -> None:
     if clean.exists():  # it appears whole or not at all
         return
-    source = folder / "phantom" if settings.data is None else Path(settings.data)
-    if settings.data is None:
+    if settings.data is not None:
+        source = Path(settings.data)
+        if not (source / isic2017.TEST_IMAGES).is_dir():
+            raise InputError(
+                f"{source} has no {isic2017.TEST_IMAGES}, but the demo compares on test images"
+            )
+        isic2017.convert(source, clean, size=settings.size, track=track)
+        return
+    with TemporaryDirectory(dir=folder) as temporary:
+        source = Path(temporary, "phantom")
         phantom.write_challenge_layout(
             source,
             n_train=N_TRAINING,
@@ -137,10 +158,10 @@ def _make_clean_dataset(folder: Path, clean: Path, settings: DemoSettings) -> No
             size=settings.size,
             seed=settings.seed,
         )
-    isic2017.convert(source, clean, size=settings.size)
+        isic2017.convert(source, clean, size=settings.size, track=track)
 
 
-def _corrupt(clean: Path, noisy: Path, settings: DemoSettings) -> None:
+def _corrupt(clean: Path, noisy: Path, settings: DemoSettings, track: Track) -> None:
     corrupt_masks(
         clean,
         noisy,
@@ -148,23 +169,18 @@ def _corrupt(clean: Path, noisy: Path, settings: DemoSettings) -> None:
         eta_beta=settings.eta_beta,
         seed=settings.seed,
         overwrite=True,  # of what an interrupted call left behind
+        track=track,
     )
 
 
-def _train(
-    nnunet: NnUNet, loss: str, plans: str, settings: DemoSettings, track: TrackEpochs
-) -> None:
-    write_plans(
-        nnunet.preprocessed / NOISY_NAME,
-        "nnUNetPlans",
-        plans,
-        Settings(
-            loss=loss,
-            epochs=settings.epochs,
-            iterations=settings.iterations,
-            seed=settings.seed,
-        ),
-        small=True,
-    )
-    for _ in track(nnunet.train(NOISY_ID, plans), f"epochs with {loss}", settings.epochs):
+def _train(nnunet: NnUNet, plans: str, settings: Settings, track: Track) -> None:
+    preprocessed = nnunet.preprocessed / NOISY_NAME
+    write_plans(preprocessed, "nnUNetPlans", plans, settings, small=True)
+    for _ in track(nnunet.train(NOISY_ID, plans), "epochs", settings.epochs):
+        pass
+
+
+def _predict(nnunet: NnUNet, plans: str, images: Path, predictions: Path, track: Track) -> None:
+    cases = nnunet.predict(NOISY_ID, plans, images, predictions)
+    for _ in track(cases, "images", len(list(images.iterdir()))):
         pass

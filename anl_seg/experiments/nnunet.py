@@ -7,7 +7,7 @@ import re
 import subprocess
 import sysconfig
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,23 +53,31 @@ class NnUNet:
         self._run(f"preprocess_{dataset}", command)
 
     def train(self, dataset: int, plans: str) -> Iterator[int]:
-        """Train on all training cases of a data set, and yield the number of every epoch begun."""
+        """Train on all training cases of a data set, and yield the number of every epoch begun.
+
+        The data are loaded in one process: with several, a seed does not fix their order.
+        """
         command = ["nnUNetv2_train", dataset, "2d", "all", "-tr", TRAINER, "-p", plans]
-        for line in self._lines(f"train_{plans}", [*command, "-device", self.device]):
+        command += ["-device", self.device]
+        for line in self._lines(f"train_{plans}", command, {"nnUNet_n_proc_DA": "0"}):
             if epoch := re.search(r": Epoch (\d+)\s*$", line):
                 yield int(epoch[1])
 
-    def predict(self, dataset: int, plans: str, images: Path, predictions: Path) -> None:
-        """Predict a folder of images with the network that `train` left behind."""
+    def predict(self, dataset: int, plans: str, images: Path, predictions: Path) -> Iterator[str]:
+        """Predict images with the network that `train` left behind, and yield every case begun."""
         command = ["nnUNetv2_predict", "-i", images, "-o", predictions, "-d", dataset, "-c", "2d"]
         command += ["-f", "all", "-tr", TRAINER, "-p", plans, "-device", self.device]
         command += ["-npp", WORKERS, "-nps", WORKERS]
-        self._run(f"predict_{plans}", command)
+        for line in self._lines(f"predict_{plans}", command):
+            if case := re.match(r"Predicting (\S+):", line):
+                yield case[1]
 
     def _run(self, name: str, command: Sequence[object]) -> None:
         deque(self._lines(name, command), maxlen=0)
 
-    def _lines(self, name: str, command: Sequence[object]) -> Iterator[str]:
+    def _lines(
+        self, name: str, command: Sequence[object], variables: Mapping[str, str] | None = None
+    ) -> Iterator[str]:
         """Run a command, yield the lines that it prints, and keep them in logs/NAME.txt.
 
         Raises:
@@ -86,7 +94,7 @@ class NnUNet:
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
-                env=self._environment(),
+                env=self._environment() | dict(variables or {}),
             ) as process,
         ):
             try:
@@ -109,7 +117,6 @@ class NnUNet:
         variables = {
             "PYTHONUNBUFFERED": "1",
             "nnUNet_def_n_proc": str(WORKERS),
-            "nnUNet_n_proc_DA": "0",  # one loader: with several, a seed does not fix the order
         }
         for kind in ("raw", "preprocessed", "results"):
             folder = self.root / f"nnUNet_{kind}"

@@ -18,7 +18,10 @@ def check_reduction(reduction: str) -> None:
 
 
 def check_inputs(logits: Tensor, labels: Tensor, ignore_index: int | None) -> None:
-    """Check shapes, dtypes and, where it does not stall a device, the range of the labels.
+    """Check shapes, dtypes and the range of the labels.
+
+    On a GPU the range is checked without waiting for the device: there a label out of range stops
+    the program a little later, with a device-side assertion.
 
     Raises:
         ValueError: Naming the argument, what was expected and what came.
@@ -38,8 +41,7 @@ def check_inputs(logits: Tensor, labels: Tensor, ignore_index: int | None) -> No
         raise ValueError(f"labels must be int64, got {labels.dtype}; call labels.long()")
     if labels.device != logits.device:
         raise ValueError(f"labels are on {labels.device}, but logits on {logits.device}")
-    on_host = labels.device.type == "cpu" and not torch.compiler.is_compiling()
-    if on_host and labels.numel():
+    if labels.numel() and not torch.compiler.is_compiling():
         _check_range(labels, logits.shape[1], ignore_index)
 
 
@@ -53,7 +55,11 @@ def split_ignored(labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Ten
 
 def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None:
     labels, _ = split_ignored(labels, ignore_index)
-    lowest, highest = (int(label) for label in labels.aminmax())
+    ends = labels.aminmax()
+    if labels.device.type != "cpu":
+        torch._assert_async((ends.min >= 0) & (ends.max < classes))
+        return
+    lowest, highest = int(ends.min), int(ends.max)
     if lowest < 0 or highest >= classes:
         or_ignored = "" if ignore_index is None else f" or {ignore_index} (ignored)"
         raise ValueError(

@@ -28,7 +28,12 @@ Two classes depend on the margin t = z_y - z_other alone, which needs neither ga
     plain                dL/dt = l'(u_y) p_other
     either normalized    dL/dt = ((1 - R) l'(u_y) p_other + R l'(u_other) p_y) / T,
 
-where R is the label's share of T, L or 1 - L.
+where R is the label's share of T, L or 1 - L. Of cross entropy T is even in t and grows with h:
+
+    NCE    L = (1 - t / T) / 2    T = |t| + 2 log(1 + exp(-|t|))        dT/dt = h = tanh(t / 2)
+    NNCE   L = (1 - t / T') / 2   T' = 2A - T, or |t| if that is more   dT'/dt = -h or sign t
+
+so that dL/dt = (t h / T - 1) / (2T), and -(t h / T' + 1) / (2T') or, where capped, 0.
 
 `functional` is the truth that this is tested against, and what a second derivative is taken from.
 """
@@ -48,9 +53,10 @@ from anl_seg.losses.functional import Curve, Summand, weighted_sum
 
 Slope = tuple[Tensor, Tensor | float]
 
-#: Logits in a block, for each thread: less, and calls cost more than arithmetic; more, and it
-#: leaves the cache.
+#: Logits in a block, for each thread of the processor: less, and calls cost more than arithmetic;
+#: more, and it leaves the cache. A GPU gets blocks that fill it.
 BLOCK = 1 << 18
+GPU_BLOCK = 1 << 26
 
 
 def per_pixel(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
@@ -121,7 +127,7 @@ def _blockwise(
 
 def _blocks(z: Tensor) -> Iterator[tuple[slice, ...]]:
     """Cut `z`, `(B, K)` or `(B, K, P)`, along its samples, and along the pixels of large ones."""
-    block = BLOCK * torch.get_num_threads()
+    block = BLOCK * torch.get_num_threads() if z.device.type == "cpu" else GPU_BLOCK
     rows = max(1, block // max(1, z[:1].numel()))
     columns = max(1, block // z.shape[1])
     for row in range(0, z.shape[0], rows):
@@ -145,7 +151,10 @@ def _two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Te
     z = upcast(z)
     side = y.to(z.dtype).mul_(2).sub_(1)  # which class is the label: -1 or 1
     margin = (z[:, 1:] - z[:, :1]).mul_(side)
-    loss, slope = _derive_by_margin(summands, margin)
+    if all(s.curve.func is F.cross_entropy and s.form != "plain" for s in summands):
+        loss, slope = _derive_nce_and_nnce_by_margin(summands, margin)
+    else:
+        loss, slope = _derive_by_margin(summands, margin)
     slope.mul_(side)
     gradient[:, 1:] = slope
     gradient[:, :1] = slope.neg_()
@@ -183,6 +192,29 @@ def _derive_by_margin(summands: Sequence[Summand], margin: Tensor) -> tuple[Tens
                 loss.sub_(share, alpha=weight).add_(weight)
                 live, live_other = flipped.gt_(0).mul_(rise), flipped_other.gt_(0).mul_(fall)
                 slope.add_(live.lerp_(live_other, share).div_(total), alpha=weight)
+    return loss, slope
+
+
+def _derive_nce_and_nnce_by_margin(
+    summands: Sequence[Summand], margin: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The same for forms of cross entropy alone, so for ANL-CE."""
+    distance = margin.abs()
+    total = distance.neg().exp_().log1p_().mul_(2).add_(distance)
+    growth = (margin / 2).tanh_().mul_(margin)  # t h
+    loss, slope = margin.new_zeros((2, *margin.shape))
+    for summand in summands:
+        weight = summand.weight / 2
+        if summand.form == "normalized":
+            factor = total.reciprocal()
+            change = (factor * growth).sub_(1)
+        else:
+            flipped = 2 * summand.largest - total
+            live = torch.gt(flipped, distance, out=torch.empty_like(flipped))
+            factor = torch.maximum(flipped, distance, out=flipped).reciprocal_()
+            change = (factor * growth).add_(1).mul_(live).neg_()
+        loss.addcmul_(factor, margin, value=-weight).add_(weight)
+        slope.addcmul_(factor, change, value=weight)
     return loss, slope
 
 

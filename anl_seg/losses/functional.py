@@ -153,8 +153,7 @@ def normalized(curve: Curve, log_probs: Tensor, labels: Tensor) -> Tensor:
 
     In [0, 1] and symmetric: over all labels the losses of a pixel sum to 1. The denominator is
     positive for K >= 2, as p_k < 1 for some k. Nothing is clipped, in the paper and in the
-    published code, so a very wrong pixel keeps a gradient. Normalised RCE is normalised MAE, (1 -
-    p_y) / (K - 1): the factor cancels.
+    published code. Normalised RCE is normalised MAE, (1 - p_y) / (K - 1): the factor cancels.
 
     References:
         Ma et al., "Normalized Loss Functions for Deep Learning with Noisy Labels", ICML 2020. (In
@@ -171,8 +170,9 @@ def normalized_negative(curve: Curve, log_probs: Tensor, labels: Tensor, *, p_mi
     In [0, 1] and symmetric: over all labels the losses of a pixel sum to K - 1 (Theorem 1). As in
     the paper and its code, probabilities are clipped at p_min and A = l(log p_min) is the largest
     loss left; curves fall with p, so clipping p is the same as capping l at A. The gradient is that
-    of the capped loss: a pixel with p_y < p_min (1e-7) gets none from this form, and in ANL it is
-    the normalised form that pulls it back. The denominator is positive as long as p_min < 1 / K.
+    of the capped loss: a pixel with p_y < p_min (1e-7) gets none from this form. In ANL the
+    normalised form still pulls at it, though for K = 2 that too fades as p_y falls. The denominator
+    is positive as long as p_min < 1 / K.
     """
     largest = curve(log_probs.new_tensor(math.log(p_min)))
     flipped = (largest - curve(log_probs)).clamp(min=0)

@@ -14,7 +14,7 @@ from anl_seg.losses.tloss import TLoss
 
 #: Below so many logits the formulas as they stand are as fast as `fast`, whose calls from Python
 #: then dominate.
-FEW_LOGITS = 1 << 17
+FEW_LOGITS = 1 << 15
 
 
 def create(

@@ -28,9 +28,10 @@ def l2_norm_squared(parameters: Iterable[Tensor]) -> Tensor:
 def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
     """Add the gradient of `delta * l1_norm(parameters)`, delta sign(w), to each `.grad`.
 
-    To be called between `backward` (and `GradScaler.unscale_`) and gradient clipping. It takes two
-    fused calls however many parameters there are, and does not change the reported loss. Frozen
-    parameters are left alone; under DDP every rank adds the same.
+    To be called after `backward` (and `GradScaler.unscale_`), and before gradients are clipped
+    where clipping is to cover it. It takes two fused calls however many parameters there are, and
+    does not change the reported loss. Frozen parameters are left alone; under DDP every rank adds
+    the same.
     """
     weights, gradients = _trainable(parameters)
     torch._foreach_add_(gradients, torch._foreach_sign(weights), alpha=delta)

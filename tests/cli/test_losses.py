@@ -12,7 +12,8 @@ def run(capsys, *arguments):
     return exit_.value.code, capsys.readouterr()
 
 
-def test_lists_every_loss(capsys):
+def test_lists_every_loss(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     code, output = run(capsys)
     assert code == 0
     listed = [line.split()[0] for line in output.out.splitlines() if line]

@@ -58,6 +58,8 @@ def test_settings_are_written_and_the_rest_is_kept(folder, capsys):
         (["777", "--as", "a/b"], "letters, digits"),
         (["777", "--as", "x", "-p", "nothing"], "plans there: nnUNetPlans"),
         (["778", "--as", "x"], "no data set 778"),
+        (["/tmp/Dataset777_Hand", "--as", "x"], "by its id or name"),
+        (["", "--as", "x"], "by its id or name"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(folder, capsys, arguments, message):

@@ -177,13 +177,26 @@ def test_all_bad_files_are_named_and_counted_at_once(src, dst):
     Image.new("L", (61, 40)).save(masks / "ISIC_3_segmentation.png")
     Image.new("L", (60, 40)).save(masks / "ISIC_9_segmentation.png")
     message = refusal(src, dst)
-    assert "5 problems" in message
+    assert message.startswith(f"{src}: nothing was written")
+    assert message.splitlines()[0].endswith("; 5 problems:")
     assert f"ISIC_1.jpg has no mask ISIC_1_segmentation.png in {masks.name}" in message
     assert f"ISIC_9_segmentation.png has no image ISIC_9.jpg in {images.name}" in message
     assert "ISIC_2.jpg is not an image" in message
     assert "ISIC_2_segmentation.png has the values 0, 1, 7; expected 0 and 255" in message
     assert "ISIC_3_segmentation.png is 61x40, its image 60x40" in message
-    assert "\n" not in message
+    assert message.count("\n") == 5
+
+
+def test_many_bad_files_are_counted_and_the_first_named(src, dst):
+    masks = src / isic2017.TRAINING_MASKS
+    for number in range(20, 32):
+        Image.new("L", (60, 40)).save(masks / f"ISIC_{number}_segmentation.png")
+    lines = refusal(src, dst).splitlines()
+    assert lines[0].endswith("; 12 problems:")
+    assert len(lines) == 12
+    assert "ISIC_20_segmentation.png" in lines[1]
+    assert "ISIC_29_segmentation.png" in lines[10]
+    assert lines[11] == "  and 2 more"
 
 
 @pytest.mark.parametrize(
@@ -212,7 +225,7 @@ def test_truncated_and_text_files(src, dst, name):
     for content in (whole[: len(whole) // 2], b"", b"a text file"):
         (src / name).write_bytes(content)
         message = refusal(src, dst)
-        assert "1 problem;" in message
+        assert "\n" not in message
         assert name in message
 
 

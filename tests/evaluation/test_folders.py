@@ -102,7 +102,7 @@ def test_missing_predictions_are_counted_and_the_first_named(folders):
     message = problems_of(pred, ref)
     assert message.startswith(f"{pred}: no prediction of the same name for 29 of 30 references")
     assert "case_01, case_02" in message
-    assert "case_10 and 19 more" in message
+    assert "case_10, and 19 more" in message
     assert "\n" not in message
 
 
@@ -146,13 +146,35 @@ def test_every_kind_of_problem_is_listed_at_once(folders):
         f"{pred}: no prediction of the same name for 1 of 7 references: missing",
         f"{ref}: no reference of the same name for 1 of 7 predictions: extra",
         f"{pred / 'text.png'}: cannot be read",
-        f"{ref / 'colour.png'}: is a colour image",
+        f"{ref / 'colour.png'}: is a colour or palette image",
         f"{pred / 'shape.png'}: has 3 x 4 pixels, its reference {ref / 'shape.png'} has 4 x 4",
         f"{pred}: label 255 in 1 of 2 masks (high)",
         f"{pred / 'twice.png'}: cannot be read",
         f"{ref / 'twice.png'}: cannot be read",
     ):
         assert part in message
+
+
+def test_many_problems_are_counted_and_the_first_named(folders):
+    cases = {f"case_{i:02}": BINARY for i in range(14)}
+    pred, ref = folders(cases, cases)
+    for case in cases:
+        (pred / f"{case}.png").write_text("not an image")
+    lines = problems_of(pred, ref).splitlines()
+    assert lines[0] == "14 problems, nothing evaluated:"
+    assert [line.split(".png")[0] for line in lines[1:11]] == [
+        f"  {pred / case}" for case in list(cases)[:10]
+    ]
+    assert lines[11:] == ["  and 4 more"]
+
+
+def test_many_masks_with_an_unknown_label_are_counted_and_the_first_named(folders):
+    cases = {f"case_{i:02}": BINARY for i in range(12)}
+    pred, ref = folders({case: mask * 7 for case, mask in cases.items()}, cases)
+    message = problems_of(pred, ref)
+    assert message.startswith(f"{pred}: label 7 in 12 of 12 masks (case_00, case_01")
+    assert "case_09, and 2 more)" in message
+    assert "case_10" not in message
 
 
 def test_empty_and_absent_folders(folders):

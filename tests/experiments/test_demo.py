@@ -18,8 +18,8 @@ needs_nnunet = pytest.mark.skipif(find_spec("nnunetv2") is None, reason="nnU-Net
 TINY = DemoSettings(size=48, epochs=1, iterations=2, seed=3)
 
 
-def no_bar(epochs, description, total):
-    return iter(epochs)
+def no_bar(items, description, total=None):
+    return iter(items)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,6 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo") / "demo"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("nnUNet_extTrainer", str(discovery_folder()))  # for editable installs
-        patch.setenv("nnUNet_n_proc_DA", "0")
         report = run_demo(folder, TINY, "cpu", no_bar)
     return folder, report
 
@@ -100,15 +99,20 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
 
 
 def test_a_demo_with_other_settings_is_not_mixed_up(tmp_path):
-    with pytest.raises(InputError, match="choose another folder"):
-        (tmp_path / "demo.json").write_text("{}")
+    (tmp_path / "demo.json").write_text("{}")
+    (tmp_path / "nnunet/nnUNet_raw/Dataset501_ISIC2017").mkdir(parents=True)
+    with pytest.raises(InputError, match="other settings"):
         run_demo(tmp_path, TINY, "cpu", no_bar)
 
 
 def test_bad_data_stops_the_demo_before_nnunet(tmp_path):
-    settings = DemoSettings(data=str(tmp_path / "nothing"))
-    with pytest.raises(InputError, match="nothing"):
-        run_demo(tmp_path / "demo", settings, "cpu", no_bar)
+    for settings, message in (
+        (DemoSettings(data=str(tmp_path / "nothing")), "nothing"),
+        (DemoSettings(data=str(tmp_path)), "has no ISIC-2017_Test_v2_Data"),
+        (DemoSettings(epochs=0), "epochs must be"),
+    ):  # one after another in one folder: a slip does not claim it
+        with pytest.raises(InputError, match=message):
+            run_demo(tmp_path / "demo", settings, "cpu", no_bar)
 
 
 def test_a_failing_command_shows_the_end_of_its_log(tmp_path, monkeypatch):

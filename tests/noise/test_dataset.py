@@ -98,8 +98,9 @@ def test_the_manifest_is_the_same_in_both_forms_and_repeats_the_noise(folder, tm
     assert json.loads((tmp_path / "dst" / "noise_manifest.json").read_text()) == content
     assert content["schema_version"] == 1
     assert content["complete"] is True
-    assert content["settings"] == RATES | {"method": "corrected"}
-    assert content["versions"].keys() == {"python", "anl-seg", "numpy", "scipy", "SimpleITK"}
+    assert content["settings"] == RATES
+    packages = {"anl-seg", "numpy", "pillow", "scipy", "SimpleITK"}
+    assert content["versions"].keys() == {"python", *packages}
     with (tmp_path / "dst" / "noise_manifest.csv").open() as stream:
         lines = list(csv.DictReader(stream))
     assert [line["case"] for line in lines] == [row["case"] for row in content["cases"]]
@@ -173,6 +174,28 @@ def test_a_data_set_gives_a_data_set(dataset, tmp_path):
     for name in before:
         linked = (target / name).samefile(dataset / name)
         assert linked == name.startswith("images")
+
+
+def test_one_bit_labels_stay_0_and_1_for_nnunet(dataset, tmp_path):
+    from nnunetv2.imageio.natural_image_reader_writer import NaturalImage2DIO
+
+    for path in sorted((dataset / "labelsTr").iterdir()):
+        save(path, disc(12) > 0)
+    content = corrupt_masks(dataset, tmp_path / "dst", **RATES)
+    assert content["summary"]["corrupted"] == 3
+    for row in content["cases"]:
+        labels, _ = NaturalImage2DIO().read_seg(str(tmp_path / "dst" / row["file"]))
+        assert set(np.unique(labels)) == {0, 1}
+        changed = (labels[0, 0] != disc(12)).sum() / disc(12).sum()
+        assert changed == pytest.approx(row["achieved"])
+
+
+def test_labels_of_255_are_refused_in_a_data_set_alone(dataset, tmp_path):
+    save(dataset / "labelsTr" / "case_3.png", disc(12, 255))
+    with pytest.raises(InputError, match=r"case_3\.png: holds 0 and 255.* labels 0 and 1"):
+        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+    assert not (tmp_path / "dst").exists()
+    corrupt_masks(dataset / "labelsTr", tmp_path / "dst", **RATES)
 
 
 def test_linked_folders_are_followed(dataset, tmp_path):
@@ -260,16 +283,27 @@ def test_all_bad_masks_are_listed_before_anything_is_written(folder, tmp_path):
     assert not (tmp_path / "dst").exists()
 
 
+def test_many_bad_masks_are_counted_and_the_first_named(folder, tmp_path):
+    for number in range(12):
+        (folder / f"bad_{number:02}.png").write_text("no image")
+    with pytest.raises(InputError) as caught:
+        corrupt_masks(folder, tmp_path / "dst", **RATES)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "12 of 22 masks cannot be used:"
+    assert [line.split("/bad_")[1][:2] for line in lines[1:11]] == [f"{n:02}" for n in range(10)]
+    assert lines[11:] == ["  and 2 more"]
+
+
 def test_one_bad_mask_is_one_line(folder, tmp_path):
     (folder / "text.png").write_text("no image")
-    with pytest.raises(InputError, match=r"text\.png: is damaged or no image") as caught:
+    with pytest.raises(InputError, match=r"text\.png: cannot be read as an image") as caught:
         corrupt_masks(folder, tmp_path / "dst", **RATES)
     assert "\n" not in str(caught.value)
 
 
 def test_folders_without_masks_are_named(tmp_path):
     (tmp_path / "src").mkdir()
-    for source, message in ((tmp_path / "src", "no masks"), (tmp_path / "none", "no folder")):
+    for source, message in ((tmp_path / "src", "no masks"), (tmp_path / "none", "no such folder")):
         with pytest.raises(InputError, match=message):
             corrupt_masks(source, tmp_path / "dst", **RATES)
 
@@ -316,6 +350,13 @@ def test_cases_without_partner_are_listed(dataset, tmp_path):
     with pytest.raises(
         InputError, match=r"2 cases lack .*case_1 \(no image\), case_4 \(no label\)"
     ):
+        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+
+
+def test_many_cases_without_partner_are_counted_and_the_first_named(dataset, tmp_path):
+    for number in range(50, 65):
+        save(dataset / "labelsTr" / f"case_{number}.png", disc(12))
+    with pytest.raises(InputError, match=r"15 cases lack .*case_59 \(no image\), and 5 more; add"):
         corrupt_masks(dataset, tmp_path / "dst", **RATES)
 
 

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
-from anl_seg.cli import main  # noqa: E402
-from anl_seg.trainers.installation import VARIABLES, discovery_folder, find_trainer  # noqa: E402
+from anl_seg.cli import main
+from anl_seg.trainers.installation import VARIABLES, discovery_folder, find_trainer
 
 
 @pytest.fixture

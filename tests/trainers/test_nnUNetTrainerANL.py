@@ -10,8 +10,6 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
-from anl_seg.errors import InputError  # noqa: E402
-
 pytestmark = pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")
 
 
@@ -78,8 +76,9 @@ def test_under_ddp_the_lowest_scale_keeps_nnunets_tiny_weight(make_trainer):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
-def test_a_single_scale_gets_all_the_weight(make_trainer):
-    trainer = make_trainer(stages=2)
+@pytest.mark.parametrize("loss", ["anl-ce", "dice+ce"])
+def test_a_single_scale_gets_all_the_weight(make_trainer, loss):
+    trainer = make_trainer({"loss": loss}, stages=2)
     trainer.initialize()
     outputs, targets = outputs_and_targets(trainer, 2)
     assert len(outputs) == 1
@@ -227,12 +226,15 @@ def test_training_steps_lower_the_loss(make_trainer):
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_settings_travel_in_the_checkpoint_and_are_checked(make_trainer, tmp_path):
+def test_settings_travel_in_the_checkpoint_and_are_checked(make_trainer, tmp_path, capsys):
     settings = {"loss": "anl-ce", "loss_parameters": {"alpha": 2.0}, "epochs": 3, "seed": 1}
     trainer = make_trainer(settings)
     trainer.initialize()
     path = str(tmp_path / "checkpoint.pth")
     trainer.save_checkpoint(path)
+
+    carried = torch.load(path, weights_only=False)["init_args"]["plans"]["anl_seg"]
+    assert carried["loss_parameters"] == {"alpha": 2.0, "beta": 20.0, "p_min": 1e-7}
 
     again = make_trainer(settings)
     again.load_checkpoint(path)
@@ -240,8 +242,10 @@ def test_settings_travel_in_the_checkpoint_and_are_checked(make_trainer, tmp_pat
         assert torch.equal(p, q)
 
     other = make_trainer({**settings, "epochs": 4})
-    with pytest.raises(InputError, match="epochs is 4, was 3"):
+    with pytest.raises(SystemExit) as stop:
         other.load_checkpoint(path)
+    assert stop.value.code == 2
+    assert "epochs is 4, was 3" in capsys.readouterr().err
 
 
 def test_wrong_settings_are_one_line_and_exit_code_2(make_trainer, capsys):
@@ -263,3 +267,32 @@ def test_settings_are_logged(make_trainer):
     text = Path(trainer.log_file).read_text()
     assert "seed 9" in text
     assert "alpha=4.0" in text
+
+
+def test_a_subclass_keeps_its_own_schedule(make_trainer):
+    trainer = make_trainer()
+    trainer.num_epochs = 12  # as nnU-Net's variants set it in their constructor
+    trainer.initialize()
+    assert trainer.num_epochs == 12
+
+
+def test_a_continued_run_does_not_draw_the_first_epochs_again(make_trainer, tmp_path):
+    trainer = make_trainer({"seed": 2})
+    trainer.initialize()
+    first = np.random.random()  # noqa: NPY002 (the generator that nnU-Net draws from)
+    trainer.current_epoch = 5
+    trainer.save_checkpoint(str(tmp_path / "checkpoint.pth"))
+    again = make_trainer({"seed": 2})
+    again.load_checkpoint(str(tmp_path / "checkpoint.pth"))
+    assert np.random.random() != first  # noqa: NPY002
+
+
+def test_a_seed_without_single_process_loading_is_said(make_trainer, monkeypatch):
+    from pathlib import Path
+
+    for processes, said in (("0", False), ("2", True)):
+        monkeypatch.setenv("nnUNet_n_proc_DA", processes)
+        trainer = make_trainer({"seed": 2})
+        trainer.log_file = trainer.log_file.replace(".txt", f"_{processes}.txt")
+        trainer.initialize()
+        assert ("nnUNet_n_proc_DA=0 nnUNetv2_train" in Path(trainer.log_file).read_text()) == said

@@ -9,8 +9,8 @@ import pytest
 
 from anl_seg.trainers.plans import shrink
 
-# What nnU-Net 2.8.1 plans for 256 x 256 PNG (shortened to what shrinking touches), and an anisotropic
-# 3D plan of the kind it makes for prostate MR.
+# What nnU-Net 2.8.1 plans for 256 x 256 PNG, shortened to what shrinking touches, and an
+# anisotropic 3D plan of the kind it makes for prostate MR.
 PLANE = {
     "patch_size": [256, 256],
     "batch_size": 49,

@@ -27,10 +27,15 @@ def test_plans_without_an_entry_mean_the_defaults():
         ({"loss_parameters": {"gamma": 1}}, "anl-ce has no hyper-parameter 'gamma'"),
         ({"loss_parameters": {"alpha": -1}}, "alpha of anl-ce must be"),
         ({"loss_parameters": {"alpha": "five"}}, "alpha of anl-ce must be"),
+        ({"loss_parameters": {"reduction": "none"}}, "no hyper-parameter 'reduction'"),
+        ({"loss_parameters": {"ignore_index": 3}}, "no hyper-parameter 'ignore_index'"),
+        ({"loss_parameters": [5, 5]}, "loss_parameters must be an object"),
         ({"loss": "dice+ce", "loss_parameters": {"alpha": 1}}, "takes no parameters"),
         ({"loss": "t-loss"}, "a parameter that is trained itself"),
         ({"delta": -1e-5}, "delta must be"),
         ({"delta": True}, "delta must be"),
+        ({"delta": float("nan")}, "delta must be"),
+        ({"delta": float("inf")}, "delta must be"),
         ({"epochs": 0}, "epochs must be"),
         ({"epochs": 1.5}, "epochs must be"),
         ({"iterations": "many"}, "iterations must be"),
@@ -49,3 +54,9 @@ def test_differences_are_named():
     here, there = Settings(epochs=4, seed=1), Settings(epochs=5)
     assert here.differences(there) == ["epochs is 4, was 5", "seed is 1, was None"]
     assert here.differences(Settings(epochs=4, seed=1)) == []
+
+
+def test_defaults_are_spelt_out():
+    assert Settings(loss_parameters={"alpha": 2}).loss_parameters["p_min"] == 1e-7
+    assert Settings() == Settings(loss_parameters=dict(Settings().loss_parameters))
+    assert Settings("gce").loss_parameters == {"q": 0.7}

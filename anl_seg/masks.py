@@ -1,4 +1,4 @@
-"""Mask files: which files of a folder are masks, and reading one as a label map."""
+"""Mask files: which files of a folder are masks, and reading one as nnU-Net does."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 
-#: Lossless formats that nnU-Net's readers know. What ends otherwise (.json, .npz, .pkl) is no mask.
+#: What Pillow reads and writes as nnU-Net does: SimpleITK takes a 1-bit PNG for 0/255 and every BMP
+#: for a colour image.
 PILLOW_ENDINGS = (".png", ".bmp")
+#: Lossless formats, nnU-Net's among them. What ends otherwise (.json, .npz, .pkl) is no mask.
 ENDINGS = (
     *PILLOW_ENDINGS,
     *(".tif", ".tiff", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".gipl"),
@@ -27,13 +29,13 @@ MAX_DIFFERENT_LABELS = 1000
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
-    """Map case name (file name without ending) to file for the masks in `folder`, sorted by case.
+    """Map case name (file name without ending) to file for the masks in `folder`, sorted by file.
 
     Raises:
         InputError: If there is no such folder, no mask in it, or two masks of one case.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(f"{folder}: no such folder; give a folder of masks")
     masks: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
@@ -47,25 +49,39 @@ def find_masks(folder: Path) -> dict[str, Path]:
         masks[case] = path
     if not masks:
         raise InputError(
-            f"{folder}: no masks found, expected files that end in {', '.join(ENDINGS)}"
+            f"{folder}: no masks found, expected files that end in {', '.join(ENDINGS)}; "
+            "give the folder in which the masks themselves lie"
         )
     return masks
 
 
-def read_mask(path: Path) -> NDArray[np.uint16]:
+def read_pixels(path: Path) -> NDArray[Any]:
+    """Read the values of a one-channel image as they are stored, 2D `(H, W)` or 3D `(D, H, W)`.
+
+    A 1-bit PNG or BMP gives bool, so its values are 0 and 1, as they are for nnU-Net.
+
+    Raises:
+        InputError: If the file cannot be read or has several channels. The message is one line.
+    """
+    try:
+        return _decode(path)
+    except InputError:
+        raise
+    except Exception as error:  # image decoders raise all kinds of errors on damaged files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise InputError(
+            f"{path}: cannot be read as an image ({reason}); replace it with a whole mask"
+        ) from error
+
+
+def read_labels(path: Path) -> NDArray[np.uint16]:
     """Read a label map, 2D `(H, W)` or 3D `(D, H, W)`.
 
     Raises:
         InputError: If the file cannot be read, has several channels, or holds anything but a few
             different whole numbers from 0 to 65535. The message is one line.
     """
-    try:
-        pixels = _read_pixels(path)
-    except InputError:
-        raise
-    except Exception as error:  # image decoders raise all kinds of errors on damaged files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        raise InputError(f"{path}: cannot be read as an image ({reason})") from error
+    pixels = read_pixels(path)
     lowest, highest = pixels.min(), pixels.max()
     whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
     if not (whole and lowest >= 0 and highest <= MAX_LABEL):
@@ -81,14 +97,13 @@ def read_mask(path: Path) -> NDArray[np.uint16]:
     return labels
 
 
-def _read_pixels(path: Path) -> NDArray[np.generic]:
-    # SimpleITK reads every BMP as colour and a 1-bit PNG as 0/255; Pillow agrees with nnU-Net.
+def _decode(path: Path) -> NDArray[Any]:
     if path.name.lower().endswith(PILLOW_ENDINGS):
         with Image.open(path) as picture:
             if picture.mode not in PILLOW_LABEL_MODES:
                 raise InputError(_colour_message(path, f"mode {picture.mode}"))
             return np.asarray(picture)
-    image: Any = sitk.ReadImage(str(path))
+    image: Any = sitk.ReadImage(str(path))  # Any, since SimpleITK is typed in parts only
     channels = image.GetNumberOfComponentsPerPixel()
     if channels != 1:
         raise InputError(_colour_message(path, f"{channels} channels"))
@@ -96,4 +111,7 @@ def _read_pixels(path: Path) -> NDArray[np.generic]:
 
 
 def _colour_message(path: Path, found: str) -> str:
-    return f"{path}: is a colour image ({found}), expected one channel that holds labels 0..K-1"
+    return (
+        f"{path}: is a colour or palette image ({found}), "
+        "expected one channel that holds labels 0..K-1; convert it"
+    )

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.evaluation.masks import find_masks, read_mask
+from anl_seg.masks import find_masks, read_labels
 
 FLAT = np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8)
 SOLID = np.stack([FLAT, FLAT[::-1]])
@@ -24,32 +24,32 @@ def write(path, labels):
 
 @pytest.mark.parametrize("ending", [".png", ".bmp", ".tif", ".tiff", ".nii.gz", ".nrrd", ".PNG"])
 def test_flat_formats(tmp_path, ending):
-    np.testing.assert_array_equal(read_mask(write(tmp_path / f"a{ending}", FLAT)), FLAT)
+    np.testing.assert_array_equal(read_labels(write(tmp_path / f"a{ending}", FLAT)), FLAT)
 
 
 @pytest.mark.parametrize("ending", [".tif", ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"])
 def test_solid_formats(tmp_path, ending):
-    np.testing.assert_array_equal(read_mask(write(tmp_path / f"a{ending}", SOLID)), SOLID)
+    np.testing.assert_array_equal(read_labels(write(tmp_path / f"a{ending}", SOLID)), SOLID)
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int64, np.float32, np.float64])
 def test_whole_numbers_of_any_type(tmp_path, kind):
     labels = SOLID.astype(kind)
-    np.testing.assert_array_equal(read_mask(write(tmp_path / "a.nrrd", labels)), SOLID)
+    np.testing.assert_array_equal(read_labels(write(tmp_path / "a.nrrd", labels)), SOLID)
 
 
 def test_sixteen_bit_and_one_bit_png(tmp_path):
     np.testing.assert_array_equal(
-        read_mask(write(tmp_path / "a.png", FLAT.astype(np.uint16) * 1000)), FLAT * 1000.0
+        read_labels(write(tmp_path / "a.png", FLAT.astype(np.uint16) * 1000)), FLAT * 1000.0
     )
-    np.testing.assert_array_equal(read_mask(write(tmp_path / "b.png", FLAT > 0)), FLAT > 0)
+    np.testing.assert_array_equal(read_labels(write(tmp_path / "b.png", FLAT > 0)), FLAT > 0)
 
 
 @pytest.mark.parametrize(
     ("name", "labels", "message"),
     [
-        ("a.png", np.stack([FLAT] * 3, axis=-1), "colour image"),
-        ("a.tif", np.stack([FLAT] * 3, axis=-1), "colour image"),
+        ("a.png", np.stack([FLAT] * 3, axis=-1), "colour or palette image"),
+        ("a.tif", np.stack([FLAT] * 3, axis=-1), "colour or palette image"),
         ("a.nrrd", FLAT - 1.0, "values from -1.0 to 2.0"),
         ("a.nrrd", FLAT / 2, "whole numbers"),
         ("a.nrrd", FLAT * np.nan, "values from nan to nan"),
@@ -65,15 +65,15 @@ def test_not_a_mask(tmp_path, name, labels, message):
     else:
         write(path, labels)
     with pytest.raises(InputError, match=message) as error:
-        read_mask(path)
+        read_labels(path)
     assert str(path) in str(error.value)
 
 
 def test_palette_is_colour(tmp_path):
     picture = Image.fromarray(FLAT, mode="L").convert("P")
     picture.save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="colour image"):
-        read_mask(tmp_path / "a.png")
+    with pytest.raises(InputError, match="colour or palette image"):
+        read_labels(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.nii.gz", "a.nrrd"])
@@ -81,7 +81,7 @@ def test_palette_is_colour(tmp_path):
 def test_unreadable(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match="cannot be read") as error:
-        read_mask(tmp_path / name)
+        read_labels(tmp_path / name)
     assert len(str(error.value).splitlines()) == 1
 
 
@@ -89,7 +89,7 @@ def test_cut_off_file_is_unreadable(tmp_path):
     path = write(tmp_path / "a.png", np.random.default_rng(0).integers(0, 9, (64, 64), np.uint8))
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(InputError, match="cannot be read"):
-        read_mask(path)
+        read_labels(path)
 
 
 def test_find_masks_leaves_out_other_files(tmp_path):
