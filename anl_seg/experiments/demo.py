@@ -49,11 +49,11 @@ class DemoSettings:
     """
 
     data: str | None = None
-    size: int = 96
+    size: int = 80
     eta_alpha: float = 0.7
     eta_beta: float = 0.7
     epochs: int = 8
-    iterations: int = 50
+    iterations: int = 40
     seed: int = 1
 
 
