@@ -80,12 +80,18 @@ def nnunet_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def make_trainer(nnunet_folders: Path) -> Callable[..., Any]:
+def make_trainer(nnunet_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Build an `nnUNetTrainerANL` on the CPU from settings, labels and the plans' shape."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+    from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnunet
+
     from anl_seg.trainers.nnUNetTrainerANL import nnUNetTrainerANL
     from anl_seg.trainers.settings import PLANS_KEY
+
+    for name in ("nnUNet_preprocessed", "nnUNet_results"):
+        if not hasattr(getattr(nnunet, name), "is_set"):  # older versions read them at import
+            monkeypatch.setattr(nnunet, name, str(nnunet_folders / name))
 
     def make(
         settings: dict[str, Any] | None = None,
