@@ -16,8 +16,10 @@ def test_lists_every_loss(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     code, output = run(capsys)
     assert code == 0
-    listed = [line.split()[0] for line in output.out.splitlines() if line]
-    assert listed[:-1] == losses.names()
+    head, *lines = output.out.splitlines()
+    assert head.split() == ["name", "formula", "parameters", "source"]
+    listed = [line.split()[0] for line in lines if line and not line.startswith(" ")]
+    assert listed[:-1] == losses.names()  # the last line says how to see more
 
 
 @pytest.mark.parametrize("name", losses.names())
