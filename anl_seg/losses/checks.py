@@ -56,7 +56,7 @@ def split_ignored(labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Ten
 def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None:
     labels, _ = split_ignored(labels, ignore_index)
     ends = labels.aminmax()
-    if labels.device.type != "cpu":
+    if labels.is_cuda:
         torch._assert_async((ends.min >= 0) & (ends.max < classes))
         return
     lowest, highest = int(ends.min), int(ends.max)
