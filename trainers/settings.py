@@ -111,7 +111,9 @@ def _complete_parameters(name: str, given: object) -> dict[str, Any]:
         choice = ", ".join([NNUNET_LOSS, *losses.names()])
         raise InputError(f"unknown loss {name!r}; choose one of {choice}")
     try:
-        complete = losses.complete(name, {**SEGMENTATION_DEFAULTS.get(name, {}), **given})
+        complete: dict[str, Any] = losses.complete(
+            name, {**SEGMENTATION_DEFAULTS.get(name, {}), **given}
+        )
     except ValueError as error:
         raise InputError(str(error)) from error
     if next(losses.create(name, **complete).parameters(), None) is not None:
