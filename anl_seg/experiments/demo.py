@@ -74,7 +74,12 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
             used.
         CommandFailedError: If a command of nnU-Net's fails.
     """
-    trainings = {loss: _training(loss, settings) for loss in RUNS}
+    trainings = {
+        loss: Settings(
+            loss, epochs=settings.epochs, iterations=settings.iterations, seed=settings.seed
+        )
+        for loss in RUNS
+    }
     nnunet = NnUNet(folder / "nnunet", device)
     clean, noisy = nnunet.raw / CLEAN_NAME, nnunet.raw / NOISY_NAME
 
@@ -98,15 +103,6 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
             },
         ),
         asdict(settings) | {"device": device},
-    )
-
-
-def _training(loss: str, settings: DemoSettings) -> Settings:
-    return Settings(
-        loss=loss,
-        epochs=settings.epochs,
-        iterations=settings.iterations,
-        seed=settings.seed,
     )
 
 

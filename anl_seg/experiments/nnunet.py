@@ -50,7 +50,7 @@ class NnUNet:
         """Check, plan and preprocess a raw data set."""
         command = ["nnUNetv2_plan_and_preprocess", "-d", dataset, "-c", "2d"]
         command += ["-npfp", WORKERS, "-np", WORKERS, "--verify_dataset_integrity"]
-        self._run(f"preprocess_{dataset}", command)
+        deque(self._lines(f"preprocess_{dataset}", command), maxlen=0)
 
     def train(self, dataset: int, plans: str) -> Iterator[int]:
         """Train on all training cases of a data set, and yield the number of every epoch begun.
@@ -71,9 +71,6 @@ class NnUNet:
         for line in self._lines(f"predict_{plans}", command):
             if case := re.match(r"Predicting (\S+):", line):
                 yield case[1]
-
-    def _run(self, name: str, command: Sequence[object]) -> None:
-        deque(self._lines(name, command), maxlen=0)
 
     def _lines(
         self, name: str, command: Sequence[object], variables: Mapping[str, str] | None = None
@@ -114,10 +111,7 @@ class NnUNet:
             )
 
     def _environment(self) -> dict[str, str]:
-        variables = {
-            "PYTHONUNBUFFERED": "1",
-            "nnUNet_def_n_proc": str(WORKERS),
-        }
+        variables = {"PYTHONUNBUFFERED": "1", "nnUNet_def_n_proc": str(WORKERS)}
         for kind in ("raw", "preprocessed", "results"):
             folder = self.root / f"nnUNet_{kind}"
             folder.mkdir(parents=True, exist_ok=True)
