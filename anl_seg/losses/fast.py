@@ -23,17 +23,16 @@ in the cache: one pass over the logits, one gradient written, nothing else of th
 Backward scales the gradient in place. (torch's own cross entropy writes three tensors of the
 logits' size, autograd of the formulas about ten.)
 
-Two classes depend on the margin t = z_y - z_other alone, which needs neither gather nor scatter:
+Two classes depend on the margin t = z_y - z_other alone: with the label put first neither gather
+nor scatter is needed, and dL/dt is dL/dz_j at the label. Forms of cross entropy are shorter still:
+with m = t / 2,
 
-    plain                dL/dt = l'(u_y) p_other
-    either normalized    dL/dt = ((1 - R) l'(u_y) p_other + R l'(u_other) p_y) / T,
+    tau = -(u_y + u_other) / 2 = |m| + log(1 + exp(-2|m|))    d tau / dm = tanh m
 
-where R is the label's share of T, L or 1 - L. Of cross entropy T is even in t and grows with h:
+    NCE    L = (1 - m / tau) / 2     dL/dm = (m tanh m / tau - 1) / (2 tau)
+    NNCE   L = (1 - m / tau') / 2    dL/dm = -(m tanh m / tau' + 1) / (2 tau')    tau' = A - tau
 
-    NCE    L = (1 - t / T) / 2    T = |t| + 2 log(1 + exp(-|t|))        dT/dt = h = tanh(t / 2)
-    NNCE   L = (1 - t / T') / 2   T' = 2A - T, or |t| if that is more   dT'/dt = -h or sign t
-
-so that dL/dt = (t h / T - 1) / (2T), and -(t h / T' + 1) / (2T') or, where capped, 0.
+and where A - tau < |m|, so that one of the two is capped, NNCE is (1 - sign m) / 2, which is flat.
 
 `functional` is the truth that this is tested against, and what a second derivative is taken from.
 """
@@ -41,22 +40,20 @@ so that dL/dt = (t h / T - 1) / (2T), and -(t h / T' + 1) / (2T') or, where capp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 from anl_seg.losses import functional as F
+from anl_seg.losses.blocks import blocks, flatten_pixels, upcast
 from anl_seg.losses.functional import Curve, Summand, weighted_sum
 
-Slope = tuple[Tensor, Tensor | float]
-
-#: Logits in a block, for each thread of the processor: less, and calls cost more than arithmetic;
-#: more, and it leaves the cache. A GPU gets blocks that fill it.
-BLOCK = 1 << 18
-GPU_BLOCK = 1 << 26
+Miss = Callable[[], Tensor]
+Slope = tuple[Tensor, Tensor]
 
 
 def per_pixel(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
@@ -65,13 +62,10 @@ def per_pixel(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Te
     Returns:
         The loss `(B, *S)`; in float32 for half precision.
     """
+    if is_compiling():  # torch.compile finds its own fast path through the formulas
+        return weighted_sum(summands, upcast(logits).log_softmax(1), labels)
     loss: Tensor = _PerPixel.apply(logits, labels, summands, torch.is_grad_enabled())
     return loss
-
-
-def upcast(logits: Tensor) -> Tensor:
-    """Half precision to float32; what is more precise stays as it is."""
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 class _PerPixel(torch.autograd.Function):
@@ -108,126 +102,108 @@ class _PerPixel(torch.autograd.Function):
 def _blockwise(
     logits: Tensor, labels: Tensor, summands: Sequence[Summand], with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
-    batch, classes, *size = logits.shape
-    pixels = [math.prod(size)] if size else []
-    z = logits.reshape(batch, classes, *pixels)
-    y = labels.reshape(batch, 1, *pixels)
+    z, y = flatten_pixels(logits), flatten_pixels(labels.unsqueeze(1))
     loss = torch.empty_like(y, dtype=upcast(z[:0]).dtype)
     gradient = torch.empty_like(z) if with_gradient else None
-    for block in _blocks(z):
+    for block in blocks(z):
         if gradient is None:
             log_probs = upcast(z[block]).log_softmax(1)
             loss[block] = weighted_sum(summands, log_probs, y[block].squeeze(1)).unsqueeze(1)
-        elif classes == 2:
+        elif z.shape[1] == 2:
             loss[block] = _two_classes(z[block], y[block], summands, gradient[block])
         else:
             loss[block] = _many_classes(z[block], y[block], summands, gradient[block])
     return loss.view(labels.shape), None if gradient is None else gradient.view(logits.shape)
 
 
-def _blocks(z: Tensor) -> Iterator[tuple[slice, ...]]:
-    """Cut `z`, `(B, K)` or `(B, K, P)`, along its samples, and along the pixels of large ones."""
-    block = BLOCK * torch.get_num_threads() if z.device.type == "cpu" else GPU_BLOCK
-    rows = max(1, block // max(1, z[:1].numel()))
-    columns = max(1, block // z.shape[1])
-    for row in range(0, z.shape[0], rows):
-        if z.ndim == 2:
-            yield (slice(row, row + rows),)
-        else:
-            for column in range(0, z.shape[2], columns):
-                yield slice(row, row + rows), slice(None), slice(column, column + columns)
-
-
 def _many_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Tensor) -> Tensor:
-    u = upcast(z).log_softmax(1)
-    p = u.exp()
-    loss, at_label, everywhere = _derive(summands, u, p, u.gather(1, y))
-    total = everywhere.expand_as(u).sum(1, keepdim=True).add_(at_label)
-    gradient.copy_(p.mul_(-total).add_(everywhere).scatter_add_(1, y, at_label))
+    u = upcast(z)
+    u = u - u.amax(1, keepdim=True)
+    p = torch.exp(u, out=gradient.to(u.dtype))  # in place, unless that is half precision
+    total = p.sum(1, keepdim=True)
+    u.sub_(total.log())
+    p.div_(total)
+    loss, at_label, everywhere = _derive(summands, u, p, lambda: 1 - p, lambda x: x.gather(1, y))
+    total = everywhere.sum(1, keepdim=True).mul_(u.shape[1] / everywhere.shape[1]).add_(at_label)
+    torch.addcmul(everywhere, p, total, value=-1, out=p)
+    gradient.copy_(p.scatter_add_(1, y, at_label))
     return loss
 
 
 def _two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Tensor) -> Tensor:
     z = upcast(z)
-    side = y.to(z.dtype).mul_(2).sub_(1)  # which class is the label: -1 or 1
-    margin = (z[:, 1:] - z[:, :1]).mul_(side)
+    # 1/2 where the label is class 1, -1/2 where it is class 0; the way over int8 is the fast one
+    side = y.to(torch.int8).to(z.dtype).sub_(0.5)
+    half_margin = (z[:, 1:] - z[:, :1]).mul_(side)
     if all(s.curve.func is F.cross_entropy and s.form != "plain" for s in summands):
-        loss, slope = _derive_nce_and_nnce_by_margin(summands, margin)
+        loss, slope = _derive_nce_and_nnce(summands, half_margin)
     else:
-        loss, slope = _derive_by_margin(summands, margin)
-    slope.mul_(side)
-    gradient[:, 1:] = slope
+        loss, slope = _derive_by_margin(summands, half_margin.mul_(2))
+    gradient[:, 1:] = slope.mul_(side)
     gradient[:, :1] = slope.neg_()
     return loss
 
 
-def _derive_by_margin(summands: Sequence[Summand], margin: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the loss and its slope for two classes, from the margin of the label over the other."""
-    tail = margin.abs().neg_().exp_().log1p_()
-    u = margin.clamp(max=0).sub_(tail)
-    u_other = margin.neg_().clamp_(max=0).sub_(tail)
-    p, p_other = u.exp(), u_other.exp()
-    loss, slope = u.new_zeros((2, *u.shape))
-    for curve, sharing in _by_curve(summands):
-        value, slope_label = curve(u, p)
-        rise = p_other * slope_label
-        if any(summand.form != "plain" for summand in sharing):
-            value_other, slope_other = curve(u_other, p_other)
-            fall = p * slope_other
-        for summand in sharing:
-            weight = summand.weight
-            if summand.form == "plain":
-                loss.add_(value, alpha=weight)
-                slope.add_(rise, alpha=weight)
-            elif summand.form == "normalized":
-                total = value + value_other
-                share = value / total
-                loss.add_(share, alpha=weight)
-                slope.add_(rise.lerp(fall, share).div_(total), alpha=weight)
-            else:
-                flipped = (summand.largest - value).clamp_(min=0)
-                flipped_other = (summand.largest - value_other).clamp_(min=0)
-                total = flipped + flipped_other
-                share = flipped / total
-                loss.sub_(share, alpha=weight).add_(weight)
-                live, live_other = flipped.gt_(0).mul_(rise), flipped_other.gt_(0).mul_(fall)
-                slope.add_(live.lerp_(live_other, share).div_(total), alpha=weight)
-    return loss, slope
+def _derive_by_margin(summands: Sequence[Summand], t: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the loss and dL/dm = 2 dL/dt for two classes and margins `t`."""
+    tail = t.abs().neg_().exp_().log1p_()
+    u = t.clamp(max=0)
+    if any(summand.form != "plain" for summand in summands):
+        u = torch.cat((u, t.neg().clamp_(max=0)), 1)
+        p = u.sub_(tail).exp()
+        miss = p.flip(1)
+    else:  # the other class is not looked at
+        p = u.sub_(tail).exp()
+        miss = t.neg().sigmoid_()
+    loss, at_label, everywhere = _derive(summands, u, p, lambda: miss, lambda x: x[:, :1])
+    slope = (everywhere[:, :1] + at_label).mul_(miss[:, :1])
+    return loss, slope.addcmul_(everywhere[:, -1:], p[:, :1], value=-1).mul_(2)
 
 
-def _derive_nce_and_nnce_by_margin(
-    summands: Sequence[Summand], margin: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The same for forms of cross entropy alone, so for ANL-CE."""
-    distance = margin.abs()
-    total = distance.neg().exp_().log1p_().mul_(2).add_(distance)
-    growth = (margin / 2).tanh_().mul_(margin)  # t h
-    loss, slope = margin.new_zeros((2, *margin.shape))
+def _derive_nce_and_nnce(summands: Sequence[Summand], m: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the loss and dL/dm for two classes and half margins `m`, of cross entropy's forms."""
+    distance = m.abs()
+    decay = distance.mul(-2).exp_()
+    growth = (1 - decay).div_(1 + decay).mul_(distance)  # m tanh m
+    tau = decay.log1p_().add_(distance)
+    loss = torch.full_like(m, sum(summand.weight for summand in summands) / 2)
+    slope, bend = m.new_zeros((2, *m.shape))
     for summand in summands:
         weight = summand.weight / 2
         if summand.form == "normalized":
-            factor = total.reciprocal()
-            change = (factor * growth).sub_(1)
+            rate = tau.reciprocal()
+            loss.addcmul_(m, rate, value=-weight)
+            bend.addcmul_(rate, rate, value=weight)
         else:
-            flipped = 2 * summand.largest - total
-            live = torch.gt(flipped, distance, out=torch.empty_like(flipped))
-            factor = torch.maximum(flipped, distance, out=flipped).reciprocal_()
-            change = (factor * growth).add_(1).mul_(live).neg_()
-        loss.addcmul_(factor, margin, value=-weight).add_(weight)
-        slope.addcmul_(factor, change, value=weight)
-    return loss, slope
+            left = summand.largest - tau
+            rate = torch.maximum(left, distance).reciprocal_()
+            loss.addcmul_(m, rate, value=-weight)
+            rate.mul_(left.sub_(distance).gt_(0))
+            bend.addcmul_(rate, rate, value=-weight)
+        slope.sub_(rate, alpha=weight)
+    return loss, slope.addcmul_(growth, bend)
 
 
 def _derive(
-    summands: Sequence[Summand], u: Tensor, p: Tensor, u_label: Tensor
+    summands: Sequence[Summand],
+    u: Tensor,
+    p: Tensor,
+    miss: Miss,
+    of_label: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the loss and its slopes a, `(B, 1, P)`, and s, which broadcasts to `(B, K, P)`."""
-    p_label = u_label.exp()
-    loss, at_label, everywhere = u.new_zeros((3, *u_label.shape))
+    """Give the loss and its slopes a, `(B, 1, P)`, and s, which broadcasts to `(B, K, P)`.
+
+    `miss` gives 1 - p, `(B, K, P)`; `of_label` takes of such a tensor what belongs to the label.
+    """
+    loss, at_label, everywhere = u.new_zeros((3, *of_label(u).shape))
     for curve, sharing in _by_curve(summands):
-        value_label, slope_label = curve(u_label, p_label)
-        if any(summand.form != "plain" for summand in sharing):
-            value, slope = curve(u, p)
+        if all(summand.form == "plain" for summand in sharing):
+            value_label, slope_label = curve(of_label(u), of_label(p), lambda: of_label(miss()))
+        else:
+            value, slope = curve(u, p, miss)
+            value_label = of_label(value)
+            slope_label = of_label(slope) if slope.ndim else slope
+            steepness = torch.zeros_like(loss)
         for summand in sharing:
             weight = summand.weight
             if summand.form == "plain":
@@ -238,7 +214,7 @@ def _derive(
                 share = value_label / total
                 loss.add_(share, alpha=weight)
                 at_label.add_(slope_label / total, alpha=weight)
-                everywhere = everywhere + slope * share.div_(total).mul_(-weight)
+                steepness = steepness - share.div_(total).mul_(weight)
             else:
                 flipped = (summand.largest - value).clamp_(min=0)
                 flipped_label = (summand.largest - value_label).clamp_(min=0)
@@ -246,14 +222,16 @@ def _derive(
                 share = flipped_label / total
                 loss.sub_(share, alpha=weight).add_(weight)
                 at_label.add_(flipped_label.gt_(0).mul_(slope_label).div_(total), alpha=weight)
-                factor = slope * share.div_(total).mul_(-weight)
-                everywhere = flipped.gt_(0).mul_(factor).add_(everywhere)
+                falls = flipped.gt_(0).mul_(share.div_(total).mul_(-weight))
+                steepness = falls.add_(steepness)
+        if any(summand.form != "plain" for summand in sharing):
+            everywhere = torch.addcmul(everywhere, steepness, slope)
     return loss, at_label, everywhere
 
 
 def _by_curve(
     summands: Sequence[Summand],
-) -> list[tuple[Callable[[Tensor, Tensor], Slope], list[Summand]]]:
+) -> list[tuple[Callable[[Tensor, Tensor, Miss], Slope], list[Summand]]]:
     """Group the summands that share a curve and its hyper-parameters, to evaluate it once."""
     groups: dict[tuple[object, ...], list[Summand]] = {}
     for summand in summands:
@@ -265,65 +243,73 @@ def _by_curve(
     ]
 
 
-def _cross_entropy(u: Tensor, p: Tensor) -> Slope:
-    return -u, -1.0
+def _cross_entropy(u: Tensor, p: Tensor, miss: Miss) -> Slope:
+    return -u, u.new_full((), -1.0)
 
 
-def _focal(u: Tensor, p: Tensor, gamma: float) -> Slope:
-    miss = torch.expm1(u).neg_().clamp_(min=torch.finfo(u.dtype).tiny)
-    weight = miss**gamma
-    return -weight * u, (p * u).div_(miss).mul_(gamma).sub_(1).mul_(weight)
+def _focal(u: Tensor, p: Tensor, miss: Miss, gamma: float) -> Slope:
+    rest = miss().clamp(min=torch.finfo(u.dtype).tiny)
+    weight = rest**gamma
+    fall = weight * u
+    return -fall, weight.neg_().addcdiv_(fall * p, rest, value=gamma)
 
 
-def _focal_detached(u: Tensor, p: Tensor, gamma: float) -> Slope:
-    weight = torch.expm1(u).neg_().clamp_(min=torch.finfo(u.dtype).tiny) ** gamma
+def _focal_detached(u: Tensor, p: Tensor, miss: Miss, gamma: float) -> Slope:
+    weight = miss().clamp(min=torch.finfo(u.dtype).tiny) ** gamma
     return -weight * u, -weight
 
 
-def _half_mean_absolute_error(u: Tensor, p: Tensor) -> Slope:
-    return torch.expm1(u).neg_(), -p
+def _half_mean_absolute_error(u: Tensor, p: Tensor, miss: Miss) -> Slope:
+    return miss(), -p
 
 
-def _mean_absolute_error(u: Tensor, p: Tensor) -> Slope:
-    return torch.expm1(u).mul_(-2), -2 * p
+def _mean_absolute_error(u: Tensor, p: Tensor, miss: Miss) -> Slope:
+    return 2 * miss(), -2 * p
 
 
-def _reverse_cross_entropy(u: Tensor, p: Tensor, q_min: float) -> Slope:
-    return torch.expm1(u).mul_(math.log(q_min)), math.log(q_min) * p
+def _reverse_cross_entropy(u: Tensor, p: Tensor, miss: Miss, q_min: float) -> Slope:
+    return -math.log(q_min) * miss(), math.log(q_min) * p
 
 
-def _generalized_cross_entropy(u: Tensor, p: Tensor, q: float) -> Slope:
+def _generalized_cross_entropy(u: Tensor, p: Tensor, miss: Miss, q: float) -> Slope:
     raised = torch.expm1(q * u)
     return raised / -q, -1 - raised
 
 
-def _partially_huberised_cross_entropy(u: Tensor, p: Tensor, tau: float) -> Slope:
-    return F.partially_huberised_cross_entropy(u, tau=tau), (-tau * p).clamp_(min=-1)
+def _partially_huberised_cross_entropy(u: Tensor, p: Tensor, miss: Miss, tau: float) -> Slope:
+    tangent = torch.add(math.log(tau) + 1, p, alpha=-tau)
+    return torch.where(p > 1 / tau, -u, tangent), (-tau * p).clamp_(min=-1)
 
 
-def _taylor_cross_entropy(u: Tensor, p: Tensor, t: int) -> Slope:
-    miss = 1 - p
-    powers = torch.ones_like(p)
-    for _ in range(int(t) - 1):
-        powers.mul_(miss).add_(1)  # 1 + miss + miss^2 + ...
-    return F.taylor_cross_entropy(u, t=t), -p * powers
+def _taylor_cross_entropy(u: Tensor, p: Tensor, miss: Miss, t: int) -> Slope:
+    rest = miss()
+    value, powers = torch.zeros_like(p), torch.zeros_like(p)
+    for i in range(int(t), 0, -1):
+        value.add_(1 / i).mul_(rest)
+        powers.mul_(rest).add_(1)  # 1 + (1 - p) + (1 - p)^2 + ...
+    return value, powers.mul_(p).neg_()
 
 
-def _asymmetric_generalized_cross_entropy(u: Tensor, p: Tensor, a: float, q: float) -> Slope:
-    value = F.asymmetric_generalized_cross_entropy(u, a=a, q=q)
-    return value, -p * (a + p) ** (q - 1)
+def _asymmetric_generalized_cross_entropy(
+    u: Tensor, p: Tensor, miss: Miss, a: float, q: float
+) -> Slope:
+    base = a + p
+    raised = base ** (q - 1)
+    return base.mul_(raised).sub_(math.pow(a + 1, q)).div_(-q), raised.mul_(p).neg_()
 
 
-def _asymmetric_unhinged_loss(u: Tensor, p: Tensor, a: float, q: float) -> Slope:
-    return F.asymmetric_unhinged_loss(u, a=a, q=q), -p * (a - p) ** (q - 1)
+def _asymmetric_unhinged_loss(u: Tensor, p: Tensor, miss: Miss, a: float, q: float) -> Slope:
+    base = a - p
+    raised = base ** (q - 1)
+    return base.mul_(raised).sub_(math.pow(a - 1, q)).div_(q), raised.mul_(p).neg_()
 
 
-def _asymmetric_exponential_loss(u: Tensor, p: Tensor, a: float) -> Slope:
+def _asymmetric_exponential_loss(u: Tensor, p: Tensor, miss: Miss, a: float) -> Slope:
     value = torch.exp(p / -a)
-    return value, p * value / -a
+    return value, (p * value).div_(-a)
 
 
-#: Curve -> the same with its slope dl/du, both from u and p = exp(u).
+#: Curve -> the same with its slope dl/du, both from u, p = exp(u) and 1 - p.
 SLOPES: dict[Curve, Callable[..., Slope]] = {
     F.cross_entropy: _cross_entropy,
     F.focal: _focal,

@@ -7,14 +7,9 @@ from torch import Tensor, nn
 
 from anl_seg.losses import fast
 from anl_seg.losses.checks import Reduction, check_inputs, check_reduction, split_ignored
-from anl_seg.losses.functional import weighted_sum
 from anl_seg.losses.regularizers import entropy
 from anl_seg.losses.table import complete, describe
 from anl_seg.losses.tloss import TLoss
-
-#: Below so many logits the formulas as they stand are as fast as `fast`, whose calls from Python
-#: then dominate.
-FEW_LOGITS = 1 << 15
 
 
 def create(
@@ -95,11 +90,7 @@ class RobustLoss(nn.Module):
             )
         labels, counts = split_ignored(labels, self.ignore_index)
         with torch.autocast(logits.device.type, enabled=False):
-            if torch.compiler.is_compiling() or logits.numel() < FEW_LOGITS:
-                log_probs = fast.upcast(logits).log_softmax(1)
-                loss = weighted_sum(self.summands, log_probs, labels)
-            else:
-                loss = fast.per_pixel(logits, labels, self.summands)
+            loss = fast.per_pixel(logits, labels, self.summands)
         return loss if counts is None else loss.where(counts, 0)
 
     def extra_repr(self) -> str:

@@ -10,6 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from anl_seg.losses.blocks import sum_pixels
+
 
 def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
     """Sum of the absolute values of all `parameters`: the paper's regulariser for ANL, times delta.
@@ -97,11 +99,13 @@ def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
         counts: Which pixels count, `(B, *S)`, bool; all by default. Without any the value is 0.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        p = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
-        if counts is not None:
-            p = p * counts.unsqueeze(1)
-        sums = p.sum([0, *range(2, p.ndim)])
-        number = p.new_tensor(p[:, 0].numel()) if counts is None else counts.sum().to(p.dtype)
+        if counts is None:
+            sums = sum_pixels(lambda p: p, logits)
+            number = sums.new_tensor(logits[:, 0].numel())
+        else:
+            sums = sum_pixels(torch.mul, logits, counts.unsqueeze(1))
+            number = counts.sum().to(sums.dtype)
+        sums = sums.sum(0)
         if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             sums = _SumOverRanks.apply(sums)
             dist.all_reduce(number)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from anl_seg.losses.blocks import sum_pixels
 from anl_seg.losses.checks import Reduction, check_inputs, check_reduction, split_ignored
 from anl_seg.losses.table import complete, describe
 
@@ -73,10 +74,8 @@ class TLoss(nn.Module):
         return loss.sum() / counts.reshape(len(counts), -1).any(1).sum().clamp(min=1)
 
     def _per_image(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
-        probabilities = logits.softmax(1, dtype=torch.promote_types(logits.dtype, torch.float32))
-        minus_one = torch.full_like(labels, -1, dtype=probabilities.dtype).unsqueeze(1)
-        delta = probabilities.scatter_add(1, labels.unsqueeze(1), minus_one) * counts.unsqueeze(1)
-        squares = delta[:, 1:].reshape(*delta[:, 1:].shape[:2], -1).square().sum(2)  # (B, K - 1)
+        squares = sum_pixels(_squared_error, logits, labels.unsqueeze(1), counts.unsqueeze(1))
+        squares = squares[:, 1:]  # of the foreground classes, (B, K - 1)
         pixels = counts.reshape(len(counts), -1).sum(1, keepdim=True).to(squares.dtype)
         nu, s = self.nu.to(squares.dtype), self.precision
         per_class = (
@@ -91,3 +90,8 @@ class TLoss(nn.Module):
         """Show the settings, for `print(loss)` and nnU-Net's log."""
         settings = f"ignore_index={self.ignore_index}, reduction={self.reduction}"
         return f"{self.name!r}, nu={self.nu.item():.4g} (trained), {settings}"
+
+
+def _squared_error(p: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+    minus_one = torch.full_like(labels, -1, dtype=p.dtype)
+    return p.scatter_add(1, labels, minus_one).mul(counts).square()

@@ -1,19 +1,23 @@
 """Every row of the table: its numbers, and what the module adds to the pointwise functions."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from losses import reference
 
 from anl_seg import losses
-from anl_seg.losses import fast, module
+from anl_seg.losses import blocks, fast
 
 
 @pytest.fixture(params=["formulas", "fast"], autouse=True)
 def path(request, monkeypatch):
     """Force each of the two ways to compute the losses, the fast one in several blocks."""
-    monkeypatch.setattr(module, "FEW_LOGITS", 0 if request.param == "fast" else 1 << 60)
-    monkeypatch.setattr(fast, "BLOCK", 16)
+    if request.param == "formulas":
+        monkeypatch.setattr(fast, "is_compiling", lambda: True)
+    monkeypatch.setattr(blocks, "BLOCK", 16)
+    return request.param
 
 
 SHAPES = [(8, 10), (2, 3, 5, 7), (2, 2, 3, 4, 5), (4, 2)]
@@ -177,6 +181,21 @@ def test_compiles_in_one_piece():
     logits, labels = draw((2, 3, 5, 7))
     loss = losses.create("anl-ce", ignore_index=0)
     compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    for ours, expected in zip(
+        gradient(compiled, logits, labels), gradient(loss, logits, labels), strict=True
+    ):
+        torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile for CPUs needs a C++ compiler")
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (2, 2, 5, 7)], ids=str)
+def test_compiled_by_inductor(shape, path):
+    if path == "formulas":
+        pytest.skip("compiled code always comes from the formulas")
+    logits, labels = draw(shape)
+    loss = losses.create("anl-ce*", ignore_index=0)
+    compiled = torch.compile(loss, fullgraph=True)
     for ours, expected in zip(
         gradient(compiled, logits, labels), gradient(loss, logits, labels), strict=True
     ):

@@ -1,0 +1,94 @@
+"""Work on large tensors in blocks that stay in the processor's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.compiler import is_compiling
+
+#: Logits in a block, for each thread of the processor: less, and calls cost more than arithmetic;
+#: more, and it leaves the cache. A GPU gets blocks that fill it.
+BLOCK = 1 << 18
+GPU_BLOCK = 1 << 26
+
+
+def upcast(logits: Tensor) -> Tensor:
+    """Half precision to float32; what is more precise stays as it is."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def flatten_pixels(x: Tensor) -> Tensor:
+    """`(B, K, *S)` to `(B, K, P)`, or `(B, K)` as it is."""
+    return x.flatten(2) if x.ndim > 2 else x
+
+
+def blocks(z: Tensor) -> Iterator[tuple[slice, ...]]:
+    """Cut `z`, `(B, K)` or `(B, K, P)`, along its samples, and along the pixels of large ones."""
+    block = BLOCK * torch.get_num_threads() if z.device.type == "cpu" else GPU_BLOCK
+    rows = max(1, block // max(1, z[:1].numel()))
+    columns = max(1, block // z.shape[1])
+    for row in range(0, z.shape[0], rows):
+        if z.ndim == 2:
+            yield (slice(row, row + rows),)
+        else:
+            for column in range(0, z.shape[2], columns):
+                yield slice(row, row + rows), slice(None), slice(column, column + columns)
+
+
+def sum_pixels(function: Callable[..., Tensor], logits: Tensor, *others: Tensor) -> Tensor:
+    """Sum a function of the probabilities over the pixels of each sample, `(B, K)`.
+
+    Nothing of the logits' size is kept for backward, which evaluates the function again.
+
+    Args:
+        function: Takes the probabilities of a block, `(B, K, P)`, and the blocks of `others`;
+            gives `(B, K, P)`. It must be differentiable by the probabilities.
+        logits: `(B, K, *S)`.
+        *others: What the function needs beside, `(B, 1, *S)` each.
+    """
+    if is_compiling():
+        return _sum_block(function, *map(flatten_pixels, (logits, *others)))
+    total: Tensor = _SumPixels.apply(function, logits, *others)
+    return total
+
+
+class _SumPixels(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        function: Callable[..., Tensor],
+        logits: Tensor,
+        *others: Tensor,
+    ) -> Tensor:
+        ctx.function = function
+        ctx.save_for_backward(logits, *others)
+        z, *rest = map(flatten_pixels, (logits, *others))
+        total = upcast(z[:0]).new_zeros(z.shape[:2])
+        for block in blocks(z):
+            total[block[0]] += _sum_block(function, z[block], *(x[block] for x in rest))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        logits, *others = ctx.saved_tensors
+        nothing = (None,) * len(others)
+        z, *rest = map(flatten_pixels, (logits, *others))
+        if torch.is_grad_enabled():  # with create_graph, for a second derivative
+            total = _sum_block(ctx.function, z, *rest)
+            (gradient,) = torch.autograd.grad(total, logits, grad_output, create_graph=True)
+            return None, gradient, *nothing
+        gradient = torch.empty_like(z)
+        for block in blocks(z):
+            with torch.enable_grad():
+                part = z[block].detach().requires_grad_()
+                total = _sum_block(ctx.function, part, *(x[block] for x in rest))
+            (gradient[block],) = torch.autograd.grad(total, part, grad_output[block[0]])
+        return None, gradient.view(logits.shape), *nothing
+
+
+def _sum_block(function: Callable[..., Tensor], z: Tensor, *others: Tensor) -> Tensor:
+    values = function(upcast(z).softmax(1), *others)
+    return values.sum(2) if values.ndim > 2 else values
