@@ -1,50 +1,80 @@
-"""Displacement of a mask: a shift in one of eight directions, and a rotation along with it.
+"""Displacement of a mask: a shift in one of 8 directions (26 in 3D), and a rotation along with it.
 
 The object is turned about the centre of its bounding box and shifted. Both grow together, from
 nothing to a shift of one radius (half the diagonal of the bounding box) and a rotation of
 `turn_deg`; the search finds how far along this path the share of changed pixels comes nearest to
-eta_beta.
+eta_beta. Lengths are pixels, or millimetres where a spacing is given.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
-from anl_seg.noise.base import Mask, UncorruptibleError, Window, bounding_box, widen
+from anl_seg.noise.base import (
+    Mask,
+    Surroundings,
+    UncorruptibleError,
+    Window,
+    bounding_box,
+    draw_seed,
+)
 
 #: The rotation that goes with a shift of one radius is drawn from [-MAX_TURN_DEG, MAX_TURN_DEG].
 MAX_TURN_DEG = 45.0
-#: Where the drawn direction leads out of view, its neighbours are tried, the nearest first.
-DETOURS_DEG = (0, 45, -45, 90, -90, 135, -135, 180)
 #: How much of the object may leave the image, or be lost or won by sampling, as a share of it.
 MAX_AREA_CHANGE = 0.1
 #: The search looks at every n-th pixel only, as long as it sees this many of the object.
 SEEN_PIXELS = 16_000
-BISECTIONS = 12
+#: Where the whole object turns out to be further off than this, the search sees every pixel.
+TOLERANCE = 0.005
+BISECTIONS = 14
+
+Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the object goes: turned by `angle_deg` (rows to columns), then shifted (in pixels)."""
+    """Where the object goes: rotated about its centre, then shifted.
 
-    shift_rows: float
-    shift_columns: float
-    angle_deg: float
+    Attributes:
+        shift: Along every axis, in pixels or mm.
+        rotation: Orthogonal matrix in the order of the axes.
+        step: Along the path, from 0 to 1.
+    """
+
+    shift: Vector
+    rotation: Vector
+    step: float
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """An object with room to move: its crop, with the radius and centre of the object in it."""
+    """An object and the image around it, seen at every `stride`-th pixel.
+
+    Attributes:
+        clean: The object in its bounding box.
+        steps: Length of a step along every axis of `clean`.
+        centre: Of the bounding box, as lengths from its first pixel.
+        first: The first pixel of the image, as an index into `clean`.
+        last: The last one.
+        frozen: Pixels of the image that must not change, from `first` on.
+    """
 
     clean: Mask
-    centre: tuple[float, float]
-    radius: float
+    steps: Vector
+    centre: Vector
+    first: tuple[int, ...]
+    last: tuple[int, ...]
+    frozen: Mask | None
 
 
 @dataclass(frozen=True)
@@ -53,100 +83,226 @@ class _Candidate:
     ratio: float
 
 
-def draw_motion(rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a direction (0 is right, 90 is down) and the rotation at a shift of one radius."""
-    return {
-        "direction_deg": 45 * int(rng.integers(8)),
+@dataclass(frozen=True)
+class _Finding:
+    """What a search along one direction ends with.
+
+    Attributes:
+        best: The candidate nearest to the level.
+        below: The last one below the level.
+        above: The last one at the level or above; None if the object cannot go that far.
+    """
+
+    best: _Candidate
+    below: _Candidate
+    above: _Candidate | None
+
+
+def directions(ndim: int) -> list[tuple[int, ...]]:
+    """All steps to a neighbour, diagonal ones included: 8 in 2D, 26 in 3D."""
+    return [step for step in product((-1, 0, 1), repeat=ndim) if any(step)]
+
+
+def draw_motion(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
+    """Draw a direction (a sign for every axis) and the rotation at a shift of one radius."""
+    possible = directions(ndim)
+    drawn: dict[str, Any] = {
+        "direction": list(possible[rng.integers(len(possible))]),
         "turn_deg": float(rng.uniform(-MAX_TURN_DEG, MAX_TURN_DEG)),
+        "split_seed": draw_seed(rng),
     }
+    if ndim == 3:
+        axis = rng.standard_normal(3)
+        drawn["turn_axis"] = (axis / np.linalg.norm(axis)).tolist()
+    return drawn
 
 
 def displace(
-    mask: Mask, eta_beta: float, *, direction_deg: int, turn_deg: float
+    mask: Mask,
+    eta_beta: float,
+    around: Surroundings,
+    *,
+    direction: Sequence[int],
+    turn_deg: float,
+    split_seed: int,
+    turn_axis: Sequence[float] = (1.0, 0.0, 0.0),
 ) -> tuple[Mask, dict[str, Any]]:
     """Shift and turn a mask until about `eta_beta * foreground` of its pixels have changed.
 
     The object keeps its area (nearest-neighbour sampling), and at least 90 % of it stays in the
     image. Where the drawn direction does not give room enough, the nearest direction that does is
-    taken, and where none does, the best of all.
+    taken, and where none does, the best of all. Where the smallest step passes over the level, as
+    with small objects and thick slices, only some of the pixels of that step change, by chance.
 
     Returns:
-        The displaced mask and its pose.
+        The displaced mask and its pose: `shift` along every axis and `angle_deg`.
 
     Raises:
         UncorruptibleError: If no displacement comes nearer to `eta_beta` than none at all.
     """
-    window, scene = _scene(mask)
-    best = _Candidate(Pose(0, 0, 0), 0.0)
-    for detour in DETOURS_DEG:
-        candidate, has_room = _search(scene, eta_beta, direction_deg + detour, turn_deg)
-        best = min(best, candidate, key=lambda each: abs(each.ratio - eta_beta))
-        if has_room:
-            break
-    moved = _render(scene, best.pose)
-    if not moved.any() or np.array_equal(moved, scene.clean):
-        raise UncorruptibleError(
-            f"no displacement within the image changes a share of the pixels near {eta_beta:g}"
-        )
-    noisy = np.zeros_like(mask)
-    noisy[window] = moved
-    return noisy, asdict(best.pose)
-
-
-def _scene(mask: Mask) -> tuple[Window, _Scene]:
     box = bounding_box(mask)
-    radius = math.hypot(*(span.stop - span.start for span in box)) / 2
-    window = widen(box, math.ceil(2 * radius), mask.shape)  # one radius to shift, one to turn
-    rows, columns = (
-        (span.start + span.stop - 1) / 2 - room.start
-        for span, room in zip(box, window, strict=True)
+    stride = max(1, math.floor((np.count_nonzero(mask) / SEEN_PIXELS) ** (1 / mask.ndim)))
+    turn = math.radians(turn_deg) * np.asarray(turn_axis)
+    scenes = [_scene(mask, box, around, each) for each in dict.fromkeys((stride, 1))]
+    best = _Candidate(_stay(mask.ndim), 0.0)
+    for towards in _nearest_first(direction):
+        finding = _follow(scenes, eta_beta, towards, turn)
+        best = min(best, finding.best, key=lambda each: abs(each.ratio - eta_beta))
+        if finding.above:
+            break
+    if finding.above and abs(best.ratio - eta_beta) > TOLERANCE:
+        noisy = _place(mask, box, scenes[-1], finding.below.pose)
+        further = _place(mask, box, scenes[-1], finding.above.pose)
+        best = finding.above
+        _go_part_of_the_way(noisy, further, mask, eta_beta, split_seed)
+    else:
+        noisy = _place(mask, box, scenes[-1], best.pose)
+    if not noisy.any() or np.array_equal(noisy, mask):
+        raise UncorruptibleError(
+            "out-of-view",
+            f"no displacement within the image changes a share of the pixels near {eta_beta:g}",
+        )
+    return noisy, {
+        "shift": best.pose.shift.tolist(),
+        "angle_deg": best.pose.step * turn_deg,
+    }
+
+
+def _place(mask: Mask, box: Window, scene: _Scene, pose: Pose) -> Mask:
+    """The object of `mask` in its new pose, in the whole image."""
+    window, moved = _render(scene, pose)
+    noisy = np.zeros_like(mask)
+    noisy[_shifted(window, [span.start for span in box])] = moved
+    return noisy
+
+
+def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float, seed: int) -> None:
+    """Give `noisy` as many pixels of `further` as the level needs, lost and won in balance."""
+    gained = (noisy == mask) & (further != mask)
+    lost, won = np.flatnonzero(gained & mask), np.flatnonzero(gained & ~mask)
+    area = int(np.count_nonzero(mask))
+    needed = max(0, round(eta_beta * area) - int(np.count_nonzero(noisy ^ mask)))
+    n_won = min(won.size, max(needed - needed // 2, needed - lost.size))
+    rng = np.random.default_rng(seed)
+    chosen = np.concatenate([rng.permutation(won)[:n_won], rng.permutation(lost)[: needed - n_won]])
+    noisy.flat[chosen] = further.flat[chosen]
+
+
+def _nearest_first(direction: Sequence[int]) -> list[Vector]:
+    """All directions as unit vectors, those that differ least from `direction` first."""
+    units = [np.array(each) / np.linalg.norm(each) for each in directions(len(direction))]
+    wanted = np.array(direction) / np.linalg.norm(direction)
+    return sorted(units, key=lambda unit: -round(float(unit @ wanted), 6))
+
+
+def _scene(mask: Mask, box: Window, around: Surroundings, stride: int) -> _Scene:
+    clean = mask[box][(slice(None, None, stride),) * mask.ndim]
+    steps = np.array(around.steps(mask))
+    sizes = np.array([span.stop - span.start for span in box])
+    first = tuple(-(span.start // stride) for span in box)
+    last = tuple(
+        (size - 1 - span.start) // stride for span, size in zip(box, mask.shape, strict=True)
     )
-    return window, _Scene(mask[window], (rows, columns), radius)
+    grid = tuple(slice(span.start % stride, None, stride) for span in box)
+    frozen = None if around.frozen is None else around.frozen[grid]
+    return _Scene(clean, steps * stride, (sizes - 1) / 2 * steps, first, last, frozen)
 
 
-def _search(
-    scene: _Scene, eta_beta: float, direction_deg: float, turn_deg: float
-) -> tuple[_Candidate, bool]:
-    """Bisect along one direction; also say whether the object can go far enough in the image."""
-    stride = max(1, math.isqrt(int(np.count_nonzero(scene.clean)) // SEEN_PIXELS))
-    clean = scene.clean[::stride, ::stride]
-    area = np.count_nonzero(clean)
-    sine, cosine = _sine_cosine(direction_deg)
-    best, has_room = _Candidate(Pose(0, 0, 0), 0.0), False
+def _follow(scenes: list[_Scene], eta_beta: float, towards: Vector, turn: Vector) -> _Finding:
+    """Search on the coarse scene; if its answer is off on the fine one, search there instead."""
+    finding = _search(scenes[0], eta_beta, towards, turn)
+    if len(scenes) == 1 or finding.above is None:
+        return finding
+    fine = _Candidate(finding.best.pose, _ratio(scenes[1], finding.best.pose)[0])
+    if abs(fine.ratio - eta_beta) <= TOLERANCE:
+        return replace(finding, best=fine)
+    return _search(scenes[1], eta_beta, towards, turn)
+
+
+def _search(scene: _Scene, eta_beta: float, towards: Vector, turn: Vector) -> _Finding:
+    """Bisect along one direction, within the room that the image leaves."""
+    # More than half the diagonal, so that specks can move by a pixel as well.
+    radius = float(np.linalg.norm(scene.centre + scene.steps))
+    best = below = _Candidate(_stay(scene.clean.ndim), 0.0)
+    above = None
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         step = (low + high) / 2
-        shift = step * scene.radius
-        pose = Pose(shift * sine, shift * cosine, step * turn_deg)
-        moved = _render(scene, pose, stride)
-        kept = np.count_nonzero(moved)
-        if kept == 0 or abs(kept - area) > MAX_AREA_CHANGE * area:
+        pose = Pose(step * radius * towards, _rotation(step * turn, scene.clean.ndim), step)
+        ratio, area_change = _ratio(scene, pose)
+        if abs(area_change) > MAX_AREA_CHANGE:
             high = step
             continue
-        candidate = _Candidate(pose, np.count_nonzero(moved ^ clean) / area)
+        candidate = _Candidate(pose, ratio)
         best = min(best, candidate, key=lambda each: abs(each.ratio - eta_beta))
-        if candidate.ratio >= eta_beta:
-            high, has_room = step, True
+        if ratio >= eta_beta:
+            high, above = step, candidate
         else:
-            low = step
-    return best, has_room
+            low, below = step, candidate
+    return _Finding(best, below, above)
 
 
-def _render(scene: _Scene, pose: Pose, stride: int = 1) -> Mask:
-    """Sample the object in its new pose, on every `stride`-th pixel, from the nearest old pixel."""
-    sine, cosine = _sine_cosine(pose.angle_deg)
-    back = np.array([[cosine, sine], [-sine, cosine]])  # from new coordinates to old ones
-    centre = np.array(scene.centre)
-    offset = centre - back @ (centre + np.array((pose.shift_rows, pose.shift_columns)))
-    moved: NDArray[np.uint8] = ndimage.affine_transform(
-        scene.clean.view(np.uint8),
-        back * stride,
-        offset,
-        output_shape=tuple(-(-size // stride) for size in scene.clean.shape),
-        order=0,
+def _ratio(scene: _Scene, pose: Pose) -> tuple[float, float]:
+    """Changed pixels over object pixels, and the growth of the object over the object."""
+    window, moved = _render(scene, pose)
+    shared = tuple(
+        slice(max(span.start, 0), max(0, min(span.stop, size)))
+        for span, size in zip(window, scene.clean.shape, strict=True)
     )
-    return moved.astype(bool)
+    within = tuple(
+        slice(max(0, span.start - each.start), max(0, span.stop - each.start))
+        for span, each in zip(shared, window, strict=True)
+    )
+    area, kept = np.count_nonzero(scene.clean), np.count_nonzero(moved)
+    overlap = np.count_nonzero(scene.clean[shared] & moved[within])
+    return float((area + kept - 2 * overlap) / area), float(kept / area - 1)
 
 
-def _sine_cosine(angle_deg: float) -> tuple[float, float]:
-    return math.sin(math.radians(angle_deg)), math.cos(math.radians(angle_deg))
+def _render(scene: _Scene, pose: Pose) -> tuple[Window, Mask]:
+    """Sample the object in its new pose, from the nearest old pixel.
+
+    Returns:
+        Where the moved object lies, in indices of `scene.clean` that may be negative, and its
+        pixels there.
+    """
+    sizes = np.array(scene.clean.shape)
+    corners = np.array(list(product(*((0, size - 1) for size in sizes)))) * scene.steps
+    moved_corners = (corners - scene.centre) @ pose.rotation.T + scene.centre + pose.shift
+    low = np.floor(moved_corners.min(axis=0) / scene.steps).astype(int)
+    high = np.ceil(moved_corners.max(axis=0) / scene.steps).astype(int)
+    low = np.clip(low, scene.first, np.add(scene.last, 1))
+    high = np.clip(high, low - 1, scene.last)
+
+    back = pose.rotation.T * scene.steps / scene.steps[:, None]  # new indices to old ones
+    origin = low * scene.steps - scene.centre - pose.shift
+    offset = (pose.rotation.T @ origin + scene.centre) / scene.steps
+    moved: Mask = ndimage.affine_transform(
+        scene.clean.view(np.uint8),
+        back,
+        offset,
+        tuple(high - low + 1),
+        order=0,
+        mode="grid-constant",  # else half a pixel is lost at the edges of the crop
+    ).view(bool)
+    window = tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    if scene.frozen is not None:
+        moved &= ~scene.frozen[_shifted(window, [-first for first in scene.first])]
+    return window, moved
+
+
+def _shifted(window: Window, by: Sequence[int]) -> Window:
+    return tuple(
+        slice(span.start + start, span.stop + start) for span, start in zip(window, by, strict=True)
+    )
+
+
+def _rotation(turn: Vector, ndim: int) -> Vector:
+    """The matrix of a rotation vector; in 2D its length is the angle, from rows to columns."""
+    if ndim == 3:
+        return np.asarray(Rotation.from_rotvec(turn).as_matrix())
+    angle = turn[0]
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+
+
+def _stay(ndim: int) -> Pose:
+    return Pose(np.zeros(ndim), np.eye(ndim), 0.0)

@@ -1,30 +1,117 @@
-"""What the kinds of mask noise share: the type of a mask, its windows, and the way to give up."""
+"""What the kinds of mask noise share: types, windows, ranking by cost, and the way to give up."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: A binary mask, (H, W), True on the object.
+#: A binary mask, (H, W) or (D, H, W), True on the object.
 Mask = NDArray[np.bool_]
 
-#: A rectangle of pixels, as an index into a mask.
+#: A box of pixels, as an index into a mask.
 Window = tuple[slice, ...]
+
+#: Why a mask cannot take its noise.
+SITUATIONS = ("empty", "full", "vanishing", "out-of-view", "too-small")
 
 
 class UncorruptibleError(Exception):
-    """This mask cannot take this noise; the message says why. The mask is then left as it is."""
+    """This mask cannot take this noise, and is then left as it is.
+
+    Attributes:
+        situation: One of `SITUATIONS`.
+    """
+
+    def __init__(self, situation: str, reason: str) -> None:
+        super().__init__(reason)
+        self.situation = situation
+
+
+class Surroundings(NamedTuple):
+    """What noise must know besides the mask.
+
+    Attributes:
+        spacing_mm: Size of a pixel along every axis, or None to count in pixels.
+        frozen: Pixels that must not change, those of the ignore label; or None.
+    """
+
+    spacing_mm: tuple[float, ...] | None = None
+    frozen: Mask | None = None
+
+    def steps(self, mask: Mask) -> tuple[float, ...]:
+        """The length of a step along every axis of `mask`: its spacing, or ones."""
+        return self.spacing_mm or (1.0,) * mask.ndim
+
+    def free(self, window: Window, region: Mask) -> Mask:
+        """The part of `region`, which lies at `window`, that may change."""
+        return region if self.frozen is None else region & ~self.frozen[window]
 
 
 def bounding_box(mask: Mask) -> Window:
     """The smallest window that holds every object pixel of a mask that is not empty."""
-    spans = (np.flatnonzero(mask.any(axis=1 - axis)) for axis in range(2))
-    return tuple(slice(int(span[0]), int(span[-1]) + 1) for span in spans)
+    window: list[slice] = []
+    for axis in range(mask.ndim):
+        rest = mask[tuple(window)]
+        other_axes = tuple(other for other in range(mask.ndim) if other != axis)
+        span = np.flatnonzero(rest.any(axis=other_axes))
+        window.append(slice(int(span[0]), int(span[-1]) + 1))
+    return tuple(window)
 
 
-def widen(window: Window, margin: int, shape: tuple[int, ...]) -> Window:
-    """Add `margin` pixels on every side of `window`, clipped to an image of `shape`."""
+def widen(window: Window, margins: Sequence[int], shape: tuple[int, ...]) -> Window:
+    """Add `margins` pixels on both sides of every axis, clipped to an image of `shape`."""
     return tuple(
         slice(max(0, span.start - margin), min(size, span.stop + margin))
-        for span, size in zip(window, shape, strict=True)
+        for span, margin, size in zip(window, margins, shape, strict=True)
     )
+
+
+def pixels_to_change(foreground: int, eta_beta: float) -> int:
+    """Turn eta_beta into a number of pixels.
+
+    Raises:
+        UncorruptibleError: If that is none.
+    """
+    wanted = round(eta_beta * foreground)
+    if wanted == 0:
+        raise UncorruptibleError(
+            "too-small",
+            f"eta_beta {eta_beta:g} of {foreground} foreground pixels is no whole pixel",
+        )
+    return wanted
+
+
+def cheapest(
+    cost: NDArray[Any], candidates: Mask, wanted: int, seed: int
+) -> tuple[Mask, float, int]:
+    """Choose the `wanted` candidates of lowest cost; among equals at the limit, by chance.
+
+    What is chosen for a smaller number is part of what is chosen for a larger one.
+
+    Args:
+        cost: One number a pixel.
+        candidates: Pixels to choose from, of the same shape; at least `wanted`.
+        wanted: How many to choose, at least one.
+        seed: Decides between equals.
+
+    Returns:
+        The chosen pixels, the highest cost among them, and how many of that cost were chosen if
+        not all of them were (else 0).
+    """
+    limit = np.partition(cost[candidates], wanted - 1)[wanted - 1]
+    chosen = candidates & (cost < limit)
+    missing = wanted - int(np.count_nonzero(chosen))
+    equals = np.flatnonzero(candidates & (cost == limit))
+    if missing == equals.size:
+        chosen.flat[equals] = True
+        return chosen, float(limit), 0
+    chosen.flat[np.random.default_rng(seed).permutation(equals)[:missing]] = True
+    return chosen, float(limit), missing
+
+
+def draw_seed(rng: np.random.Generator) -> int:
+    """Draw a seed, a plain number that a manifest can hold."""
+    return int(rng.integers(2**32))

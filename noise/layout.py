@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from anl_seg.errors import InputError, named
 from anl_seg.masks import ENDINGS, find_masks
@@ -15,6 +16,7 @@ LABELS = Path("labelsTr")
 CLEAN_LABELS = Path("labelsTr_clean")  # not a name that nnU-Net looks for
 IMAGES = Path("imagesTr")
 TEST_IMAGES = Path("imagesTs")
+DATASET_JSON = Path("dataset.json")
 
 
 @dataclass(frozen=True)
@@ -23,26 +25,35 @@ class Layout:
 
     Attributes:
         masks: The masks to corrupt, by the name of the case.
-        clean: The folder that takes the clean masks of an nnU-Net data set along.
-        links: Large files to carry over as hard links where possible.
+        images: The images of each case, to carry over with its mask.
+        labels: The labels that an nnU-Net data set declares; None for a plain folder.
+        ignore_label: The one it declares to be ignored.
+        links: Other large files to carry over as hard links where possible.
         copies: Other files to carry over.
         left_out: Files that are not carried over.
     """
 
     masks: dict[str, Path]
-    clean: Path | None = None
+    images: dict[str, list[Path]] = field(default_factory=dict)
+    labels: frozenset[int] | None = None
+    ignore_label: int | None = None
     links: tuple[Path, ...] = ()
     copies: tuple[Path, ...] = ()
     left_out: tuple[Path, ...] = ()
+
+    @property
+    def is_dataset(self) -> bool:
+        """Whether the source is an nnU-Net raw data set."""
+        return self.labels is not None
 
 
 def read_layout(source: Path) -> Layout:
     """List what is in `source`; with a `dataset.json` it is an nnU-Net raw data set.
 
     Raises:
-        InputError: If there are no masks, or the data set is incomplete or not binary.
+        InputError: If there are no masks, or the data set is incomplete.
     """
-    if (source / "dataset.json").is_file():
+    if (source / DATASET_JSON).is_file():
         return _read_dataset(source)
     return _read_folder(source)
 
@@ -56,11 +67,27 @@ def _read_folder(source: Path) -> Layout:
 
 def _read_dataset(source: Path) -> Layout:
     """List the parts of an nnU-Net raw data set; the case names are nnU-Net's."""
-    ending = _file_ending(source / "dataset.json")
+    ending, labels, ignore_label = _read_dataset_json(source / DATASET_JSON)
     tree = os.walk(source, followlinks=True)  # images are often linked folders
     files = _files(source, (Path(folder, name) for folder, _, names in tree for name in names))
-    masks = _by_case(files, LABELS, len(ending), ending)
-    images = _by_case(files, IMAGES, len("_0000" + ending), ending)
+    masks = {
+        file.name.removesuffix(ending): file
+        for file in files
+        if file.parent == LABELS and file.name.endswith(ending)
+    }
+    images: dict[str, list[Path]] = {}
+    for file in files:
+        if file.parent == IMAGES and file.name.endswith(ending):
+            images.setdefault(file.name[: -len("_0000" + ending)], []).append(file)
+    _check_pairs(source, masks, images, ending)
+    links = tuple(file for file in files if file.parent == TEST_IMAGES)
+    carried = set(files).difference(masks.values(), links, *images.values())
+    return Layout(masks, images, labels, ignore_label, links, tuple(sorted(carried)))
+
+
+def _check_pairs(
+    source: Path, masks: dict[str, Path], images: dict[str, list[Path]], ending: str
+) -> None:
     if not masks:
         raise InputError(f"{source}: no {ending} files in {LABELS}; give a complete raw data set")
     unpaired = [f"{case} (no image)" for case in masks if case not in images]
@@ -70,9 +97,6 @@ def _read_dataset(source: Path) -> Layout:
             f"{source}: {len(unpaired)} cases lack a file in {IMAGES} or {LABELS}: "
             f"{named(unpaired)}; add what is missing or take the rest away"
         )
-    links = tuple(file for file in files if file.parent in (IMAGES, TEST_IMAGES))
-    carried = set(files).difference(masks.values(), links)
-    return Layout(masks, CLEAN_LABELS, links, tuple(sorted(carried)))
 
 
 def _files(source: Path, paths: Iterable[Path]) -> list[Path]:
@@ -81,36 +105,28 @@ def _files(source: Path, paths: Iterable[Path]) -> list[Path]:
     return sorted(file for file in files if not any(part.startswith(".") for part in file.parts))
 
 
-def _by_case(files: Iterable[Path], folder: Path, cut: int, ending: str) -> dict[str, Path]:
-    """The files of a folder by their names less the last `cut` characters."""
-    return {
-        file.name[:-cut]: file
-        for file in files
-        if file.parent == folder and file.name.endswith(ending)
-    }
-
-
-def _file_ending(dataset_json: Path) -> str:
-    """Check what matters here in a `dataset.json`, and give the ending of the data set's files."""
+def _read_dataset_json(path: Path) -> tuple[str, frozenset[int], int | None]:
+    """The ending of a data set's files, its labels (regions taken apart) and its ignore label."""
     try:
-        content = json.loads(dataset_json.read_text(encoding="utf-8"))
-        ending, labels = str(content["file_ending"]), dict(content["labels"])
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ending, declared = str(content["file_ending"]), dict(content["labels"])
+        labels = frozenset(label for value in declared.values() for label in _numbers(value))
+        ignore_label = int(declared["ignore"]) if "ignore" in declared else None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{dataset_json}: no dataset.json of nnU-Net v2 with file_ending and labels ({error!r})"
+            f"{path}: no dataset.json of nnU-Net v2 with file_ending and labels ({error!r})"
         ) from error
     if "dataset" in content:
         raise InputError(
-            f"{dataset_json}: lists its files under the key dataset, not supported so far; "
+            f"{path}: lists its files under the key dataset, not supported so far; "
             f"put the files into {IMAGES} and {LABELS} and remove the key"
         )
     if ending not in ENDINGS:
         raise InputError(
-            f"{dataset_json}: file_ending is {ending}; masks can be read as {', '.join(ENDINGS)}"
+            f"{path}: file_ending is {ending}; masks can be read as {', '.join(ENDINGS)}"
         )
-    if sorted(map(str, labels.values())) != ["0", "1"]:
-        raise InputError(
-            f"{dataset_json}: declares the labels {labels}; only binary data sets "
-            "(background 0 and one class 1) can be corrupted so far"
-        )
-    return ending
+    return ending, labels, ignore_label
+
+
+def _numbers(value: Any) -> list[int]:  # noqa: ANN401 (a label of dataset.json is one or several)
+    return [int(each) for each in value] if isinstance(value, list) else [int(value)]

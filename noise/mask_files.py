@@ -1,4 +1,4 @@
-"""Binary masks as image files: read with all that must survive, written back the same way."""
+"""Mask files: read with all that must survive, written back the same way."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.files import atomic_path
-from anl_seg.masks import PILLOW_ENDINGS, read_pixels
-from anl_seg.noise.base import Mask
+from anl_seg.masks import MAX_LABEL, PILLOW_ENDINGS, read_pixels
+from anl_seg.noise.label_maps import classes_in
+
+#: More classes than that, with no dataset.json to declare them, are taken for shades of grey.
+MAX_UNDECLARED_CLASSES = 32
 
 
 @dataclass(frozen=True)
@@ -22,44 +25,45 @@ class MaskImage:
     """A mask read from a file.
 
     Attributes:
-        mask: (H, W), bool.
-        foreground: The value of the object in the file, 1 or 255.
-        dtype: The type of the pixels; bool for a 1-bit image.
+        labels: (H, W) or (D, H, W), uint8 or uint16; a mask of 0 and 255 is read as 0 and 1.
+        classes: The labels that occur, without background and ignore label.
+        coded_255: Whether 1 stands for 255 in the file.
+        dtype: The type of the pixels in the file; bool for a 1-bit image.
+        spacing: Size of a pixel along every axis; ones in formats without it.
         path: The file, which also holds the geometry.
     """
 
-    mask: Mask
-    foreground: int
+    labels: NDArray[Any]
+    classes: list[int]
+    coded_255: bool
     dtype: np.dtype[Any]
+    spacing: tuple[float, ...]
     path: Path
 
 
-def read_mask(path: Path) -> MaskImage:
-    """Read a binary 2D mask of values 0 and 1, or 0 and 255.
+def read_mask(path: Path, ignore_label: int | None = None) -> MaskImage:
+    """Read a binary mask (0 and 1, or 0 and 255) or a label map, 2D or 3D.
 
     Raises:
         InputError: If the file is no such mask. The message is one line.
     """
     if path.name.lower().endswith(".mhd"):
         raise InputError(f"{path}: a mask in two files; convert it to one, .mha or .png")
-    values = read_pixels(path)
-    if values.ndim != 2:
-        raise InputError(
-            f"{path}: a {values.ndim}D image of {' x '.join(map(str, values.shape))} pixels; "
-            "only 2D masks can be corrupted so far"
-        )
-    mask = values != 0
-    foreground = int(values.max()) if values.max() in (1, 255) else 1
-    if np.any(values[mask] != foreground):
-        raise InputError(
-            f"{path}: holds the values {_listed(values)}; a binary mask holds 0 and 1, or 0 and 255"
-        )
-    return MaskImage(mask, foreground, values.dtype, path)
+    pixels = read_pixels(path)
+    if pixels.ndim not in (2, 3):
+        raise InputError(f"{path}: a {pixels.ndim}D image; masks have 2 or 3 dimensions")
+    labels = _whole_numbers(path, pixels)
+    classes = classes_in(labels, ignore_label)
+    coded_255 = classes == [255]
+    if coded_255:
+        labels, classes = _recode(labels, ignore_label), [1]
+    return MaskImage(labels, classes, coded_255, pixels.dtype, _spacing(path, labels.ndim), path)
 
 
-def write_mask(path: Path, mask: Mask, like: MaskImage) -> None:
-    """Write `mask` atomically in the coding, pixel type and geometry of `like`."""
-    pixels = mask.astype(like.dtype) * like.dtype.type(like.foreground)
+def write_mask(path: Path, labels: NDArray[Any], like: MaskImage) -> None:
+    """Write `labels` atomically in the coding, pixel type and geometry of `like`."""
+    pixels = np.where(labels == 1, 255, labels) if like.coded_255 else labels
+    pixels = pixels.astype(like.dtype)
     with atomic_path(path) as partial:
         if path.name.lower().endswith(PILLOW_ENDINGS):
             Image.fromarray(pixels).save(partial)
@@ -72,6 +76,33 @@ def write_mask(path: Path, mask: Mask, like: MaskImage) -> None:
             sitk.WriteImage(image, str(partial), useCompression=True)
 
 
-def _listed(values: NDArray[Any], most: int = 8) -> str:
-    found = np.unique(values)
-    return ", ".join(f"{value:g}" for value in found[:most]) + (", …" if len(found) > most else "")
+def _whole_numbers(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
+    lowest, highest = pixels.min(), pixels.max()
+    whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
+    if not (whole and lowest >= 0 and highest <= MAX_LABEL):
+        raise InputError(
+            f"{path}: holds values from {lowest:g} to {highest:g}; "
+            f"a mask holds whole numbers from 0 to {MAX_LABEL}"
+        )
+    labels: NDArray[Any] = pixels.astype(np.uint8 if highest < 256 else np.uint16, copy=False)
+    return labels
+
+
+def _recode(labels: NDArray[Any], ignore_label: int | None) -> NDArray[np.uint8]:
+    """Turn 255 into 1, and leave the ignore label alone."""
+    if ignore_label is None:
+        return np.asarray(labels == 255).view(np.uint8)
+    recoded = labels.astype(np.uint8)
+    recoded[labels == 255] = 1
+    return recoded
+
+
+def _spacing(path: Path, ndim: int) -> tuple[float, ...]:
+    """The spacing in the order of the axes of an array, from the header alone."""
+    if path.name.lower().endswith(PILLOW_ENDINGS):
+        return (1.0,) * ndim
+    reader: Any = sitk  # Any, as SimpleITK is typed in parts only
+    reader = reader.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return tuple(reader.GetSpacing())[::-1][-ndim:]

@@ -1,108 +1,152 @@
 """Erosion and dilation of a mask by an exact number of pixels.
 
-Layer k of a mask is what the k-th pass of the 4-neighbour cross takes away (erosion) or adds
-(dilation). It is also the set of pixels at city-block distance k from the other side of the
-boundary, so one distance transform stands for all passes. Whole layers change first, in order; the
-last one is split at random, so that round(eta_beta * foreground) pixels change, to the pixel.
+Layer k of a mask is what the k-th pass of the cross (4 neighbours in 2D, 6 in 3D) takes away or
+adds. It is also the set of pixels at city-block distance k from the other side of the boundary, so
+one distance transform stands for all passes; with a spacing the distance is the one in millimetres.
+Whole layers change first, in order; the last one is split at random, so that
+round(eta_beta * foreground) pixels change, to the pixel.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anl_seg.noise.base import Mask, UncorruptibleError, bounding_box, widen
+from anl_seg.noise.base import (
+    Mask,
+    Surroundings,
+    UncorruptibleError,
+    Window,
+    bounding_box,
+    cheapest,
+    draw_seed,
+    pixels_to_change,
+    widen,
+)
+from anl_seg.noise.distance import distance_inside
 
 
-def draw_split(rng: np.random.Generator) -> dict[str, Any]:
+def draw_split(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
     """Draw the seed by which the last layer is split."""
-    return {"split_seed": int(rng.integers(2**32))}
+    return {"split_seed": draw_seed(rng)}
 
 
-def erode(mask: Mask, eta_beta: float, *, split_seed: int) -> tuple[Mask, dict[str, Any]]:
+def erode(
+    mask: Mask, eta_beta: float, around: Surroundings, *, split_seed: int
+) -> tuple[Mask, dict[str, Any]]:
     """Take the outermost `round(eta_beta * foreground)` pixels away from a mask.
 
-    What lies outside the image is unknown, not background: nothing is eroded from the image border.
+    What lies outside the image or under the ignore label is unknown, not background: nothing is
+    eroded from there. Every connected component keeps at least its innermost pixel.
 
     Returns:
-        The eroded mask and what was found: whole `layers` and pixels of the split layer.
+        The eroded mask and what was found: whole `layers` and pixels of the split layer, or
+        `depth_mm`.
 
     Raises:
         UncorruptibleError: If no pixel or every pixel would change.
     """
     foreground = int(np.count_nonzero(mask))
-    wanted = _pixels_to_change(foreground, eta_beta)
-    if wanted == foreground:
-        raise UncorruptibleError(f"the object would vanish: it has {foreground} pixels")
-    window = widen(bounding_box(mask), 1, mask.shape)
-    chosen, found = _nearest(_city_block(mask[window]), wanted, split_seed)
+    wanted = pixels_to_change(foreground, eta_beta)
+    window = widen(bounding_box(mask), [1] * mask.ndim, mask.shape)
+    clean = mask[window]
+    region = clean if around.frozen is None else clean | around.frozen[window]
+    if region.all():
+        raise UncorruptibleError("full", "no background next to the object")
+    distance = distance_inside(region, around.spacing_mm)
+    candidates = clean
+    while True:
+        if wanted >= np.count_nonzero(candidates):
+            raise UncorruptibleError(
+                "vanishing", f"an object would vanish: {wanted} of {foreground} pixels to take away"
+            )
+        chosen, limit, split = cheapest(distance, candidates, wanted, split_seed)
+        saved = _innermost_of_lost(clean, clean & ~chosen, distance)
+        if not saved:
+            break
+        candidates = candidates.copy()
+        for pixel in saved:
+            candidates[pixel] = False
     noisy = mask.copy()
     noisy[window] &= ~chosen
-    return noisy, found
+    return noisy, _found(limit, split, around)
 
 
-def dilate(mask: Mask, eta_beta: float, *, split_seed: int) -> tuple[Mask, dict[str, Any]]:
+def dilate(
+    mask: Mask, eta_beta: float, around: Surroundings, *, split_seed: int
+) -> tuple[Mask, dict[str, Any]]:
     """Add the nearest `round(eta_beta * foreground)` background pixels of the image to a mask.
 
     Returns:
-        The dilated mask and what was found: whole `layers` and pixels of the split layer.
+        The dilated mask and what was found: whole `layers` and pixels of the split layer, or
+        `depth_mm`.
 
     Raises:
         UncorruptibleError: If no pixel would change or the image would be filled.
     """
     foreground = int(np.count_nonzero(mask))
-    wanted = _pixels_to_change(foreground, eta_beta)
-    if wanted >= mask.size - foreground:
+    wanted = pixels_to_change(foreground, eta_beta)
+    taken = 0 if around.frozen is None else int(np.count_nonzero(around.frozen))
+    background = mask.size - foreground - taken
+    if wanted >= background:
         raise UncorruptibleError(
-            f"the object would fill the image: {wanted} pixels to add, "
-            f"{mask.size - foreground} of background"
+            "out-of-view",
+            f"the object would fill the image: {wanted} pixels to add, {background} of background",
         )
-    box = bounding_box(mask)
-    # Enough for an object away from the border (k layers grow the side of a square of equal area by
-    # sqrt(2) k or more); where the border cuts layers short, look further out.
-    margin = 1 + math.ceil((math.sqrt(foreground + wanted) - math.sqrt(foreground)) / math.sqrt(2))
-    while True:
-        window = widen(box, margin, mask.shape)
-        distance = _city_block(~mask[window])
-        if np.count_nonzero((distance > 0) & (distance <= margin)) >= wanted:
+    for window, reach in rooms(mask, wanted, around):
+        distance = distance_inside(~mask[window], around.spacing_mm)
+        candidates = around.free(window, ~mask[window])
+        if np.count_nonzero(candidates & (distance <= reach)) >= wanted:
             break
-        margin *= 2
-    chosen, found = _nearest(distance, wanted, split_seed)
+    chosen, limit, split = cheapest(distance, candidates, wanted, split_seed)
     noisy = mask.copy()
     noisy[window] |= chosen
-    return noisy, found
+    return noisy, _found(limit, split, around)
 
 
-def _pixels_to_change(foreground: int, eta_beta: float) -> int:
-    wanted = round(eta_beta * foreground)
-    if wanted == 0:
-        raise UncorruptibleError(
-            f"eta_beta {eta_beta:g} of {foreground} foreground pixels is no whole pixel"
-        )
-    return wanted
+def rooms(mask: Mask, wanted: int, around: Surroundings) -> Iterator[tuple[Window, float]]:
+    """Windows around the object, ever larger, and how far from it each of them reaches.
+
+    The first is enough for an object away from the border: k layers grow the side of a square of
+    equal area by sqrt(2) k or more. The last is the whole image, whose reach is infinite.
+    """
+    steps = around.steps(mask)
+    box = bounding_box(mask)
+    area = int(np.count_nonzero(mask)) * math.prod(steps)
+    grown = area + wanted * math.prod(steps)
+    reach = max(steps) + (grown ** (1 / mask.ndim) - area ** (1 / mask.ndim)) / math.sqrt(2)
+    while True:
+        window = widen(box, [math.ceil(reach / step) for step in steps], mask.shape)
+        if all(span == slice(0, size) for span, size in zip(window, mask.shape, strict=True)):
+            yield window, math.inf
+            return
+        yield window, reach
+        reach *= 2
 
 
-def _city_block(region: Mask) -> NDArray[np.int32]:
-    """The city-block distance of each pixel of `region` to the nearest one outside it; 0 there."""
-    distance: NDArray[np.int32] = ndimage.distance_transform_cdt(region, metric="taxicab")
-    return distance
+def _innermost_of_lost(
+    clean: Mask, noisy: Mask, distance: NDArray[Any]
+) -> list[tuple[np.intp, ...]]:
+    """The innermost pixel of each connected component of `clean` with no pixel left in `noisy`."""
+    components, count = ndimage.label(clean, output=np.int32)
+    survives = np.zeros(count + 1, bool)
+    survives[components[noisy]] = True
+    boxes = ndimage.find_objects(components)
+    saved = []
+    for number in np.flatnonzero(~survives[1:]) + 1:
+        box = boxes[number - 1]
+        depth = np.where(components[box] == number, distance[box], 0)
+        within = np.unravel_index(int(depth.argmax()), depth.shape)
+        saved.append(tuple(span.start + i for span, i in zip(box, within, strict=True)))
+    return saved
 
 
-def _nearest(
-    distance: NDArray[np.int32], wanted: int, split_seed: int
-) -> tuple[Mask, dict[str, Any]]:
-    """Choose the `wanted` pixels of smallest positive distance, in the last layer by chance."""
-    sizes = np.bincount(distance.ravel())
-    sizes[0] = 0
-    reached = np.cumsum(sizes)  # reached[k]: pixels in the first k layers
-    layers = int(np.searchsorted(reached, wanted, side="right")) - 1
-    split_pixels = wanted - int(reached[layers])
-    chosen = (distance > 0) & (distance <= layers)
-    if split_pixels:
-        layer = np.flatnonzero(distance == layers + 1)
-        chosen.flat[np.random.default_rng(split_seed).permutation(layer)[:split_pixels]] = True
-    return chosen, {"layers": layers, "split_pixels": split_pixels}
+def _found(limit: float, split: int, around: Surroundings) -> dict[str, Any]:
+    if around.spacing_mm is None:
+        return {"layers": int(limit) - bool(split), "split_pixels": split}
+    return {"depth_mm": limit}

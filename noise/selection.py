@@ -13,38 +13,42 @@ from collections.abc import Sequence
 import numpy as np
 
 from anl_seg.errors import InputError
-from anl_seg.noise.masks import KINDS
+from anl_seg.noise.masks import PAPER_KINDS, find_kind
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """The generator of whatever `names` stand for, a case say, under `seed`."""
+    """The generator of whatever `names` stand for, a case and a class say, under `seed`."""
     digest = hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
-def choose(cases: Sequence[str], eta_alpha: float, seed: int) -> dict[str, str]:
+def choose(
+    cases: Sequence[str], eta_alpha: float, seed: int, kinds: Sequence[str] = PAPER_KINDS
+) -> dict[str, str]:
     """Choose exactly `round(eta_alpha * len(cases))` of the cases.
 
-    One whose mask cannot take its noise stays clean and is counted; no other takes its place, or
-    the choice would depend on the level of the noise and the other masks.
+    One whose mask cannot take its noise is not replaced by another, or the choice would depend on
+    the level of the noise and the other masks.
 
     Args:
         cases: Names, each once, in any order.
         eta_alpha: Share of cases to corrupt, in [0, 1].
         seed: Any whole number.
+        kinds: Names of `KINDS` to draw from, each as likely as the others.
 
     Returns:
-        The kind of noise of each chosen case, a name of `KINDS`.
+        The kind of noise of each chosen case.
 
     Raises:
-        InputError: If `eta_alpha` is out of range.
+        InputError: If `eta_alpha` is out of range or a kind is unknown.
     """
     check_eta_alpha(eta_alpha)
-    kinds = list(KINDS)
+    for kind in kinds:
+        find_kind(kind)
     tickets = []
     for case in cases:
         rng = generator(seed, case, "choice")
-        tickets.append((rng.random(), case, kinds[rng.integers(len(kinds))]))
+        tickets.append((rng.random(), case, kinds[int(rng.integers(len(kinds)))]))
     return {case: kind for _, case, kind in sorted(tickets)[: round(eta_alpha * len(cases))]}
 
 

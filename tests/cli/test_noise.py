@@ -84,3 +84,54 @@ def test_both_rates_are_required(capsys, folder, tmp_path):
     code, _, err = run(capsys, folder, tmp_path / "dst", "--eta-alpha", "0.5")
     assert code == 2
     assert "--eta-beta" in err
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, folder, tmp_path):
+    code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--dry-run")
+    assert code == 0
+    lines = out.splitlines()
+    assert len(lines) == 8
+    assert all(line.split(": ")[1] in ("erosion", "dilation", "affine") for line in lines[:7])
+    assert lines[-1] == "7 of 10 masks would be corrupted; nothing is written."
+    assert not (tmp_path / "dst").exists()
+
+
+def test_verify_passes_and_fails(capsys, folder, tmp_path):
+    run(capsys, folder, tmp_path / "dst", *RATES)
+    code, out, _ = run(capsys, "--verify", tmp_path / "dst")
+    assert (code, out) == (0, "10 masks are as the manifest says.\n")
+    (tmp_path / "dst" / "case_3.png").unlink()
+    code, _, err = run(capsys, "--verify", tmp_path / "dst")
+    assert code == 1
+    assert "case_3.png: missing" in err
+
+
+def test_a_preview_is_written(capsys, folder, tmp_path):
+    _, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--preview")
+    assert "noise_preview.png" in out.replace("\n", "")
+    with Image.open(tmp_path / "dst" / "noise_preview.png") as sheet:
+        assert sheet.width > 500
+
+
+def test_method_kinds_and_policies_reach_the_manifest(capsys, folder, tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "empty.png")
+    rates = ["--eta-alpha", 1, "--eta-beta", 0.5]
+    more = ["--kinds", "jitter,polygon", "--policy", "skip", "--policy", "full=fail", "--mm"]
+    code, out, _ = run(capsys, folder, tmp_path / "dst", *rates, *more, "--ignore-label", 9)
+    assert code == 0
+    assert "1 cases cannot take their noise: left out." in out
+    assert "Why: empty 1." in out
+    settings = json.loads((tmp_path / "dst" / "noise_manifest.json").read_text())["settings"]
+    assert settings["kinds"] == ["jitter", "polygon"]
+    assert settings["policies"]["empty"] == "skip"
+    assert settings["policies"]["full"] == "fail"
+    assert (settings["millimetres"], settings["ignore_label"]) == (True, 9)
+    code, _, err = run(capsys, folder, tmp_path / "two", *rates, "--method", "best")
+    assert code == 2
+    assert "method must be one of corrected, published" in err
+
+
+def test_the_published_method_is_one_option_away(capsys, folder, tmp_path):
+    code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--method", "published")
+    assert code == 0
+    assert "7 of 10 masks corrupted" in out

@@ -30,8 +30,8 @@ def save(path, array, **geometry):
 def test_a_mask_survives_in_every_format(tmp_path, ending, foreground):
     source = save(tmp_path / f"mask{ending}", MASK.astype(np.uint8) * foreground)
     read = read_mask(source)
-    assert np.array_equal(read.mask, MASK)
-    write_mask(tmp_path / "out" / f"mask{ending}", ~MASK, read)
+    assert np.array_equal(read.labels, MASK)
+    write_mask(tmp_path / "out" / f"mask{ending}", (~MASK).astype(np.uint8), read)
     written = sitk.ReadImage(str(tmp_path / "out" / f"mask{ending}"))
     assert np.array_equal(sitk.GetArrayFromImage(written), ~MASK * np.uint8(foreground))
     assert written.GetPixelID() == sitk.sitkUInt8
@@ -43,10 +43,11 @@ def test_pillows_formats_keep_their_bits(tmp_path, ending, foreground):
     source = tmp_path / f"mask{ending}"
     Image.fromarray(MASK if foreground is True else MASK * np.uint8(foreground)).save(source)
     read = read_mask(source)
-    assert np.array_equal(read.mask, MASK)
-    assert read.foreground == foreground
+    assert np.array_equal(read.labels, MASK)
+    assert read.coded_255 == (foreground == 255)
+    assert read.classes == [1]
     written = tmp_path / f"noisy{ending}"
-    write_mask(written, ~MASK, read)
+    write_mask(written, (~MASK).astype(np.uint8), read)
     with Image.open(source) as before, Image.open(written) as after:
         assert after.mode == before.mode == ("1" if foreground is True else "L")
         assert np.array_equal(np.asarray(after), ~MASK * np.uint8(foreground))
@@ -58,7 +59,7 @@ def test_geometry_and_type_are_kept(tmp_path, ending, dtype):
     geometry = {"Spacing": (0.5, 0.25), "Origin": (-3.0, 7.5), "Direction": (-1.0, 0.0, 0.0, -1.0)}
     source = save(tmp_path / f"mask{ending}", MASK.astype(dtype), **geometry)
     before = sitk.ReadImage(str(source))
-    write_mask(tmp_path / f"noisy{ending}", ~MASK, read_mask(source))
+    write_mask(tmp_path / f"noisy{ending}", (~MASK).astype(np.uint8), read_mask(source))
     after = sitk.ReadImage(str(tmp_path / f"noisy{ending}"))
     assert after.GetPixelID() == before.GetPixelID()
     for name in ("Spacing", "Origin", "Direction"):
@@ -66,22 +67,34 @@ def test_geometry_and_type_are_kept(tmp_path, ending, dtype):
 
 
 def test_an_empty_mask_is_a_mask(tmp_path):
-    assert not read_mask(save(tmp_path / "a.png", np.zeros((4, 4), np.uint8))).mask.any()
+    assert read_mask(save(tmp_path / "a.png", np.zeros((4, 4), np.uint8))).classes == []
 
 
-@pytest.mark.parametrize(
-    ("values", "listed"),
-    [((0, 1, 7), "0, 1, 7"), ((0, 7), "0, 7"), ((0, 1, 255), "0, 1, 255"), (range(20), "7, …")],
-)
-def test_other_values_are_listed(tmp_path, values, listed):
+@pytest.mark.parametrize("values", [(0, 1, 7), (0, 7), (0, 1, 255), (3,)])
+def test_other_values_are_labels(tmp_path, values):
     array = np.resize(np.array(values, np.uint8), (8, 8))
-    with pytest.raises(InputError, match=rf"a\.png: holds the values .*{listed}.*0 and 255"):
-        read_mask(save(tmp_path / "a.png", array))
+    read = read_mask(save(tmp_path / "a.png", array))
+    assert read.classes == [value for value in values if value]
+    assert np.array_equal(read.labels, array)
+    assert not read.coded_255
+
+
+def test_the_ignore_label_is_no_class(tmp_path):
+    array = np.resize(np.array((0, 1, 255, 2), np.uint8), (8, 8))
+    assert read_mask(save(tmp_path / "a.png", array), ignore_label=255).classes == [1, 2]
+    array[array == 2] = 1
+    read = read_mask(save(tmp_path / "b.png", array), ignore_label=255)
+    assert (read.classes, read.coded_255) == ([1], False)
+    array[array == 1] = 254
+    read = read_mask(save(tmp_path / "c.png", array), ignore_label=254)
+    assert (read.classes, read.coded_255) == ([1], True)
+    write_mask(tmp_path / "d.png", read.labels, read)
+    assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "d.png"))), array)
 
 
 @pytest.mark.parametrize("value", [0.5, -1, np.nan])
 def test_fractions_and_signs_are_no_masks(tmp_path, value):
-    with pytest.raises(InputError, match="holds the values"):
+    with pytest.raises(InputError, match=r"holds values from .*whole numbers from 0"):
         read_mask(save(tmp_path / "a.mha", np.where(MASK, value, 0).astype(np.float32)))
 
 
@@ -92,9 +105,20 @@ def test_colour_and_palette_images_are_named(tmp_path, mode):
         read_mask(tmp_path / "a.png")
 
 
-def test_a_volume_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"a\.nii\.gz: a 3D image of 2 x 12 x 16 pixels"):
-        read_mask(save(tmp_path / "a.nii.gz", np.stack([MASK, MASK]).astype(np.uint8)))
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
+def test_a_volume_keeps_labels_and_geometry(tmp_path, ending):
+    labels = np.stack([MASK * 3, MASK * 14, ~MASK * 0]).astype(np.int16)
+    tilted = (1.0, 0.0, 0.0, 0.0, 0.8, -0.6, 0.0, 0.6, 0.8)
+    geometry = {"Spacing": (0.5, 0.25, 3.0), "Origin": (1.0, 2.0, -9.5), "Direction": tilted}
+    read = read_mask(save(tmp_path / f"a{ending}", labels, **geometry))
+    assert read.classes == [3, 14]
+    assert read.spacing == pytest.approx((3.0, 0.25, 0.5))  # in the order of the array's axes
+    write_mask(tmp_path / f"b{ending}", read.labels[:, ::-1], read)
+    written = sitk.ReadImage(str(tmp_path / f"b{ending}"))
+    assert np.array_equal(sitk.GetArrayFromImage(written), labels[:, ::-1])
+    assert written.GetPixelID() == sitk.sitkInt16
+    for name, value in geometry.items():
+        assert getattr(written, f"Get{name}")() == pytest.approx(value, abs=1e-6)
 
 
 def test_a_mask_in_two_files_is_named(tmp_path):

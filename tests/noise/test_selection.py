@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from anl_seg.errors import InputError
-from anl_seg.noise import KINDS, choose, generator
+from anl_seg.noise import PAPER_KINDS, choose, generator
 
 CASES = [f"ISIC_{number:07d}" for number in range(100)]
 
@@ -39,7 +39,7 @@ def test_another_seed_chooses_others():
 
 def test_every_kind_gets_its_share():
     kinds = Counter(choose([f"case {number}" for number in range(3000)], 1, seed=0).values())
-    assert set(kinds) == set(KINDS)
+    assert set(kinds) == set(PAPER_KINDS)
     assert min(kinds.values()) > 900
 
 
@@ -59,3 +59,9 @@ def test_the_generator_is_the_documented_one():
 def test_a_share_out_of_range_is_refused(eta_alpha):
     with pytest.raises(InputError, match=r"eta_alpha must lie in \[0, 1\]"):
         choose(CASES, eta_alpha, seed=0)
+
+
+def test_other_kinds_come_only_when_asked_for():
+    assert set(choose(CASES, 1, 0, ["jitter", "polygon"]).values()) == {"jitter", "polygon"}
+    with pytest.raises(InputError, match="kind must be one of"):
+        choose(CASES, 1, 0, ["melt"])

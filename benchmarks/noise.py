@@ -1,0 +1,237 @@
+"""Time and memory of mask noise beside the published code written out plainly.
+
+    python benchmarks/noise.py     # writes benchmarks/noise.md, in some minutes
+
+`tests/noise/plain.py` makes pass after pass over the whole image, and rotates and shifts whole
+images; ours must give the same masks.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+import tracemalloc
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import scipy
+import skimage
+from numpy.typing import NDArray
+from PIL import Image
+
+from anl_seg.files import write_text
+from anl_seg.noise import corrupt, corrupt_masks, generator, published
+from anl_seg.noise.base import Surroundings, bounding_box
+
+ROOT = Path(__file__).resolve().parents[1]
+NATIVE = ROOT / "../shared/data/isic2017-sample/masks-native"
+ETA_BETA = 0.5
+ANYWHERE = Surroundings()
+GOALS = {"erosion": 100, "dilation": 100, "affine": 10}
+#: The sample: so many masks evenly spaced among the smaller ones, in the order of their sizes.
+SMALL, AMONG = 36, 130
+#: And of each of these sizes the one of the first eight whose object is smallest, or the plain form
+#: would take hours.
+LARGE = ((3008, 2000), (3872, 2592), (4288, 2848), (6688, 4439))
+
+Mask = NDArray[np.bool_]
+
+sys.path.insert(0, str(ROOT / "tests" / "noise"))
+import plain  # noqa: E402 (the truth of the tests)
+
+
+def read(path: Path) -> Mask:
+    mask: Mask = np.asarray(Image.open(path)) > 0
+    return mask
+
+
+def fixed_sample() -> tuple[list[Path], Path, list[Path]]:
+    """40 masks of all sizes, the large one whose object extends furthest, 25 of middle size."""
+    sizes = {path: Image.open(path).size for path in sorted(NATIVE.iterdir())}
+    ranked = sorted(sizes, key=lambda path: (np.prod(sizes[path]), path.name))
+    small = [ranked[i] for i in np.linspace(0, AMONG - 1, SMALL).round().astype(int)]
+    groups = [[path for path in ranked if sizes[path] == size][:8] for size in LARGE]
+    large = [min(group, key=extent) for group in groups]
+    return small + large, max(groups[-1], key=extent), ranked[150:200:2]
+
+
+def extent(path: Path) -> int:
+    mask = read(path)
+    return mask[bounding_box(mask)].size
+
+
+def volume(classes: int = 14, shape: tuple[int, ...] = (160, 256, 256)) -> NDArray[np.uint8]:
+    """A label map of ellipsoids of organ size, some of them cut by others and by the border."""
+    rng = np.random.default_rng(0)
+    labels = np.zeros(shape, np.uint8)
+    axes = np.ogrid[tuple(slice(size) for size in shape)]
+    for label in range(1, classes + 1):
+        centre, radii = rng.uniform(0.1, 0.9, 3) * shape, rng.uniform(0.06, 0.16, 3) * shape
+        terms = (((a - c) / r) ** 2 for a, c, r in zip(axes, centre, radii, strict=True))
+        labels[sum(terms) <= 1] = label
+    return labels
+
+
+def pairs(case: str) -> dict[str, tuple[Callable[[Mask], Mask], Callable[[Mask], Mask]]]:
+    """For each kind: ours, and the same plainly."""
+    drawn = published.draw_motion(generator(0, case), 2)
+    return {
+        "erosion": (
+            lambda mask: published.erode(mask, ETA_BETA, ANYWHERE)[0],
+            lambda mask: plain.erode(mask, ETA_BETA),
+        ),
+        "dilation": (
+            lambda mask: published.dilate(mask, ETA_BETA, ANYWHERE)[0],
+            lambda mask: plain.dilate(mask, ETA_BETA),
+        ),
+        "affine": (
+            lambda mask: published.displace(mask, ETA_BETA, ANYWHERE, **drawn)[0],
+            lambda mask: plain.displace(mask, ETA_BETA, **drawn),
+        ),
+    }
+
+
+def timed(work: Callable[[Mask], Mask], mask: Mask, repeats: int = 1) -> tuple[float, Mask]:
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = work(mask)
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def compare(masks: Iterator[tuple[str, Mask]], kinds: tuple[str, ...]) -> list[str]:
+    seconds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
+    count = 0
+    for case, mask in masks:
+        count += 1
+        for kind in kinds:
+            ours, plainly = pairs(case)[kind]
+            our_time, result = timed(ours, mask, repeats=3)
+            plain_time, truth = timed(plainly, mask)
+            assert np.array_equal(result, truth), (case, kind)
+            corrected, _ = timed(
+                lambda mask, kind=kind, case=case: corrupt_only(mask, kind, case), mask, repeats=3
+            )
+            for place, value in enumerate((plain_time, our_time, corrected)):
+                seconds[kind][place] += value
+        print(f"{case}: {mask.shape}, {seconds['erosion'][0]:.1f} s of plain erosion", flush=True)
+    lines = [
+        "| noise | plain, s | ours, s | times faster | goal | corrected method, s |",
+        "|---|---|---|---|---|---|",
+    ]
+    for kind, (plain_time, our_time, corrected) in seconds.items():
+        lines.append(
+            f"| {kind} | {plain_time:.2f} | {our_time:.3f} | {plain_time / our_time:.0f} | "
+            f"{GOALS[kind]} | {corrected:.3f} |"
+        )
+    return [f"{count} masks, the same pixels from both.", "", *lines]
+
+
+def corrupt_only(mask: Mask, kind: str, case: str) -> Mask:
+    """The corrected method without measuring what it did."""
+    from anl_seg.noise.masks import distort, draw
+
+    drawn = draw(kind, generator(0, case), mask.ndim)
+    return distort(mask, kind, ETA_BETA, drawn, "corrected", ANYWHERE).noisy
+
+
+def memory(mask: Mask) -> list[str]:
+    lines = [
+        "| noise | published method | corrected method | corrected, with its measures |",
+        "|---|---|---|---|",
+    ]
+    for kind in GOALS:
+        row = []
+        for work in (
+            pairs("memory")[kind][0],
+            lambda mask, kind=kind: corrupt_only(mask, kind, "memory"),
+            lambda mask, kind=kind: corrupt(mask, kind, ETA_BETA, generator(0, "memory")),
+        ):
+            tracemalloc.start()
+            work(mask)
+            row.append(f"{tracemalloc.get_traced_memory()[1] / mask.nbytes:.1f}")
+            tracemalloc.stop()
+        lines.append(f"| {kind} | " + " | ".join(row) + " |")
+    return lines
+
+
+def jobs(paths: list[Path]) -> list[str]:
+    lines = ["| jobs | s | times faster |", "|---|---|---|"]
+    first = 0.0
+    with TemporaryDirectory() as folder:
+        source = Path(folder, "source")
+        source.mkdir()
+        for path in paths:
+            (source / path.name).symlink_to(path.resolve())
+        for count in range(1, (os.cpu_count() or 1) + 1):
+            start = time.perf_counter()
+            corrupt_masks(
+                source, Path(folder, str(count)), eta_alpha=1, eta_beta=ETA_BETA, jobs=count
+            )
+            seconds = time.perf_counter() - start
+            first = first or seconds
+            lines.append(f"| {count} | {seconds:.1f} | {first / seconds:.2f} |")
+    return lines
+
+
+def main() -> None:
+    sample, largest, middle = fixed_sample()
+    sizes = [Image.open(path).size for path in sample]
+    two = compare(((path.stem, read(path)) for path in sample), ("erosion", "dilation", "affine"))
+    labels = volume()
+    three = compare(
+        ((f"class {label}", labels == label) for label in range(1, 15)), ("erosion", "dilation")
+    )
+    widest = read(largest)
+    lines = [
+        "# Mask noise: time and memory beside the published code",
+        "",
+        "Written by `python benchmarks/noise.py`; do not edit.",
+        "",
+        f"{processor()}, one process; scipy {scipy.__version__}, scikit-image "
+        f"{skimage.__version__}, NumPy {np.__version__}, Python {platform.python_version()}; "
+        f"{date.today().isoformat()}; load {os.getloadavg()[0]:.1f}. eta_beta {ETA_BETA}. Plain is "
+        "timed once, ours is the best of three.",
+        "",
+        f"## ISIC-2017 at native resolution, {sizes[0][0]}x{sizes[0][1]} to "
+        f"{sizes[-1][0]}x{sizes[-1][1]}",
+        "",
+        *two,
+        "",
+        "## A synthetic label map of 256x256x160 voxels and 14 classes",
+        "",
+        *three,
+        "",
+        "## Peak memory, in masks of one byte a pixel",
+        "",
+        f"A large object in an image of {widest.shape[1]}x{widest.shape[0]}; the noisy mask is "
+        "included. Goal: below 10.",
+        "",
+        *memory(widest),
+        "",
+        "## Jobs: `corrupt_masks` on 25 masks of about six megapixels, files and manifest included",
+        "",
+        f"{os.cpu_count()} cores.",
+        "",
+        *jobs(middle),
+    ]
+    write_text(Path(__file__).with_suffix(".md"), "\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+def processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Noise on label maps: every class on its own from the clean map, then put together by one rule.
+
+Where noisy classes overlap, the higher label wins; where none is left, it is background. Pixels of
+the ignore label neither change nor count. What was achieved is measured after that, so classes that
+compete for the same pixels may end up below or above the level, and the records say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anl_seg.errors import InputError
+from anl_seg.noise.base import Surroundings
+from anl_seg.noise.masks import Distortion, Record, check_spacing, distort, draw, find_kind
+from anl_seg.noise.measures import measure
+
+SWAP = "class-swap"
+
+
+def corrupt_labels(
+    labels: NDArray[Any],
+    kind: str,
+    eta_beta: float,
+    rng_of: Callable[[int], np.random.Generator],
+    method: str = "corrected",
+    *,
+    spacing_mm: tuple[float, ...] | None = None,
+    ignore_label: int | None = None,
+) -> tuple[NDArray[Any], dict[int, Record]]:
+    """Corrupt every class of a label map.
+
+    Args:
+        labels: (H, W) or (D, H, W), bool or whole numbers, 0 is background.
+        kind: A name of `KINDS`, for all classes.
+        eta_beta: Changed pixels over foreground pixels of each class, in (0, 1).
+        rng_of: Gives the generator of a class, such as
+            `lambda label: generator(seed, case, str(label))`.
+        method: "corrected" or "published".
+        spacing_mm: As for `corrupt`.
+        ignore_label: Pixels of this label stay as they are.
+
+    Returns:
+        A new label map of the shape and type of `labels`, and the record of each class in it.
+
+    Raises:
+        InputError: If an argument is not as said.
+    """
+    find_kind(kind, method)
+    drawn = {
+        label: draw(kind, rng_of(label), labels.ndim, method)
+        for label in classes_in(labels, ignore_label)
+    }
+    return apply_labels(
+        labels, kind, eta_beta, drawn, method, spacing_mm=spacing_mm, ignore_label=ignore_label
+    )
+
+
+def apply_labels(
+    labels: NDArray[Any],
+    kind: str,
+    eta_beta: float,
+    drawn: Mapping[int, Mapping[str, Any]],
+    method: str = "corrected",
+    *,
+    spacing_mm: tuple[float, ...] | None = None,
+    ignore_label: int | None = None,
+) -> tuple[NDArray[Any], dict[int, Record]]:
+    """Corrupt the classes in `drawn` with the parameters drawn for them.
+
+    The rest is as in `corrupt_labels`.
+    """
+    frozen = None if ignore_label is None else labels == ignore_label
+    around = Surroundings(check_spacing(spacing_mm, labels.ndim, method), frozen)
+    noisy = np.zeros_like(labels)
+    distortions = {}
+    for label in sorted(drawn):
+        clean = labels == label
+        distortion = distort(clean, kind, eta_beta, drawn[label], method, around)
+        other = label
+        if kind == SWAP and not distortion.situation:
+            others = [each for each in drawn if each != label]
+            distortion, other = _hand_over(distortion, clean, others)
+        noisy[distortion.noisy] = label
+        if other != label:
+            noisy[clean & ~distortion.noisy] = other
+        distortions[label] = distortion._replace(noisy=clean[:0])  # one mask at a time in memory
+    if frozen is not None:
+        noisy[frozen] = ignore_label
+    return noisy, {
+        label: Record(
+            kind,
+            method,
+            eta_beta,
+            *measure(labels == label, noisy == label, spacing_mm),
+            *distortion[1:],
+        )
+        for label, distortion in distortions.items()
+    }
+
+
+def classes_in(labels: NDArray[Any], ignore_label: int | None = None) -> list[int]:
+    """The labels that occur in a label map, sorted, without background and ignore label.
+
+    Raises:
+        InputError: If it is no label map.
+    """
+    if labels.ndim not in (2, 3) or labels.dtype.kind not in "bui" or labels.size == 0:
+        raise InputError(
+            "labels must be an array of bool or whole numbers, (H, W) or (D, H, W), "
+            f"got {labels.dtype} {labels.shape}"
+        )
+    if labels.min() < 0:
+        raise InputError(f"labels must not be negative, got {labels.min()}")
+    seen = np.zeros(int(labels.max()) + 1, bool)
+    for layer in labels:  # a layer at a time: an index takes eight bytes a pixel
+        seen[layer.astype(np.intp)] = True
+    return [int(label) for label in np.flatnonzero(seen) if label not in (0, ignore_label)]
+
+
+def confusion(clean: NDArray[Any], noisy: NDArray[Any]) -> dict[tuple[int, int], int]:
+    """How many pixels of each clean label became each noisy label, where there are any."""
+    changed = clean != noisy
+    base = int(max(clean.max(), noisy.max())) + 1
+    pairs = clean[changed].astype(np.int64) * base + noisy[changed]
+    codes, counts = np.unique(pairs, return_counts=True)
+    table = {
+        divmod(code, base): count
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
+    }
+    for label in [0, *classes_in(clean)]:
+        stayed = int(np.count_nonzero((clean == label) & ~changed))
+        if stayed:
+            table[label, label] = stayed
+    return table
+
+
+def _hand_over(
+    distortion: Distortion, clean: NDArray[np.bool_], others: Sequence[int]
+) -> tuple[Distortion, int]:
+    """Choose the class that takes what a class swap cut off; without one nothing is cut off."""
+    if not others:
+        reason = "the label map has no other class to swap with"
+        return Distortion(clean, distortion.parameters, "too-small", reason), 0
+    taker = sorted(others)[int(distortion.parameters["other"] * len(others))]
+    parameters = {**distortion.parameters, "swapped_with": taker}
+    return distortion._replace(parameters=parameters), taker

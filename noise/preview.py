@@ -1,0 +1,124 @@
+"""A contact sheet of a noisy data set: clean and noisy outlines on the images, worst cases last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from PIL import Image
+
+from anl_seg.errors import InputError
+from anl_seg.files import atomic_path
+from anl_seg.masks import PILLOW_ENDINGS, read_pixels
+from anl_seg.noise import manifest
+from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
+
+PREVIEW_NAME = "noise_preview.png"
+#: At most so many cases are shown, evenly spread over the severities.
+SHOWN, COLUMNS = 24, 6
+#: Pictures are reduced to about this many pixels a side.
+PICTURE_PIXELS = 400
+#: Colours that the colour-blind tell apart (Okabe and Ito).
+CLEAN_COLOUR, NOISY_COLOUR = "#56B4E9", "#E69F00"
+#: An image is shown from dark to bright between these percentiles.
+WINDOW_PERCENTILES = (1, 99)
+
+
+def write_preview(source: Path, target: Path) -> Path:
+    """Write `noise_preview.png` into a noisy data set.
+
+    Each panel shows an image (grey where there is none: the masks come from a plain folder), the
+    outline of all classes in the clean mask, that in the noisy one, the kind of noise and Dice (the
+    mean over the classes). Panels run from the highest Dice to the lowest. Of a volume, the slice
+    along the first axis that changes most is shown.
+
+    Args:
+        source: The clean masks or data set.
+        target: What `corrupt_masks` made of it.
+
+    Raises:
+        InputError: If `target` is not complete, or no mask in it is corrupted.
+    """
+    cases = _by_severity(manifest.read(target)["cases"])
+    if not cases:
+        raise InputError(f"{target}: no mask is corrupted, there is nothing to show")
+    spread = np.unique(np.linspace(0, len(cases) - 1, min(SHOWN, len(cases))).round().astype(int))
+    panels = [cases[index] for index in spread]
+    rows = -(-len(panels) // COLUMNS)
+    columns = min(COLUMNS, len(panels))
+    figure = Figure(figsize=(2.0 * columns, 2.25 * rows + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, (file, kind, dice) in zip(grid.flat, panels, strict=False):
+        _draw(axes, *_read(source, target, Path(file)))
+        axes.set_title(f"{kind}, Dice {dice:.2f}", fontsize=8, pad=3)
+    lines = [
+        Line2D([], [], color=CLEAN_COLOUR, label="clean"),
+        Line2D([], [], color=NOISY_COLOUR, label="noisy"),
+    ]
+    figure.legend(handles=lines, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    with atomic_path(target / PREVIEW_NAME) as partial:
+        figure.savefig(partial, dpi=200)
+    return target / PREVIEW_NAME
+
+
+def _by_severity(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, float]]:
+    """File, kind and mean Dice of every corrupted case, the mildest first."""
+    found: dict[str, tuple[str, list[float]]] = {}
+    for row in rows:
+        if row["kind"] not in (manifest.CLEAN, manifest.SKIPPED):
+            found.setdefault(row["file"], (row["kind"], []))[1].append(row["dice"])
+    cases = [(file, kind, float(np.mean(dice))) for file, (kind, dice) in found.items()]
+    return sorted(cases, key=lambda case: (-case[2], case[0]))
+
+
+def _read(
+    source: Path, target: Path, file: Path
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Picture, clean labels and noisy labels of a case: one slice, reduced in size."""
+    folder = target / CLEAN_LABELS
+    clean = read_pixels(folder / file.name if folder.is_dir() else source / file)
+    noisy = read_pixels(target / file)
+    picture = _picture(target, file)
+    if clean.ndim == 3:
+        slice_ = int((clean != noisy).sum(axis=(1, 2)).argmax())
+        clean, noisy = clean[slice_], noisy[slice_]
+        picture = picture[slice_] if picture is not None else None
+    stride = max(1, round(max(clean.shape) / PICTURE_PIXELS))
+    if picture is None:
+        picture = np.full(clean.shape, 60, np.uint8)
+    return tuple(each[::stride, ::stride] for each in (picture, clean, noisy))  # type: ignore[return-value]
+
+
+def _picture(target: Path, file: Path) -> NDArray[Any] | None:
+    """The image of a case, its first channel or in colour; None where there is none."""
+    if not (target / DATASET_JSON).is_file():
+        return None
+    content = json.loads((target / DATASET_JSON).read_text(encoding="utf-8"))
+    ending = content["file_ending"]
+    path = target / IMAGES / f"{file.name.removesuffix(ending)}_0000{ending}"
+    if path.name.lower().endswith(PILLOW_ENDINGS):
+        with Image.open(path) as image:
+            return np.asarray(image)
+    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def _draw(axes: Any, picture: NDArray[Any], clean: NDArray[Any], noisy: NDArray[Any]) -> None:  # noqa: ANN401 (matplotlib's axes)
+    if picture.ndim == 2 and picture.min() < picture.max():
+        low, high = np.percentile(picture, WINDOW_PERCENTILES)
+        axes.imshow(picture, cmap="gray", vmin=low, vmax=high)
+    else:
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
+    for labels, colour, width in ((clean, CLEAN_COLOUR, 1.6), (noisy, NOISY_COLOUR, 1.0)):
+        for label in np.unique(labels[labels > 0]):
+            axes.contour(labels == label, levels=[0.5], colors=[colour], linewidths=width)

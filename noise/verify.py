@@ -1,0 +1,43 @@
+"""Whether the files of a noisy data set are those that its manifest speaks of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anl_seg.masks import find_masks
+from anl_seg.noise import manifest
+from anl_seg.noise.layout import CLEAN_LABELS
+from anl_seg.progress import Track, untracked
+
+
+def verify(folder: Path, track: Track = untracked) -> tuple[int, list[str]]:
+    """Compare noisy (and, in a data set, clean) masks with the SHA-256 that the manifest holds.
+
+    Args:
+        folder: What `corrupt_masks` wrote.
+        track: Shows progress.
+
+    Returns:
+        How many masks were checked, and a line for each that is missing, changed or unknown.
+
+    Raises:
+        InputError: If there is no complete manifest of the present schema.
+    """
+    expected = {}
+    for row in manifest.read(folder)["cases"]:
+        if not row["sha256_noisy"]:
+            continue
+        file = Path(row["file"])
+        expected[file] = row["sha256_noisy"]
+        if (folder / CLEAN_LABELS).is_dir():
+            expected[CLEAN_LABELS / file.name] = row["sha256_clean"]
+    problems = []
+    for file in track(list(expected), "verifying masks"):
+        if not (folder / file).is_file():
+            problems.append(f"{file}: missing")
+        elif manifest.sha256(folder / file) != expected[file]:
+            problems.append(f"{file}: changed since the manifest was written")
+    for parent in {file.parent for file in expected if (folder / file).is_file()}:
+        found = {path.relative_to(folder) for path in find_masks(folder / parent).values()}
+        problems += [f"{file}: not in the manifest" for file in sorted(found - expected.keys())]
+    return len(expected), problems

@@ -1,0 +1,77 @@
+"""The contact sheet: a picture of what was done, mildest first."""
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from noise.shapes import ball, disc
+from PIL import Image
+
+from anl_seg.errors import InputError
+from anl_seg.noise import corrupt_masks
+from anl_seg.noise.preview import CLEAN_COLOUR, NOISY_COLOUR, _by_severity, write_preview
+
+
+def colours_in(path):
+    with Image.open(path) as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    return set(map(tuple, np.unique(pixels, axis=0).tolist()))
+
+
+def rgb(colour):
+    return tuple(bytes.fromhex(colour[1:]))
+
+
+def test_masks_of_a_folder(tmp_path):
+    (tmp_path / "src").mkdir()
+    for number in range(8):
+        mask = disc((64, 90), 30, 40, 6 + number % 12).astype(np.uint8)
+        Image.fromarray(mask).save(tmp_path / "src" / f"{number}.png")
+    corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
+    path = write_preview(tmp_path / "src", tmp_path / "dst")
+    assert path == tmp_path / "dst" / "noise_preview.png"
+    assert {rgb(CLEAN_COLOUR), rgb(NOISY_COLOUR)} <= colours_in(path)
+    with Image.open(path) as sheet:
+        width, height = sheet.size
+    assert width == 6 * 2 * 200
+    assert height == (2 * 2.25 + 0.5) * 200
+
+
+def test_a_data_set_of_volumes(tmp_path):
+    source = tmp_path / "Dataset001_A"
+    labels = ball((9, 40, 60), (5, 20, 30), 10, (2, 1, 1)).astype(np.uint8)
+    for name in ("imagesTr/c_0000.nii.gz", "labelsTr/c.nii.gz"):
+        (source / name).parent.mkdir(parents=True)
+        image = sitk.GetImageFromArray(labels * np.uint8(1 if "labels" in name else 90))
+        sitk.WriteImage(image, str(source / name))
+    content = {"labels": {"background": 0, "a": 1}, "file_ending": ".nii.gz"}
+    (source / "dataset.json").write_text(json.dumps(content))
+    corrupt_masks(source, tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
+    assert {rgb(CLEAN_COLOUR), rgb(NOISY_COLOUR)} <= colours_in(
+        write_preview(source, tmp_path / "dst")
+    )
+
+
+def test_cases_run_from_mild_to_severe_by_the_mean_over_their_classes():
+    rows = [
+        {"file": "a", "kind": "erosion", "dice": 0.2},
+        {"file": "b", "kind": "dilation", "dice": 0.9},
+        {"file": "c", "kind": "affine", "dice": 0.4},
+        {"file": "c", "kind": "affine", "dice": 0.6},
+        {"file": "d", "kind": "clean", "dice": 1.0},
+        {"file": "e", "kind": "skipped", "dice": None},
+    ]
+    assert _by_severity(rows) == [
+        ("b", "dilation", 0.9),
+        ("c", "affine", 0.5),
+        ("a", "erosion", 0.2),
+    ]
+
+
+def test_without_a_corrupted_mask_there_is_nothing_to_show(tmp_path):
+    (tmp_path / "src").mkdir()
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "src" / "a.png")
+    corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
+    with pytest.raises(InputError, match="nothing to show"):
+        write_preview(tmp_path / "src", tmp_path / "dst")

@@ -1,0 +1,274 @@
+"""Runs that are killed, resumed, verified, spread over processes; what a policy does."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from noise.shapes import ball, disc
+from PIL import Image
+
+from anl_seg.errors import InputError
+from anl_seg.noise import Settings, corrupt_masks, manifest, plan_masks, verify
+
+RATES = {"eta_alpha": 1.0, "eta_beta": 0.5, "seed": 2}
+
+
+def save(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array.astype(np.uint8)).save(path)
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(8):
+        save(tmp_path / "src" / f"case_{number}.png", disc((64, 64), 30, 34, 9 + number))
+    return tmp_path / "src"
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A raw data set with an empty mask among five, the ignore label, and two classes."""
+    source = tmp_path / "Dataset001_Organs"
+    for number in range(5):
+        labels = np.zeros((10, 40, 90), np.uint8)
+        if number:
+            labels[ball(labels.shape, (5, 20, 20), 8 + number, (2, 1, 1))] = 1
+            labels[ball(labels.shape, (5, 20, 60), 8 + number, (2, 1, 1))] = 2
+            labels[:, :, 85:] = 3
+        for name in (f"imagesTr/case_{number}_0000.nii.gz", f"labelsTr/case_{number}.nii.gz"):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            sitk.WriteImage(sitk.GetImageFromArray(labels), str(source / name))
+    declared = {"background": 0, "all": [1, 2], "b": 2, "ignore": 3}
+    content = {"labels": declared, "file_ending": ".nii.gz", "numTraining": 5}
+    (source / "dataset.json").write_text(json.dumps(content))
+    return source
+
+
+def stopped_after(cases):
+    def track(items, text):
+        for number, item in enumerate(items):
+            if text == "corrupting masks" and number == cases:
+                raise KeyboardInterrupt
+            yield item
+
+    return track
+
+
+def test_an_interrupted_run_goes_on_and_ends_the_same(folder, tmp_path):
+    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    with pytest.raises(KeyboardInterrupt):
+        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(3))
+    written = (tmp_path / "dst" / "case_0.png").stat().st_mtime_ns
+    seen = []
+
+    def track(items, text):
+        seen.append((text, len(items)))
+        return items
+
+    corrupt_masks(folder, tmp_path / "dst", **RATES, track=track)
+    assert ("corrupting masks", 5) in seen
+    assert (tmp_path / "dst" / "case_0.png").stat().st_mtime_ns == written
+    assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
+
+
+def test_what_was_half_written_or_changed_is_done_again(folder, tmp_path):
+    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    with pytest.raises(KeyboardInterrupt):
+        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(4))
+    (tmp_path / "dst" / "case_1.png").write_bytes(b"half")
+    (tmp_path / "dst" / "case_2.png").unlink()
+    with (tmp_path / "dst" / manifest.JOURNAL_NAME).open("a") as stream:
+        stream.write('{"rows": [{"case": "ca')
+    corrupt_masks(folder, tmp_path / "dst", **RATES)
+    assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
+
+
+def test_an_unfinished_run_is_never_taken_for_another_or_for_a_whole_one(folder, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(3))
+    with pytest.raises(InputError, match="was not finished"):
+        verify(tmp_path / "dst")
+    with pytest.raises(InputError, match="unfinished run with other settings"):
+        corrupt_masks(folder, tmp_path / "dst", **RATES | {"seed": 3})
+    corrupt_masks(folder, tmp_path / "dst", **RATES | {"seed": 3}, overwrite=True)
+    corrupt_masks(folder, tmp_path / "other", **RATES | {"seed": 3})
+    assert contents(tmp_path / "dst") == contents(tmp_path / "other")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_killed_run_leaves_no_process_and_goes_on(folder, tmp_path, jobs):
+    for number in range(60):
+        save(folder / f"large_{number}.png", disc((500, 500), 250, 240, 150 + number))
+    target = tmp_path / "dst"
+    arguments = f"Path({str(folder)!r}), Path({str(target)!r}), eta_alpha=1, eta_beta=0.5, seed=2"
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "from pathlib import Path\nfrom anl_seg.noise import corrupt_masks\n"
+        f"if __name__ == '__main__':\n    corrupt_masks({arguments}, jobs={jobs})\n"
+    )
+    environment = os.environ | {"ANL_SEG_TEST_MARK": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, script], cwd=tmp_path, env=environment)
+    journal = target / manifest.JOURNAL_NAME
+    deadline = time.monotonic() + 60
+    while not (journal.exists() and journal.stat().st_size) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    if sys.platform == "linux":
+        while workers_of(str(tmp_path)):
+            assert time.monotonic() < deadline, "workers outlive their parent"
+            time.sleep(0.05)
+    assert json.loads((target / "noise_manifest.json").read_text())["complete"] is False
+    corrupt_masks(folder, target, **RATES)
+    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    assert contents(target) == contents(tmp_path / "whole")
+
+
+def workers_of(mark):
+    """Processes with the test's mark in their environment, the resource tracker included."""
+    found = []
+    for number in (name for name in os.listdir("/proc") if name.isdigit()):
+        try:
+            with open(f"/proc/{number}/environ", "rb") as stream:
+                environment = stream.read()
+        except OSError:
+            continue
+        if f"ANL_SEG_TEST_MARK={mark}".encode() in environment:
+            found.append(int(number))
+    return found
+
+
+def test_a_data_set_of_volumes_with_jobs(dataset, tmp_path):
+    one = corrupt_masks(dataset, tmp_path / "one", **RATES)
+    two = corrupt_masks(dataset, tmp_path / "two", **RATES, jobs=2)
+    assert one == two
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert [(row["case"], row["label"]) for row in one["cases"]][:3] == [
+        ("case_0", None), ("case_1", 1), ("case_1", 2)
+    ]  # fmt: skip
+    for number in range(1, 5):
+        clean, noisy = (
+            sitk.GetArrayFromImage(sitk.ReadImage(str(f / f"labelsTr/case_{number}.nii.gz")))
+            for f in (dataset, tmp_path / "one")
+        )
+        assert np.array_equal(clean == 3, noisy == 3)
+    assert one["summary"]["left_clean"] == one["summary"]["situations"]["empty"] == 1
+
+
+def test_cases_can_be_skipped_with_their_images(dataset, tmp_path):
+    target = tmp_path / "dst"
+    content = corrupt_masks(dataset, target, **RATES, policies={"empty": "skip"})
+    assert not list(target.rglob("case_0*"))
+    assert json.loads((target / "dataset.json").read_text())["numTraining"] == 4
+    assert len(list((target / "labelsTr_clean").iterdir())) == 4
+    assert content["summary"]["skipped"] == 1
+    assert content["summary"]["eta_alpha"] == 1
+    assert verify(target) == (8, [])
+
+
+def test_failures_are_all_named(folder, tmp_path):
+    for name in ("a", "b"):
+        save(folder / f"{name}.png", np.zeros((8, 8)))
+    save(folder / "full.png", np.ones((8, 8)))
+    with pytest.raises(InputError) as caught:
+        corrupt_masks(folder, tmp_path / "dst", **RATES, policies={"empty": "fail"})
+    assert str(caught.value).startswith("2 masks cannot take their noise")
+    assert "a.png" in str(caught.value)
+    assert "full.png" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"policies": {"empty": "ignore"}}, "policy empty=ignore is unknown"),
+        ({"policies": {"bad": "skip"}}, "policy bad=skip is unknown"),
+        ({"method": "best"}, "method must be one of"),
+        ({"kinds": ()}, "kinds must name"),
+        ({"kinds": ("erosion",), "method": "published"}, "draws from all"),
+        ({"millimetres": True, "method": "published"}, "counts pixels"),
+        ({"jobs": 0}, "jobs must be at least 1"),
+    ],
+)
+def test_other_settings_are_refused(folder, tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        corrupt_masks(folder, tmp_path / "dst", **RATES | changes)
+    assert not (tmp_path / "dst").exists()
+
+
+def test_verify_finds_what_is_missing_changed_and_unknown(folder, dataset, tmp_path):
+    corrupt_masks(folder, tmp_path / "dst", **RATES)
+    assert verify(tmp_path / "dst") == (8, [])
+    (tmp_path / "dst" / "case_0.png").unlink()
+    save(tmp_path / "dst" / "case_1.png", np.zeros((64, 64)))
+    save(tmp_path / "dst" / "new.png", np.zeros((64, 64)))
+    assert verify(tmp_path / "dst") == (
+        8,
+        [
+            "case_0.png: missing",
+            "case_1.png: changed since the manifest was written",
+            "new.png: not in the manifest",
+        ],
+    )
+    corrupt_masks(dataset, tmp_path / "set", **RATES)
+    shutil.copy(
+        tmp_path / "set/labelsTr/case_1.nii.gz", tmp_path / "set/labelsTr_clean/case_1.nii.gz"
+    )
+    checked, problems = verify(tmp_path / "set")
+    assert checked == 10
+    assert problems == ["labelsTr_clean/case_1.nii.gz: changed since the manifest was written"]
+
+
+def test_only_manifests_of_this_schema_are_read(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        manifest.read(tmp_path)
+    path = tmp_path / manifest.JSON_NAME
+    for text, message in (
+        ("{", "no noise manifest"),
+        ("[]", "no noise manifest"),
+        (json.dumps({"schema": manifest.SCHEMA, "schema_version": 1}), "expected version 2"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=message):
+            manifest.read(tmp_path)
+
+
+def test_the_published_method_takes_binary_flat_masks_and_its_own_draw(folder, dataset, tmp_path):
+    content = corrupt_masks(
+        folder, tmp_path / "dst", eta_alpha=0.7, eta_beta=0.5, seed=0, method="published"
+    )
+    assert content["summary"]["corrupted"] == int(8 * 0.7)
+    with pytest.raises(InputError, match="for binary 2D masks"):
+        corrupt_masks(dataset, tmp_path / "set", **RATES, method="published")
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_plan_reads_no_mask_and_writes_nothing(folder):
+    (folder / "broken.png").write_text("no image")
+    before = contents(folder)
+    plan = plan_masks(folder, Settings(0.5, 0.5, 0))
+    assert sum(task.kind is not None for task in plan.tasks) == round(0.5 * 9)
+    assert contents(folder) == before
+
+
+def test_undeclared_labels_are_named(dataset, tmp_path):
+    content = json.loads((dataset / "dataset.json").read_text())
+    content["labels"] = {"background": 0, "a": 1, "ignore": 3}
+    (dataset / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"case_1.*labels \[2\], not declared"):
+        corrupt_masks(dataset, tmp_path / "dst", **RATES)
