@@ -1,0 +1,90 @@
+"""A small data set that lives on the device as bytes and is augmented there, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from anl_seg.classification import order
+from anl_seg.classification.augment import ShiftFlipRotate, draw, gather
+from anl_seg.classification.batches import EVALUATION_BATCH, Batch
+from anl_seg.classification.distributed import Ranks
+from anl_seg.classification.protocols import Protocol
+from anl_seg.datasets.classification import ImageArrays
+from anl_seg.noise.labels import NoisyLabels
+
+
+class ArrayBatches:
+    """Batches of `ImageArrays`, see `anl_seg.classification.batches.Batches`."""
+
+    def __init__(
+        self,
+        data: ImageArrays,
+        noisy: NoisyLabels,
+        protocol: Protocol,
+        augmentation: ShiftFlipRotate,
+        *,
+        seed: int,
+        device: torch.device,
+        ranks: Ranks,
+    ) -> None:
+        self.augmentation = augmentation
+        self.seed, self.ranks, self.device = seed, ranks, device
+        self.images, self.labels, self.mislabelled, test_images, test_labels = (
+            torch.from_numpy(array).to(device)
+            for array in (
+                data.x_train,
+                noisy.labels,
+                noisy.mislabelled,
+                data.x_test,
+                data.y_test,
+            )
+        )
+        self.sets = {
+            "train": (self.images, self.labels),
+            "test": (test_images, test_labels),
+        }
+        self.slices = order.batches(len(self.labels), protocol.batch_size, ranks.rank, ranks.world)
+        mean, std = (
+            torch.tensor(values, device=device).view(1, -1, 1, 1)
+            for values in (protocol.normalization.mean, protocol.normalization.std)
+        )
+        self.scale, self.offset = 1 / (255 * std), -mean / std
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names for `plain`."""
+        return tuple(self.sets)
+
+    def training(self, epoch: int) -> Iterator[Batch]:
+        """Shuffled, augmented batches of an epoch, counted from 0: always the same ones."""
+        generator = order.epoch_generator(self.seed, epoch)
+        indices = torch.randperm(len(self.labels), generator=generator)
+        draws = draw(self.augmentation, len(self.labels), generator).to(self.device)
+        indices = indices.to(self.device)
+        for part in self.slices:
+            chosen = indices[part]
+            yield (
+                self._normalized(gather(self.images, chosen, draws[part])),
+                self.labels[chosen],
+                self.mislabelled[chosen],
+            )
+
+    def plain(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images as they are, with their labels, in order."""
+        images, labels = (whole[self.ranks.rank :: self.ranks.world] for whole in self.sets[part])
+        parts = (torch.split(whole, EVALUATION_BATCH) for whole in (images, labels))
+        for some, their in zip(*parts, strict=True):
+            yield self._normalized(some), their
+
+    def _normalized(self, pixels: Tensor) -> Tensor:
+        """Bytes `(B, H, W, C)` to float32 `(B, C, H, W)`, channels last in memory."""
+        return torch.addcmul(self.offset, pixels.permute(0, 3, 1, 2).float(), self.scale)

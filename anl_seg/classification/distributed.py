@@ -1,0 +1,67 @@
+"""Several processes started by torchrun: who is who, and sums over all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process's number, on its machine too, and how many there are; one alone by default."""
+
+    rank: int = 0
+    local_rank: int = 0
+    world: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+
+@contextmanager
+def ranks() -> Iterator[Ranks]:
+    """Join the processes that torchrun started, if it did, and leave them at the end.
+
+    What lies on a GPU goes through NCCL, everything else through gloo.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Ranks()
+        return
+    local_rank = int(os.environ["LOCAL_RANK"])
+    if local_rank < torch.cuda.device_count():
+        torch.cuda.set_device(local_rank)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield Ranks(dist.get_rank(), local_rank, dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """Add `tensor` of all processes, in place; alone it stays as it is."""
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give all processes the running statistics of the first one, which its checkpoints hold.
+
+    `DistributedDataParallel` does so before a step, hence not after the last one of an epoch.
+    """
+    if dist.is_available() and dist.is_initialized():
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def wait_for_all() -> None:
+    """Go on when all processes are here."""
+    sum_over_ranks(torch.zeros(1))

@@ -1,0 +1,105 @@
+"""From the settings of a run to its images and labels."""
+
+from __future__ import annotations
+
+import torch
+
+from anl_seg.classification import order
+from anl_seg.classification.arrays import ArrayBatches
+from anl_seg.classification.augment import ShiftFlipRotate
+from anl_seg.classification.batches import Batches
+from anl_seg.classification.distributed import Ranks
+from anl_seg.classification.image_files import FileBatches
+from anl_seg.classification.protocols import Protocol
+from anl_seg.classification.settings import Settings, processors
+from anl_seg.classification.transforms import Photos
+from anl_seg.datasets import cifar_n
+from anl_seg.datasets.classification import ImageArrays, ImageFiles
+from anl_seg.errors import InputError
+from anl_seg.noise import labels as label_noise
+from anl_seg.noise.labels import NoisyLabels
+
+MOST_WORKERS = 8
+
+
+def noisy_labels(settings: Settings, data: ImageArrays | ImageFiles) -> NoisyLabels:
+    """Load the training labels that the settings name, or draw them.
+
+    Raises:
+        InputError: If that noise is impossible for these data, or its file is missing or wrong.
+    """
+    if settings.labels is not None:
+        if settings.noise != "clean" or settings.eta is not None or settings.human is not None:
+            raise InputError(
+                f"{settings.labels} says what the noise is; leave out --noise, --eta and --human"
+            )
+        return label_noise.load(settings.labels, data.y_train)
+    if isinstance(data, ImageFiles):
+        if settings.noise != "clean":
+            raise InputError(
+                f"the labels of {data.name} are noisy as they are; leave out --noise "
+                f"{settings.noise}, or give a file of noisy labels"
+            )
+        images = human = None
+    else:
+        images = data.x_train
+        human = None if settings.human is None else cifar_n.read(settings.human, data)
+    return label_noise.draw(
+        data.y_train,
+        kind=settings.noise,
+        n_classes=len(data.classes),
+        eta=settings.eta,
+        seed=settings.seed,
+        dataset=data.name,
+        images=images,
+        human=human,
+    )
+
+
+def make_batches(
+    data: ImageArrays | ImageFiles,
+    noisy: NoisyLabels,
+    protocol: Protocol,
+    *,
+    seed: int,
+    device: torch.device,
+    ranks: Ranks,
+    workers: int | None = None,
+) -> Batches:
+    """Put a small data set on the device, or start to read a large one from its files.
+
+    Args:
+        data: The images.
+        noisy: Their training labels.
+        protocol: Batch size and augmentation.
+        seed: Of order and augmentation.
+        device: Where the batches are wanted.
+        ranks: This process among those that share each batch.
+        workers: Processes that read files; by default one per processor, at most 8.
+
+    Raises:
+        InputError: If there are too few training images for one batch, or the protocol is for
+            another kind of images.
+    """
+    if not order.batches(len(noisy.labels), protocol.batch_size, world=ranks.world):
+        raise InputError(
+            f"{data.name} has {len(noisy.labels)} training images, to be trained on "
+            f"{protocol.batch_size} at a time by {ranks.world} processes; each needs two at a time"
+        )
+    match data, protocol.augmentation:
+        case ImageArrays(), ShiftFlipRotate() as augmentation:
+            return ArrayBatches(
+                data, noisy, protocol, augmentation, seed=seed, device=device, ranks=ranks
+            )
+        case ImageFiles(), Photos() as photos:
+            return FileBatches(
+                data,
+                noisy,
+                protocol,
+                photos,
+                seed=seed,
+                device=device,
+                ranks=ranks,
+                workers=min(MOST_WORKERS, processors()) if workers is None else workers,
+            )
+    raise InputError(f"the protocol of {protocol.dataset} is not for images like {data.name}")

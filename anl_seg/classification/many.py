@@ -1,0 +1,145 @@
+"""Several runs, one after another or some at a time in processes of their own; and their means."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+
+from anl_seg.classification.distributed import Ranks
+from anl_seg.classification.records import Epoch
+from anl_seg.classification.run import Result, run
+from anl_seg.classification.settings import Settings, processors
+from anl_seg.errors import InputError
+from anl_seg.progress import Track, untracked
+
+DEFAULT_FOLDER = Path("runs")
+
+#: A run, its folder, and what came out.
+Done = tuple[Settings, Path, Result]
+Tell = Callable[[str], None]
+
+
+def folders(runs: Sequence[Settings], output: Path | None) -> dict[Path, Settings]:
+    """Give each run a folder: `output` itself to a single one, else one in it, named after the run.
+
+    Raises:
+        InputError: If two runs are the same.
+    """
+    if len(runs) == 1 and output is not None:
+        return {output: runs[0]}
+    placed = {(output or DEFAULT_FOLDER) / settings.name: settings for settings in runs}
+    if len(placed) < len(runs):
+        raise InputError("a loss or a seed is given twice; every run must be another one")
+    return placed
+
+
+def run_all(
+    runs: Mapping[Path, Settings],
+    *,
+    parallel: int = 1,
+    overwrite: bool = False,
+    compiled: bool | None = None,
+    ranks: Ranks | None = None,
+    track: Track = untracked,
+    tell: Tell,
+) -> list[Done]:
+    """Do the runs, and tell of each epoch of a single run, of the end of each of several.
+
+    Args:
+        runs: Folder -> settings.
+        parallel: How many at a time, each in a process of its own; they share the device.
+        overwrite: As for `run`.
+        compiled: As for `run`.
+        ranks: As for `run`.
+        track: Shows progress.
+        tell: Takes a line of text.
+
+    Returns:
+        The runs in the order given.
+
+    Raises:
+        InputError: As `run`; what has not begun then is left out.
+    """
+    ranks = ranks or Ranks()
+    if parallel > 1 and ranks.world > 1:
+        raise InputError(
+            "torchrun shares out one run, --parallel several; leave out one of the two"
+        )
+    train = partial(run, overwrite=overwrite, compiled=compiled)
+    done = []
+    if parallel > 1 and len(runs) > 1:
+        for item in _in_processes(train, runs, parallel, track):
+            done.append(item)
+            tell(_end_of_run(*item))
+        order = list(runs)
+        return sorted(done, key=lambda item: order.index(item[1]))
+    report = None if len(runs) > 1 else lambda epoch: tell(_end_of_epoch(epoch))
+    for folder, settings in runs.items():
+        result = train(settings, folder, ranks=ranks, track=track, report=report)
+        done.append((settings, folder, result))
+        if ranks.is_first:
+            tell(_end_of_run(*done[-1]))
+    return done
+
+
+def summarize(done: Sequence[Done]) -> str:
+    """Mean and standard deviation (n - 1) of the last test accuracy over the seeds, by loss."""
+    by_loss: dict[str, list[float]] = {}
+    for settings, _, result in done:
+        by_loss.setdefault(settings.loss, []).append(100 * result.last)
+    width = max(map(len, by_loss))
+    lines = []
+    for loss, accuracies in by_loss.items():
+        spread = f"±{statistics.stdev(accuracies):.2f}" if len(accuracies) > 1 else ""
+        seeds = f"{len(accuracies)} seed{'s' if len(accuracies) > 1 else ''}"
+        lines.append(f"{loss:{width}}  {statistics.mean(accuracies):.2f}{spread} %  ({seeds})")
+    return "\n".join(["Test accuracy after the last epoch:", *lines])
+
+
+def _in_processes(
+    train: Callable[[Settings, Path], Result],
+    runs: Mapping[Path, Settings],
+    parallel: int,
+    track: Track,
+) -> Iterator[Done]:
+    """Yield runs as they end; CPU threads are shared out evenly."""
+    pool = ProcessPoolExecutor(
+        parallel,
+        mp_context=get_context("spawn"),
+        initializer=torch.set_num_threads,
+        initargs=(max(1, processors() // parallel),),
+    )
+    try:
+        futures = {
+            pool.submit(train, settings, folder): (settings, folder)
+            for folder, settings in runs.items()
+        }
+        ended = as_completed(futures)
+        for _ in track(range(len(runs)), f"{len(runs)} runs"):
+            future = next(ended)
+            yield *futures[future], future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_of_epoch(epoch: Epoch) -> str:
+    shares = {
+        "test": epoch.test_accuracy,
+        "clean": epoch.clean_accuracy,
+        "mislabelled": epoch.mislabelled_accuracy,
+    }
+    parts = [f"{key} {100 * share:5.2f} %" for key, share in shares.items() if share is not None]
+    return f"epoch {epoch.epoch:3d}  " + "  ".join(parts) + f"  loss {epoch.loss:.4f}"
+
+
+def _end_of_run(settings: Settings, folder: Path, result: Result) -> str:
+    return (
+        f"{folder}: {settings.loss}, seed {settings.seed}: last {100 * result.last:.2f} %, "
+        f"best {100 * result.best:.2f} % (epoch {result.best_epoch})"
+    )

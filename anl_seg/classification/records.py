@@ -1,0 +1,166 @@
+"""What a run writes: run.json, log.jsonl, TensorBoard's events, the checkpoint, and reading it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from anl_seg.classification.training import Learner
+from anl_seg.errors import InputError
+from anl_seg.files import atomic_path, write_json, write_text
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+RUN_NAME = "run.json"
+LOG_NAME = "log.jsonl"
+CHECKPOINT_NAME = "checkpoint.pt"
+LABELS_NAME = "labels.npz"
+MARGINALS_NAME = "marginals.json"
+EVENTS_NAME = "tensorboard"
+MARGINALS_FIGURE_NAME = "marginals.png"
+ACCURACIES_FIGURE_NAME = "accuracies.png"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A line of the log. Accuracies are shares; None where there are no such images.
+
+    Attributes:
+        epoch: Counted from 1.
+        test_accuracy: On the test set, after the epoch.
+        clean_accuracy: On the training images whose label is right, during the epoch.
+        mislabelled_accuracy: Share of the other training images predicted as their wrong label.
+        loss: Mean over the training images, without penalties.
+        lr: Learning rate of the epoch.
+    """
+
+    epoch: int
+    test_accuracy: float
+    clean_accuracy: float | None
+    mislabelled_accuracy: float | None
+    loss: float
+    lr: float
+
+
+def read_log(folder: Path) -> list[Epoch]:
+    """Read the log of a run.
+
+    Raises:
+        OSError: If the folder has none.
+    """
+    lines = (folder / LOG_NAME).read_text(encoding="utf-8").splitlines()
+    return [Epoch(**json.loads(line)) for line in lines]
+
+
+def write_run(folder: Path, content: dict[str, Any]) -> None:
+    """Write run.json."""
+    write_json(folder / RUN_NAME, content)
+
+
+def read_run(folder: Path) -> dict[str, Any] | None:
+    """Read run.json, if there is one.
+
+    Raises:
+        InputError: If it is no JSON.
+    """
+    path = folder / RUN_NAME
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}); choose another folder") from error
+    return content
+
+
+def open_events(folder: Path, done: int) -> SummaryWriter:
+    """Open TensorBoard's events, to be closed by `with`.
+
+    Epochs after the `done` first ones, written by a process that was killed before it saved its
+    checkpoint, are hidden.
+    """
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder / EVENTS_NAME), purge_step=done + 1)
+
+
+def save_epoch(folder: Path, learner: Learner, log: list[Epoch], events: SummaryWriter) -> None:
+    """Save the last epoch of `log`: the log, TensorBoard's events, and then the checkpoint."""
+    last = log[-1]
+    scalars = {
+        "accuracy/test": last.test_accuracy,
+        "accuracy/training, clean": last.clean_accuracy,
+        "accuracy/training, mislabelled": last.mislabelled_accuracy,
+        "loss": last.loss,
+        "learning rate": last.lr,
+    }
+    for name, value in scalars.items():
+        if value is not None:
+            events.add_scalar(name, value, last.epoch)
+    events.flush()
+    lines = (json.dumps(dataclasses.asdict(epoch)) for epoch in log)
+    write_text(folder / LOG_NAME, "".join(f"{line}\n" for line in lines))
+    save_checkpoint(folder, learner, log)
+
+
+def save_checkpoint(folder: Path, learner: Learner, log: list[Epoch]) -> None:
+    """Save all that training needs to go on after the last epoch of `log`."""
+    content = {
+        "model": learner.model.state_dict(),
+        "criterion": learner.criterion.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "log": [dataclasses.asdict(epoch) for epoch in log],
+    }
+    with atomic_path(folder / CHECKPOINT_NAME) as partial:
+        torch.save(content, partial)
+
+
+def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
+    """Load what `save_checkpoint` saved, if anything, and give back the log up to there."""
+    path = folder / CHECKPOINT_NAME
+    if not path.exists():
+        return []
+    content = torch.load(path, map_location=learner.device, weights_only=True)
+    learner.model.load_state_dict(content["model"])
+    learner.criterion.load_state_dict(content["criterion"])
+    learner.optimizer.load_state_dict(content["optimizer"])
+    return [Epoch(**epoch) for epoch in content["log"]]
+
+
+def written(folder: Path) -> list[Path]:
+    """The files in `folder` that have the names that a run gives."""
+    names = (
+        *(RUN_NAME, LOG_NAME, CHECKPOINT_NAME, LABELS_NAME, MARGINALS_NAME),
+        *(MARGINALS_FIGURE_NAME, ACCURACIES_FIGURE_NAME),
+    )
+    events = sorted((folder / EVENTS_NAME).glob("events.out.tfevents.*"))
+    return [path for name in names if (path := folder / name).exists()] + events
+
+
+def clear(folder: Path) -> None:
+    """Take away what an earlier run wrote into `folder`, and nothing else."""
+    for path in written(folder):
+        path.unlink()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("anl-seg", "numpy", "torch", "torchvision")},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

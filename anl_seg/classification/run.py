@@ -1,0 +1,265 @@
+"""One run from its settings to its folder: data, noise, training, records, and going on later."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from anl_seg.classification import records, training
+from anl_seg.classification.batches import Batches
+from anl_seg.classification.distributed import Ranks, wait_for_all
+from anl_seg.classification.figures import draw_accuracies, draw_marginals
+from anl_seg.classification.inputs import make_batches, noisy_labels
+from anl_seg.classification.models import create
+from anl_seg.classification.protocols import Protocol
+from anl_seg.classification.records import Epoch
+from anl_seg.classification.settings import Settings, device_of, preset_of, protocol_of
+from anl_seg.datasets.classification import load
+from anl_seg.errors import InputError, named
+from anl_seg.files import write_json
+from anl_seg.losses import Preset
+from anl_seg.noise import labels as label_noise
+from anl_seg.noise.labels import NoisyLabels
+from anl_seg.progress import Track, untracked
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of a run. Accuracies are shares.
+
+    Attributes:
+        last: Test accuracy after the last epoch, which the paper's tables report.
+        best: The highest of all epochs, which looks at the test set and is no estimate.
+        best_epoch: The first epoch that has it, counted from 1.
+        further: Accuracy after the last epoch on other sets of the data set, by name.
+        images_per_second: Of training, evaluation included, since the run was last started; None if
+            it had nothing left to do then.
+    """
+
+    last: float
+    best: float
+    best_epoch: int
+    further: dict[str, float]
+    images_per_second: float | None
+
+
+def run(
+    settings: Settings,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    compiled: bool | None = None,
+    workers: int | None = None,
+    ranks: Ranks | None = None,
+    track: Track = untracked,
+    report: Callable[[Epoch], None] | None = None,
+) -> Result:
+    """Train as the settings say, and write everything into `folder`.
+
+    If the folder holds a run of the same settings that was stopped, it goes on from its last epoch,
+    on a CPU (with as many threads) to the same numbers; a finished one is not trained again.
+
+    Args:
+        settings: What to do.
+        folder: Gets run.json, log.jsonl, labels.npz, checkpoint.pt, tensorboard/, marginals.json,
+            accuracies.png and marginals.png.
+        overwrite: Whether what a run wrote into `folder` is taken away first.
+        compiled: Whether to use `torch.compile`; by default on CUDA.
+        workers: Processes that read image files; by default one per processor, at most 8.
+        ranks: This process among several, which all make the call.
+        track: Shows progress over the epochs.
+        report: Called after each epoch.
+
+    Raises:
+        InputError: If the settings are impossible, data are missing, or the folder holds something
+            else; nothing has been written then.
+    """
+    ranks = ranks or Ranks()
+    protocol = protocol_of(settings)
+    preset = preset_of(settings, protocol)
+    device = device_of(settings, ranks.local_rank)
+    data = load(protocol.dataset, settings.data)
+    noisy = noisy_labels(settings, data)
+    about = _describe(settings, protocol, preset, noisy, device)
+    recorded = None if overwrite else _recorded(folder, about)
+    if recorded is not None and recorded["result"]:
+        return Result(**recorded["result"])
+
+    with _torch_state(device), ExitStack() as stack:
+        torch.manual_seed(settings.seed)
+        batches = make_batches(
+            data, noisy, protocol, seed=settings.seed, device=device, ranks=ranks, workers=workers
+        )
+        learner = training.make_learner(
+            create(protocol.model, len(data.classes), batches.shape),
+            settings.loss,
+            preset,
+            protocol,
+            device=device,
+            precision=settings.precision,
+            compiled=device.type == "cuda" if compiled is None else compiled,
+            ranks=ranks,
+        )
+        if ranks.is_first:
+            if overwrite:
+                records.clear(folder)
+            records.write_run(folder, {**about, "result": None})
+            label_noise.save(noisy, folder / records.LABELS_NAME)
+        wait_for_all()
+        log = records.load_checkpoint(folder, learner)
+        todo = range(len(log), protocol.epochs)
+        events = None
+        if ranks.is_first:
+            events = stack.enter_context(records.open_events(folder, len(log)))
+        start = time.perf_counter()
+        for number in track(todo, settings.name) if ranks.is_first else todo:
+            log.append(_train(learner, batches, protocol, settings.seed, number))
+            if events is not None:
+                records.save_epoch(folder, learner, log, events)
+                if report is not None:
+                    report(log[-1])
+        seconds = time.perf_counter() - start
+        result = _result(learner, batches, log, len(todo) * len(noisy.labels) / seconds)
+        predicted = training.mean_probabilities(learner, batches.plain("train"))
+    if ranks.is_first:
+        _write_figures(folder, settings.name, log, data.classes, noisy, predicted.tolist())
+        records.write_run(folder, {**about, "result": asdict(result)})
+    return result
+
+
+@contextmanager
+def _torch_state(device: torch.device) -> Iterator[None]:
+    """Let cuDNN look for the fastest algorithms; leave torch as it was, its generators too."""
+    benchmark = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            yield
+    finally:
+        torch.backends.cudnn.benchmark = benchmark
+
+
+def _train(
+    learner: training.Learner, batches: Batches, protocol: Protocol, seed: int, number: int
+) -> Epoch:
+    rate = training.set_learning_rate(learner, protocol, number)
+    scores = training.train_epoch(learner, batches, seed, number)
+    return Epoch(
+        epoch=number + 1,
+        test_accuracy=training.accuracy(learner, batches.plain("test")),
+        clean_accuracy=scores.clean_accuracy,
+        mislabelled_accuracy=scores.mislabelled_accuracy,
+        loss=scores.loss,
+        lr=rate,
+    )
+
+
+def _result(
+    learner: training.Learner, batches: Batches, log: list[Epoch], images_per_second: float
+) -> Result:
+    best = max(log, key=lambda epoch: epoch.test_accuracy)
+    return Result(
+        last=log[-1].test_accuracy,
+        best=best.test_accuracy,
+        best_epoch=best.epoch,
+        further={
+            part: training.accuracy(learner, batches.plain(part))
+            for part in batches.parts
+            if part not in ("train", "test")
+        },
+        images_per_second=round(images_per_second, 1) or None,
+    )
+
+
+def _describe(
+    settings: Settings,
+    protocol: Protocol,
+    preset: Preset,
+    noisy: NoisyLabels,
+    device: torch.device,
+) -> dict[str, Any]:
+    """All of run.json but the result."""
+    row = asdict(replace(protocol, presets={}))
+    del row["presets"]  # the one that counts stands under "loss"
+    schedule = {"rule": type(protocol.schedule).__name__.lower(), **row["schedule"]}
+    return {
+        "settings": settings.as_json(),
+        "protocol": {**row, "schedule": schedule},
+        "loss": {
+            "name": settings.loss,
+            "hyper_parameters": dict(preset.hyper_parameters),
+            "l1": preset.l1,
+            "l2": preset.l2,
+            "source": preset.source,
+        },
+        "labels": {
+            "kind": noisy.kind,
+            "eta": noisy.eta,
+            "seed": noisy.seed,
+            "draw": noisy.draw,
+            "images": len(noisy.labels),
+            "rate": noisy.rate,
+            "sha256": noisy.sha256,
+        },
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "versions": records.versions(),
+    }
+
+
+def _recorded(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
+    """What the folder's run.json says, if it is of the same run; None if there is nothing.
+
+    Raises:
+        InputError: If it is of another run, or there are such files without a run.json.
+    """
+    recorded = records.read_run(folder)
+    if recorded is None:
+        if strange := records.written(folder):
+            raise InputError(
+                f"{folder} holds {named([path.name for path in strange])}, but no "
+                f"{records.RUN_NAME}; choose another folder, or --overwrite"
+            )
+        return None
+    asked = json.loads(json.dumps(about))
+    for part in ("settings", "protocol", "loss", "labels"):
+        old, new = recorded.get(part, {}), asked[part]
+        different = [key for key in new if old.get(key) != new[key]]
+        if different:
+            changes = [f"{key} was {old.get(key)}, now {new[key]}" for key in different]
+            raise InputError(
+                f"{folder} holds another run ({named(changes)}); choose another folder, or "
+                "--overwrite"
+            )
+    return recorded
+
+
+def _write_figures(
+    folder: Path,
+    title: str,
+    log: list[Epoch],
+    classes: tuple[str, ...],
+    noisy: NoisyLabels,
+    predicted: list[float],
+) -> None:
+    """Write Fig. 2 and Fig. 3, and the numbers of Fig. 2."""
+    clean, given = (
+        np.bincount(labels, minlength=len(classes)) / len(labels)
+        for labels in (noisy.clean, noisy.labels)
+    )
+    rows = {
+        "clean labels": clean.tolist(),
+        "given labels": given.tolist(),
+        "predicted": predicted,
+    }
+    write_json(folder / records.MARGINALS_NAME, {"classes": classes, **rows})
+    draw_marginals(classes, rows, title, folder / records.MARGINALS_FIGURE_NAME)
+    draw_accuracies(log, title, folder / records.ACCURACIES_FIGURE_NAME)

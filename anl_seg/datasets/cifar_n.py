@@ -1,0 +1,86 @@
+"""CIFAR-10N and CIFAR-100N: the labels that people gave to CIFAR's training images."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from anl_seg.datasets import pickles
+from anl_seg.datasets.images import ImageArrays, Labels
+from anl_seg.errors import InputError
+
+WEBSITE = "http://www.noisylabels.com"
+#: Data set -> official file, and the set of labels in it that the paper uses: "Worst", "Noisy".
+RELEASES = MappingProxyType(
+    {
+        "cifar10": ("CIFAR-10_human.pt", "worse_label"),
+        "cifar100": ("CIFAR-100_human.pt", "noisy_label"),
+    }
+)
+
+
+def read(path: Path, data: ImageArrays) -> Labels:
+    """Read human labels of the training images in `data`.
+
+    The file's clean labels must be those of `data`, so another data set, or another order of it
+    (TensorFlow's, say), cannot slip in. No torch is needed and nothing in the pickle is run.
+
+    Args:
+        path: The official `.pt` file, or the folder that holds it.
+        data: CIFAR-10 or CIFAR-100, whole or a subset that knows its places.
+
+    Returns:
+        One label for each training image, `(n,)` int64.
+
+    Raises:
+        InputError: If there are no such labels for `data`, or the file is missing, damaged or of
+            another order.
+
+    References:
+        Wei et al., "Learning with Noisy Labels Revisited: A Study Using Real-World Human
+        Annotations", ICLR 2022.
+    """
+    if data.name not in RELEASES:
+        raise InputError(
+            f"there are no human labels for {data.name!r}, only for {' and '.join(RELEASES)}"
+        )
+    name, key = RELEASES[data.name]
+    file = path / name if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(
+            f"{file}: no such file. Get {name} from {WEBSITE} and give its path, or its folder's"
+        )
+    sets = _read_pt(file)
+    missing = [wanted for wanted in ("clean_label", key) if wanted not in sets]
+    if missing:
+        raise InputError(f"{file} lacks {', '.join(missing)}; expected {name} from {WEBSITE}")
+    clean, human = (np.asarray(sets[wanted], dtype=np.int64) for wanted in ("clean_label", key))
+    if data.index.max() >= min(len(clean), len(human)):
+        raise InputError(
+            f"{file} holds {len(clean)} labels, too few for the training images of {data.name}"
+        )
+    different = int((clean[data.index] != data.y_train).sum())
+    if different:
+        raise InputError(
+            f"{file}: its clean labels differ from those of {data.name} at {different} of "
+            f"{len(data.y_train)} images; the two must be in one order (CIFAR-N's files for torch "
+            "and for TensorFlow are not)"
+        )
+    return human[data.index]
+
+
+def _read_pt(file: Path) -> dict[str, Any]:
+    """Read the dictionary of arrays in what `torch.save` wrote: a zip archive with one pickle."""
+    try:
+        with zipfile.ZipFile(file) as bundle:
+            (pickled,) = (name for name in bundle.namelist() if name.endswith("/data.pkl"))
+            return dict(pickles.loads(bundle.read(pickled)))
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{file} ({file.stat().st_size} bytes) is no file of CIFAR-N ({error}); "
+            f"get it again from {WEBSITE}"
+        ) from error

@@ -1,0 +1,73 @@
+"""Lists of image files with labels, as the large data sets bring them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from anl_seg.datasets.images import LabelledFiles
+from anl_seg.errors import InputError, listed
+
+
+def require(paths: Iterable[Path], advice: str) -> None:
+    """Raise InputError, with `advice`, unless all of these files and folders are there."""
+    missing = [f"{path} is missing" for path in paths if not path.exists()]
+    if missing:
+        raise InputError(f"{listed(missing)}\n{advice}")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not blank.
+
+    Raises:
+        InputError: If the file is not UTF-8 text.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text file ({error}); get it again") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def read_pairs(path: Path) -> list[tuple[str, int]]:
+    """The pairs (name, label) of a text file with one such pair a line, separated by a blank.
+
+    Raises:
+        InputError: If lines are anything else; all are counted, the first named.
+    """
+    pairs = []
+    problems = []
+    for line in read_lines(path):
+        name, _, label = line.rpartition(" ")
+        if name and label.isdecimal():
+            pairs.append((name.strip(), int(label)))
+        else:
+            problems.append(f"{path}: {line!r} is not a file name and a label")
+    if problems:
+        raise InputError(listed(problems, "lines that cannot be used:"))
+    return pairs
+
+
+def labelled_files(pairs: Iterable[tuple[Path, int]]) -> LabelledFiles:
+    """Put pairs (file, label) into one record."""
+    pairs = list(pairs)
+    labels = np.array([label for _, label in pairs], dtype=np.int64)
+    return LabelledFiles(tuple(path for path, _ in pairs), labels)
+
+
+def require_images(name: str, *parts: LabelledFiles, advice: str) -> None:
+    """Check that every part has images and that all of them are there.
+
+    Raises:
+        InputError: If a part is empty or files are missing; all are counted, the first named.
+    """
+    if not all(part.files for part in parts):
+        raise InputError(f"{name}: a list of images is empty.\n{advice}")
+    missing = [
+        f"{path} is missing" for part in parts for path in part.files if not os.path.isfile(path)
+    ]
+    if missing:
+        raise InputError(f"{name}: {listed(missing, 'missing images:')}\n{advice}")

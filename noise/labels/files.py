@@ -1,0 +1,91 @@
+"""Noisy labels as one `.npz` file: saved whole or not at all, checked when loaded."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+import anl_seg
+from anl_seg.errors import InputError
+from anl_seg.files import atomic_path
+from anl_seg.noise.labels.draws import as_labels
+from anl_seg.noise.labels.record import NoisyLabels, label_hash
+
+SCHEMA_VERSION = 1
+
+
+def save(noisy: NoisyLabels, path: Path) -> None:
+    """Write noisy labels to an `.npz` file, atomically.
+
+    It holds `labels`, the transition `matrix` if there is one, and `json`: what was asked, the
+    realised rate, versions, and the SHA-256 of the noisy and of the clean labels. The clean labels
+    themselves stay with their data set.
+
+    Raises:
+        InputError: If `path` does not end in `.npz`.
+    """
+    if path.suffix != ".npz":
+        raise InputError(f"{path}: noisy labels are saved as .npz; give a name that ends so")
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": noisy.kind,
+        "eta": noisy.eta,
+        "rate": noisy.rate,
+        "seed": noisy.seed,
+        "draw": noisy.draw,
+        "n_classes": noisy.n_classes,
+        "sha256": noisy.sha256,
+        "clean_sha256": label_hash(noisy.clean),
+        "anl_seg": anl_seg.__version__,
+        "numpy": np.__version__,
+    }
+    arrays: dict[str, Any] = {"labels": noisy.labels, "json": np.array(json.dumps(record))}
+    if noisy.matrix is not None:
+        arrays["matrix"] = noisy.matrix
+    with atomic_path(path) as partial:
+        np.savez_compressed(partial, **arrays)
+
+
+def load(path: Path, clean: ArrayLike) -> NoisyLabels:
+    """Read what `save` wrote.
+
+    Args:
+        path: The `.npz` file.
+        clean: Clean labels of the data set, `(n,)`, in the order that the noise was made for.
+
+    Raises:
+        InputError: If the file is missing, not of this kind, damaged, or made for other labels.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; `anl-seg label-noise -o` writes one")
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            arrays = dict(content)
+        record = json.loads(str(arrays["json"]))
+        labels = as_labels("labels", arrays["labels"], record["n_classes"])
+        clean_labels = as_labels("clean labels", clean, record["n_classes"])
+        if label_hash(labels) != record["sha256"]:
+            raise InputError("its labels do not have the hash that it states")
+        if label_hash(clean_labels) != record["clean_sha256"]:
+            raise InputError("it was made for other clean labels, or for another order of them")
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}; write it anew") from error
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is no file of noisy labels ({error}); `anl-seg label-noise -o` writes one"
+        ) from error
+    return NoisyLabels(
+        labels=labels,
+        clean=clean_labels,
+        n_classes=record["n_classes"],
+        kind=record["kind"],
+        eta=record["eta"],
+        seed=record["seed"],
+        draw=record["draw"],
+        matrix=arrays.get("matrix"),
+    )

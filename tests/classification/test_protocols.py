@@ -1,0 +1,71 @@
+"""The rows against the numbers of Section VI-B, and what they name exists."""
+
+from __future__ import annotations
+
+import pytest
+
+from anl_seg import losses
+from anl_seg.classification.models import MODELS
+from anl_seg.classification.protocols import PROTOCOLS
+from anl_seg.datasets.classification import DATASETS
+
+#: Typed from the paper: model, epochs, batch, learning rate, nesterov, weight decay of CE.
+PAPER = {
+    "cifar10": ("cnn8", 120, 128, 0.01, False, 1e-4),
+    "cifar100": ("resnet34-32", 200, 128, 0.1, False, 1e-5),
+    "webvision": ("resnet50", 250, 512, 0.4, True, 3e-5),
+    "animal10n": ("vgg19-bn", 100, 128, 0.1, False, 1e-3),
+    "clothing1m": ("resnet50-pretrained", 10, 32, 1e-3, False, 1e-3),
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_as_the_paper_has_it(name):
+    row = PROTOCOLS[name]
+    assert PAPER[name] == (
+        row.model,
+        row.epochs,
+        row.batch_size,
+        row.learning_rate,
+        row.nesterov,
+        row.presets["ce"].l2,
+    )
+    assert (row.momentum, row.clip_norm) == (0.9, 5.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "rates"),
+    [
+        ("clothing1m", {0: 1e-3, 4: 1e-3, 5: 1e-4, 9: 1e-4}),
+        ("animal10n", {0: 0.1, 49: 0.1, 50: 0.02, 74: 0.02, 75: 0.004, 99: 0.004}),
+        ("webvision", {0: 0.4, 1: 0.388, 2: 0.37636}),
+        ("cifar10", {0: 0.01, 60: 0.005}),
+    ],
+)
+def test_learning_rates_of_the_paper(name, rates):
+    row = PROTOCOLS[name]
+    for epoch, rate in rates.items():
+        assert row.learning_rate * row.schedule.factor(epoch, row.epochs) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_what_a_row_names_exists(name):
+    row = PROTOCOLS[name]
+    assert row.dataset in DATASETS
+    assert row.model in MODELS
+    assert {"ce", "anl-ce"} <= set(row.presets)
+    for loss, preset in row.presets.items():
+        losses.create(loss, **preset.hyper_parameters)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "webvision", "animal10n", "clothing1m"])
+def test_differences_from_the_published_configuration_are_written_down(name):
+    assert PROTOCOLS[name].notes
+
+
+def test_published_rows_differ_in_what_their_notes_say():
+    assert PROTOCOLS["cifar100"].augmentation.rotation_deg == 0
+    assert PROTOCOLS["cifar100-published"].augmentation.rotation_deg == 20
+    assert PROTOCOLS["webvision"].presets["anl-ce"].l1 == 6e-6
+    assert PROTOCOLS["webvision-published"].presets["anl-ce"].l1 == 5e-6
+    assert PROTOCOLS["webvision-published"].presets["gce"].l2 == 3e-5

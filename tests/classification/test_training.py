@@ -1,0 +1,206 @@
+"""The training step against the published one, written out: one-hot loss, L1 by autograd, SGD."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from anl_seg.classification import training
+from anl_seg.classification.distributed import Ranks
+from anl_seg.classification.inputs import make_batches
+from anl_seg.classification.protocols import PROTOCOLS
+from anl_seg.classification.schedules import Exponential
+from anl_seg.datasets.classification import ImageArrays
+from anl_seg.losses import Preset
+from anl_seg.noise import labels as label_noise
+
+CPU = torch.device("cpu")
+PROTOCOL = PROTOCOLS["digits"]
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10)
+    )
+
+
+def batch(seed=0, n=16):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(n, 1, 8, 8, generator=generator)
+    return images, torch.randint(10, (n,), generator=generator)
+
+
+def learner(loss="anl-ce", preset=None, protocol=PROTOCOL, **options):
+    preset = preset or Preset({"alpha": 5.0, "beta": 5.0}, l1=5e-5)
+    return training.make_learner(network(), loss, preset, protocol, device=CPU, **options)
+
+
+def published_anl_ce(logits, labels, alpha, beta, p_min):
+    """Equations 2, 7 to 9 and 11 with a one-hot matrix."""
+    one_hot = functional.one_hot(labels, logits.shape[1]).float()
+    log_p = functional.log_softmax(logits, 1)
+    active = -(one_hot * log_p).sum(1) / -log_p.sum(1)
+    largest = -np.log(p_min)
+    flipped = largest + functional.softmax(logits, 1).clamp(min=p_min).log()
+    passive = 1 - (one_hot * flipped).sum(1) / flipped.sum(1)
+    return (alpha * active + beta * passive).mean()
+
+
+def test_steps_are_those_of_the_published_training():
+    l1, rate, momentum, bound = 1e-2, 0.05, 0.9, 0.2
+    protocol = dataclasses.replace(PROTOCOL, learning_rate=rate, clip_norm=bound)
+    ours = learner(preset=Preset({"alpha": 5.0, "beta": 5.0}, l1=l1), protocol=protocol)
+    reference = network()
+    weights = list(reference.parameters())
+    velocities = [torch.zeros_like(weight) for weight in weights]
+    clipped = 0
+    for number in range(5):
+        images, labels = batch(number)
+        ours.step(images, labels)
+        loss = published_anl_ce(reference(images), labels, 5.0, 5.0, 1e-7)
+        penalty = sum(weight.abs().sum() for weight in weights)
+        gradients = torch.autograd.grad(loss + l1 * penalty, weights)
+        norm = sum(gradient.square().sum() for gradient in gradients).sqrt()
+        clipped += norm > bound
+        with torch.no_grad():
+            for weight, gradient, velocity in zip(weights, gradients, velocities, strict=True):
+                velocity.mul_(momentum).add_(gradient * min(1.0, bound / (norm + 1e-6)))
+                weight.sub_(rate * velocity)
+    assert clipped >= 2  # the bound was felt
+    for found, expected in zip(ours.model.parameters(), weights, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-6)
+
+
+def test_l1_is_part_of_what_is_clipped():
+    protocol = dataclasses.replace(PROTOCOL, learning_rate=1.0, momentum=0.0, clip_norm=0.5)
+    ours = learner(preset=Preset(l1=10.0), protocol=protocol)
+    before = nn.utils.parameters_to_vector(ours.model.parameters()).clone()
+    ours.step(*batch())
+    step = nn.utils.parameters_to_vector(ours.model.parameters()) - before
+    assert step.norm().item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_weight_decay_is_not_clipped():
+    protocol = dataclasses.replace(PROTOCOL, learning_rate=1.0, momentum=0.0, clip_norm=1e-9)
+    ours = learner(preset=Preset(l2=0.1), protocol=protocol)
+    before = nn.utils.parameters_to_vector(ours.model.parameters()).clone()
+    ours.step(*batch())
+    after = nn.utils.parameters_to_vector(ours.model.parameters())
+    torch.testing.assert_close(after, 0.9 * before, rtol=1e-5, atol=1e-6)
+
+
+def test_the_reported_loss_has_no_penalty():
+    with_penalty, without = learner(preset=Preset(l1=1.0)), learner(preset=Preset())
+    images, labels = batch()
+    assert with_penalty.step(images, labels)[0] == without.step(images, labels)[0]
+
+
+def test_predictions_are_those_before_the_step():
+    ours = learner()
+    images, labels = batch()
+    expected = network()(images).argmax(1)
+    assert torch.equal(ours.step(images, labels)[1], expected)
+
+
+@pytest.mark.slow
+def test_compiled_is_the_same():
+    plain, compiled = learner(), learner(compiled=True)
+    for number in range(2):
+        loss, _ = plain.step(*batch(number))
+        loss_compiled, _ = compiled.step(*batch(number))
+        torch.testing.assert_close(loss, loss_compiled, rtol=1e-4, atol=1e-5)
+
+
+def test_bf16_keeps_weights_in_float32():
+    ours = learner(precision="bf16")
+    loss, _ = ours.step(*batch())
+    assert loss.dtype == torch.float32
+    assert {parameter.dtype for parameter in ours.model.parameters()} == {torch.float32}
+    assert loss == pytest.approx(learner().step(*batch())[0].item(), rel=0.05)
+
+
+def test_learning_rate_follows_the_schedule():
+    protocol = dataclasses.replace(PROTOCOL, learning_rate=0.4, schedule=Exponential(0.5))
+    ours = learner(protocol=protocol)
+    assert training.set_learning_rate(ours, protocol, 2) == pytest.approx(0.1)
+    assert ours.optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def small_data(n=50):
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8)
+    y = np.arange(n) % 10
+    return ImageArrays("small", x, y, x[:20], y[:20], tuple("0123456789"), np.arange(n))
+
+
+def batches(data, protocol=PROTOCOL, eta=0.4):
+    noisy = label_noise.draw(data.y_train, kind="symmetric", n_classes=10, eta=eta, seed=1)
+    return make_batches(data, noisy, protocol, seed=1, device=CPU, ranks=Ranks())
+
+
+def test_accuracies_of_clean_and_mislabelled_images_are_counted_apart():
+    ours = learner(protocol=dataclasses.replace(PROTOCOL, learning_rate=0.0))
+    data = batches(small_data())
+    hits = {False: [], True: []}
+    torch.manual_seed(0)
+    model = network().train()
+    losses = []
+    for images, labels, mislabelled in data.training(0):
+        logits = model(images)
+        losses.append(published_anl_ce(logits, labels, 5.0, 5.0, 1e-7).item() * len(labels))
+        for hit, wrong in zip(logits.argmax(1) == labels, mislabelled, strict=True):
+            hits[bool(wrong)].append(float(hit))
+    scores = training.train_epoch(ours, data, seed=1, epoch=0)
+    assert len(hits[True]) == 20
+    assert scores.clean_accuracy == pytest.approx(np.mean(hits[False]))
+    assert scores.mislabelled_accuracy == pytest.approx(np.mean(hits[True]))
+    assert scores.loss == pytest.approx(sum(losses) / 50, rel=1e-5)
+
+
+def test_without_noise_there_is_no_accuracy_of_mislabelled_images():
+    scores = training.train_epoch(learner(), batches(small_data(), eta=0.0), seed=1, epoch=0)
+    assert scores.mislabelled_accuracy is None
+
+
+def test_evaluation_uses_running_statistics_and_plain_images():
+    ours, data = learner(), batches(small_data())
+    training.train_epoch(ours, data, seed=1, epoch=0)
+    raw = small_data()
+    mean, std = PROTOCOL.normalization.mean[0], PROTOCOL.normalization.std[0]
+    images = torch.from_numpy((raw.x_test[:, None, :, :, 0] / 255 - mean) / std).float()
+    model = ours.model.eval()
+    with torch.no_grad():
+        logits = model(images)
+        marginals = model(
+            torch.from_numpy((raw.x_train[:, None, :, :, 0] / 255 - mean) / std).float()
+        ).softmax(1)
+    expected = (logits.argmax(1).numpy() == raw.y_test).mean()
+    assert training.accuracy(ours, data.plain("test")) == pytest.approx(expected)
+    torch.testing.assert_close(
+        training.mean_probabilities(ours, data.plain("train")), marginals.mean(0)
+    )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_no_synchronisation_inside_an_epoch():
+    device = torch.device("cuda", 0)
+    ours = training.make_learner(network(), "anl-ce", Preset(l1=1e-5), PROTOCOL, device=device)
+    data = small_data()
+    noisy = label_noise.draw(data.y_train, kind="symmetric", n_classes=10, eta=0.4, seed=1)
+    protocol = dataclasses.replace(PROTOCOL, batch_size=16)
+    data = make_batches(data, noisy, protocol, seed=1, device=device, ranks=Ranks())
+    training.train_epoch(ours, data, seed=1, epoch=0)
+    steps = data.training(1)
+    ours.step(*next(steps)[:2])  # order and draws of the epoch have been sent to the device
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for images, labels, _ in steps:
+            ours.step(images, labels)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
