@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -20,12 +20,29 @@ ENDINGS = (
     *PILLOW_ENDINGS,
     *(".tif", ".tiff", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".gipl"),
 )
+#: Formats that say where a pixel lies and how large it is. TIFF's resolution is that of a print.
+GEOMETRY_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".gipl")
 #: Pillow's modes of one channel whose pixels are numbers, not indices into a palette.
 PILLOW_LABEL_MODES = ("1", "L", "I", "I;16", "I;16B")
 
 MAX_LABEL = 65535
 #: More different values than any atlas has labels: a file like that is a picture.
 MAX_DIFFERENT_LABELS = 1000
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the pixels of an image lie, in mm.
+
+    Attributes:
+        spacing: Distance of neighbouring pixels along each axis of the array.
+        origin: Position of the first pixel, `(x, y, z)`.
+        direction: The axes' directions, a matrix row by row, as SimpleITK gives it.
+    """
+
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
@@ -63,6 +80,42 @@ def read_pixels(path: Path) -> NDArray[Any]:
     Raises:
         InputError: If the file cannot be read or has several channels. The message is one line.
     """
+    return _read(path)[0]
+
+
+def read_labels(path: Path) -> NDArray[np.uint8 | np.uint16]:
+    """Read a label map, 2D `(H, W)` or 3D `(D, H, W)`.
+
+    Raises:
+        InputError: If the file cannot be read, has several channels, or holds anything but a few
+            different whole numbers from 0 to 65535. The message is one line.
+    """
+    return read_labels_and_geometry(path)[0]
+
+
+def read_labels_and_geometry(path: Path) -> tuple[NDArray[np.uint8 | np.uint16], Geometry | None]:
+    """Read a label map as `read_labels` does, and where it lies; None if its format cannot say.
+
+    Raises:
+        InputError: As `read_labels`.
+    """
+    pixels, geometry = _read(path)
+    lowest, highest = pixels.min(), pixels.max()
+    whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
+    if not (whole and lowest >= 0 and highest <= MAX_LABEL):
+        raise InputError(
+            f"{path}: holds values from {lowest} to {highest}, "
+            f"expected whole numbers from 0 to {MAX_LABEL}; is it a mask?"
+        )
+    labels = pixels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
+    if highest > MAX_DIFFERENT_LABELS and np.unique(labels).size > MAX_DIFFERENT_LABELS:
+        raise InputError(
+            f"{path}: holds more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
+        )
+    return labels, geometry
+
+
+def _read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
     try:
         return _decode(path)
     except InputError:
@@ -74,40 +127,23 @@ def read_pixels(path: Path) -> NDArray[Any]:
         ) from error
 
 
-def read_labels(path: Path) -> NDArray[np.uint16]:
-    """Read a label map, 2D `(H, W)` or 3D `(D, H, W)`.
-
-    Raises:
-        InputError: If the file cannot be read, has several channels, or holds anything but a few
-            different whole numbers from 0 to 65535. The message is one line.
-    """
-    pixels = read_pixels(path)
-    lowest, highest = pixels.min(), pixels.max()
-    whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
-    if not (whole and lowest >= 0 and highest <= MAX_LABEL):
-        raise InputError(
-            f"{path}: holds values from {lowest} to {highest}, "
-            f"expected whole numbers from 0 to {MAX_LABEL}; is it a mask?"
-        )
-    labels = pixels.astype(np.uint16)
-    if highest > MAX_DIFFERENT_LABELS and np.unique(labels).size > MAX_DIFFERENT_LABELS:
-        raise InputError(
-            f"{path}: holds more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
-        )
-    return labels
-
-
-def _decode(path: Path) -> NDArray[Any]:
+def _decode(path: Path) -> tuple[NDArray[Any], Geometry | None]:
     if path.name.lower().endswith(PILLOW_ENDINGS):
         with Image.open(path) as picture:
             if picture.mode not in PILLOW_LABEL_MODES:
                 raise InputError(_colour_message(path, f"mode {picture.mode}"))
-            return np.asarray(picture)
+            return np.asarray(picture), None
+
+    import SimpleITK as sitk  # takes as long to load as hundreds of PNG masks
+
     image: Any = sitk.ReadImage(str(path))  # Any, since SimpleITK is typed in parts only
     channels = image.GetNumberOfComponentsPerPixel()
     if channels != 1:
         raise InputError(_colour_message(path, f"{channels} channels"))
-    return sitk.GetArrayFromImage(image)
+    geometry = None
+    if path.name.lower().endswith(GEOMETRY_ENDINGS):
+        geometry = Geometry(image.GetSpacing()[::-1], image.GetOrigin(), image.GetDirection())
+    return sitk.GetArrayFromImage(image), geometry
 
 
 def _colour_message(path: Path, found: str) -> str:

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.masks import find_masks, read_labels
+from anl_seg.masks import Geometry, find_masks, read_labels, read_labels_and_geometry
 
 FLAT = np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8)
 SOLID = np.stack([FLAT, FLAT[::-1]])
@@ -30,6 +30,23 @@ def test_flat_formats(tmp_path, ending):
 @pytest.mark.parametrize("ending", [".tif", ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd"])
 def test_solid_formats(tmp_path, ending):
     np.testing.assert_array_equal(read_labels(write(tmp_path / f"a{ending}", SOLID)), SOLID)
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
+def test_geometry_has_the_spacing_in_the_order_of_the_axes(tmp_path, ending):
+    image = sitk.GetImageFromArray(SOLID)
+    image.SetSpacing((0.5, 0.75, 3.0))
+    image.SetOrigin((-8.0, 2.0, 1.0))
+    sitk.WriteImage(image, str(tmp_path / f"a{ending}"))
+    labels, geometry = read_labels_and_geometry(tmp_path / f"a{ending}")
+    np.testing.assert_array_equal(labels, SOLID)
+    identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    assert geometry == Geometry((3.0, 0.75, 0.5), (-8.0, 2.0, 1.0), identity)
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".tif"])
+def test_pictures_have_no_geometry(tmp_path, ending):
+    assert read_labels_and_geometry(write(tmp_path / f"a{ending}", FLAT))[1] is None
 
 
 @pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int64, np.float32, np.float64])

@@ -1,11 +1,20 @@
-"""`anl-seg evaluate`: Dice and IoU of predicted masks against reference masks."""
+"""`anl-seg evaluate`: scores of predicted masks against reference masks."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Empty(str, Enum):
+    """Choices of --empty."""
+
+    nan = "nan"
+    one = "one"
+    zero = "zero"
 
 
 def command(
@@ -22,10 +31,22 @@ def command(
             "-o",
             "--output",
             metavar="DIR",
-            help="Write summary.json (nnU-Net's schema) and cases.csv there. "
-            "Without it the tables are only printed.",
+            help="Write summary.json (nnU-Net's schema), cases.csv and report (Markdown, LaTeX, "
+            "one HTML page) there. Without it the tables are only printed.",
         ),
     ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            "--images", metavar="DIR", help="Images of the cases, shown below the outlines."
+        ),
+    ] = None,
+    figures_only: Annotated[
+        bool,
+        typer.Option(
+            "--figures-only", help="Write summary.json and cases.csv only; the report takes longer."
+        ),
+    ] = False,
     labels: Annotated[
         str | None,
         typer.Option(
@@ -45,32 +66,75 @@ def command(
             help="Leave out pixels with this label in the reference.",
         ),
     ] = None,
+    surfaces: Annotated[
+        bool,
+        typer.Option(
+            "--surfaces",
+            help="Also HD95, ASSD and NSD, in mm where the files say how large a pixel is; slower.",
+        ),
+    ] = False,
+    tolerance: Annotated[
+        float,
+        typer.Option(
+            "--tolerance", min=0, help="Distance up to which surfaces agree, for NSD: mm or pixels."
+        ),
+    ] = 2.0,
+    empty: Annotated[
+        Empty,
+        typer.Option(
+            "--empty",
+            help="A class that neither mask holds: left out of the means, perfect, or worst.",
+        ),
+    ] = Empty.nan,
+    noise_manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--noise-manifest",
+            metavar="FILE",
+            help="noise_manifest.json or .csv of anl-seg noise, REF being the clean masks: also "
+            "Dice against the noisy masks, by kind of noise.",
+        ),
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option("-np", "--jobs", min=1, help="Processes; more pay with many 3D cases.")
+    ] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap intervals.")] = 1,
 ) -> None:
     """Score predicted masks against reference masks of the same names.
 
     Reads PNG, BMP, TIFF, NIfTI, NRRD and MHA.
     A missing or extra prediction is an error, never a smaller n.
-    A class that both masks of a case lack is left out of its mean, and counted.
+    The conventions behind each figure are in summary.json.
     """
     from rich.console import Console
 
     from anl_seg.cli.progress import track
-    from anl_seg.evaluation import evaluate_folders, write_results
+    from anl_seg.evaluation import Conventions, evaluate_folders, write_results
     from anl_seg.evaluation.labels import parse_labels
-    from anl_seg.evaluation.tables import case_table, class_table
+    from anl_seg.evaluation.tables import tables
 
     evaluation = evaluate_folders(
         predictions,
         references,
         labels=None if labels is None else parse_labels(labels),
         ignore_label=ignore_label,
+        noise_manifest=noise_manifest,
+        conventions=Conventions(
+            empty=empty.value, surfaces=surfaces, tolerance=tolerance, seed=seed
+        ),
+        jobs=jobs,
         track=track,
     )
-    files = write_results(evaluation, output) if output else []
-    console = Console()
-    console.print(case_table(evaluation), class_table(evaluation))
+    files = []
+    if output and not figures_only:
+        from anl_seg.evaluation.reports.evaluation import write_report
+
+        files = write_report(evaluation, output, images=images, track=track)
+    if output:
+        files = [*write_results(evaluation, output), *files]
+    Console().print(*tables(evaluation))
     typer.echo(f"labels {evaluation.labels.source}")
     if files:
-        typer.echo(f"written: {' and '.join(map(str, files))}")
+        typer.echo(f"written to {output}: {', '.join(file.name for file in files)}")
     else:
-        typer.echo("nothing written; -o DIR keeps summary.json and cases.csv")
+        typer.echo("nothing written; -o DIR keeps figures and report")

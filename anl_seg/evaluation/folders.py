@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
-from anl_seg.errors import InputError, listed, named
+from anl_seg.errors import CommandFailedError, InputError, listed, named
+from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, given_labels
-from anl_seg.evaluation.metrics import ConfusionMatrix, Counts, Label, confusion_matrix, count
-from anl_seg.masks import find_masks, read_labels
+from anl_seg.evaluation.metrics import Counts, Label, count, count_values, overlap_values
+from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
+from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
+from anl_seg.evaluation.problems import not_in_manifest, unknown_labels, unpaired
+from anl_seg.masks import find_masks
 from anl_seg.progress import Track, untracked
+
+DEFAULTS = Conventions()
+#: Cases given to a process at a time.
+CHUNK_CASES = 4
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case: its two files and the counts of every class."""
+    """One case.
+
+    Attributes:
+        case: Its name.
+        prediction_file: The predicted mask.
+        reference_file: The mask that it was compared with.
+        counts: Pixels of every class.
+        values: Every metric by its name, then the counts under nnU-Net's names, for each class.
+        noise: Kind of the noise of the mask that the network was taught, or "clean"; None without
+            a noise manifest.
+        noisy_values: The same as `values`, next to that mask; None without a noise manifest.
+    """
 
     case: str
     prediction_file: Path
     reference_file: Path
     counts: Mapping[Label, Counts]
+    values: Mapping[Label, Mapping[str, float]]
+    noise: str | None = None
+    noisy_values: Mapping[Label, Mapping[str, float]] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and hashed as an object, so that summaries are kept
 class Evaluation:
-    """All cases of two folders, sorted by name, and the classes they were scored for."""
+    """All cases of two folders, sorted by name, and how they were scored."""
 
     cases: tuple[CaseResult, ...]
     labels: LabelSet
+    conventions: Conventions
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that were computed."""
+        return self.conventions.metrics
 
 
 def evaluate_folders(
@@ -38,6 +71,10 @@ def evaluate_folders(
     *,
     labels: Sequence[int] | None = None,
     ignore_label: int | None = None,
+    noise_manifest: Path | None = None,
+    conventions: Conventions = DEFAULTS,
+    only_predicted: bool = False,
+    jobs: int = 1,
     track: Track = untracked,
 ) -> Evaluation:
     """Compare every reference with the prediction of the same name.
@@ -53,44 +90,53 @@ def evaluate_folders(
         labels: Labels to score. Any other label but 0 in a mask is then an error.
         ignore_label: Pixels with this label in the reference are left out. Goes before the one in
             `dataset.json`.
+        noise_manifest: Of `anl-seg noise`, where the references are clean: predictions are then
+            compared with the noisy masks too.
+        conventions: What to compute and how; `unit` is taken from the files.
+        only_predicted: Leave out references without a prediction: one fold of several, whose
+            predictions share out the references.
+        jobs: Processes; each holds one pair of masks at a time.
         track: Wraps the case names to show progress.
 
     Raises:
         InputError: If any file is wrong. Problems are counted and the first named, one line each:
             references without a prediction (they never make n smaller), predictions without a
             reference, unreadable masks, differing shapes, unknown labels.
+        CommandFailedError: If one of several processes was ended from outside.
     """
     predictions, references = _find_both(prediction_dir, reference_dir)
+    if only_predicted:
+        references = {case: file for case, file in references.items() if case in predictions}
     label_set = _declared(prediction_dir, reference_dir, labels, ignore_label)
     if label_set is not None:
         ignore_label = label_set.ignore_label
+    noisy = {} if noise_manifest is None else read_noise_manifest(noise_manifest)
 
-    problems = _unpaired(predictions, references, prediction_dir, reference_dir)
-    matrices: dict[str, ConfusionMatrix] = {}
-    for case in track(sorted(predictions.keys() & references.keys()), "evaluating"):
-        with _collecting(problems):
-            matrices[case] = _compare(predictions[case], references[case], ignore_label)
-    if not matrices:
+    problems = unpaired(predictions, references, prediction_dir, reference_dir)
+    both = sorted(predictions.keys() & references.keys())
+    if noise_manifest is not None:
+        problems += not_in_manifest(both, noisy, noise_manifest)
+    pairs = [
+        Pair(case, predictions[case], references[case], noisy[case].file if case in noisy else None)
+        for case in both
+    ]
+    task = Task(list(label_set.names) if label_set else None, ignore_label, conventions)
+    cases = _measure_all(pairs, task, jobs, track, problems)
+    if not cases:
         raise _error(problems)
 
-    predicted = {case: matrix.prediction_labels for case, matrix in matrices.items()}
-    annotated = {case: matrix.reference_labels for case, matrix in matrices.items()}
-    with _collecting(problems):
-        label_set = label_set or found_labels(set().union(*annotated.values()), ignore_label)
-        problems += _unknown(prediction_dir, predicted, label_set)
-        problems += _unknown(reference_dir, annotated, label_set)
+    with collecting(problems):
+        label_set = label_set or found_labels(_found(cases), ignore_label)
+        problems += unknown_labels(prediction_dir, reference_dir, cases, label_set)
+    with collecting(problems):
+        conventions = replace(conventions, unit=_unit(cases, conventions.surfaces))
     if problems or label_set is None:
         raise _error(problems)
-    results = (
-        CaseResult(
-            case=case,
-            prediction_file=predictions[case],
-            reference_file=references[case],
-            counts={label: count(matrix, label) for label in label_set.names},
-        )
-        for case, matrix in matrices.items()
+    results = tuple(
+        _result(pair, cases[pair.case], label_set, conventions, noisy.get(pair.case))
+        for pair in pairs
     )
-    return Evaluation(tuple(results), label_set)
+    return Evaluation(results, label_set, conventions)
 
 
 def _find_both(
@@ -99,7 +145,7 @@ def _find_both(
     problems: list[str] = []
     found = []
     for folder in (prediction_dir, reference_dir):
-        with _collecting(problems):
+        with collecting(problems):
             found.append(find_masks(folder))
     if problems:
         raise _error(problems)
@@ -121,72 +167,84 @@ def _declared(
     return None
 
 
-def _unpaired(
-    predictions: Mapping[str, Path],
-    references: Mapping[str, Path],
-    prediction_dir: Path,
-    reference_dir: Path,
-) -> list[str]:
-    problems = []
-    if missing := sorted(references.keys() - predictions.keys()):
-        problems.append(
-            f"{prediction_dir}: no prediction of the same name for {len(missing)} of "
-            f"{len(references)} references: {named(missing)}; predict these cases too, or "
-            f"give a folder with only the references to compare with"
-        )
-    if extra := sorted(predictions.keys() - references.keys()):
-        problems.append(
-            f"{reference_dir}: no reference of the same name for {len(extra)} of "
-            f"{len(predictions)} predictions: {named(extra)}; add these references, or "
-            f"move the predictions out of {prediction_dir}"
-        )
-    return problems
-
-
-def _compare(
-    prediction_file: Path, reference_file: Path, ignore_label: int | None
-) -> ConfusionMatrix:
-    problems: list[str] = []
-    masks = []
-    for file in (prediction_file, reference_file):
-        with _collecting(problems):
-            masks.append(read_labels(file))
-    if problems:
-        raise InputError("\n".join(problems))
-    prediction, reference = masks
-    if prediction.shape != reference.shape:
-        raise InputError(
-            f"{prediction_file}: has {_size(prediction.shape)} pixels, its reference "
-            f"{reference_file} has {_size(reference.shape)}; both must be on the same grid"
-        )
-    return confusion_matrix(prediction, reference, ignore_label)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
-
-
-def _unknown(folder: Path, found: Mapping[str, set[int]], label_set: LabelSet) -> list[str]:
-    allowed = sorted(label_set.allowed)
-    holders = {
-        label: [case for case, labels in found.items() if label in labels]
-        for label in sorted(set().union(*found.values()).difference(allowed))
-    }
-    return [
-        f"{folder}: label {label} in {len(cases)} of {len(found)} masks ({named(cases)}), "
-        f"expected only {', '.join(map(str, allowed))} (labels {label_set.source}); nnU-Net masks "
-        "hold 0..K-1: convert the masks, or name all their labels with --labels"
-        for label, cases in holders.items()
-    ]
+def _measure_all(
+    pairs: Sequence[Pair], task: Task, jobs: int, track: Track, problems: list[str]
+) -> dict[str, MeasuredCase]:
+    """Measure the cases that can be; what is wrong with the others goes to `problems`."""
+    cases = {}
+    with _mapping(jobs) as map_:
+        measured = iter(map_(partial(measure, task=task), pairs))
+        for case in track([pair.case for pair in pairs], "evaluating"):
+            result = next(measured)
+            if isinstance(result, MeasuredCase):
+                cases[case] = result
+            else:
+                problems += result
+    return cases
 
 
 @contextmanager
-def _collecting(problems: list[str]) -> Iterator[None]:
-    """Add the lines of an InputError to `problems` and go on, so that all are reported at once."""
+def _mapping(jobs: int) -> Iterator[Callable[..., Iterable[MeasuredCase | list[str]]]]:
+    """`map`, in this process or over several."""
+    if jobs == 1:
+        yield map
+        return
     try:
-        yield
-    except InputError as error:
-        problems.extend(str(error).splitlines())
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            yield partial(pool.map, chunksize=CHUNK_CASES)
+    except BrokenProcessPool as error:
+        raise CommandFailedError(
+            f"one of {jobs} processes was ended before its work was done, as happens where memory "
+            "runs out; use fewer --jobs"
+        ) from error
+
+
+def _found(cases: Mapping[str, MeasuredCase]) -> set[int]:
+    return set().union(*(case.reference.matrix.reference_labels for case in cases.values()))
+
+
+def _unit(cases: Mapping[str, MeasuredCase], surfaces: bool) -> Literal["mm", "px"]:
+    without = sorted(case for case, measured in cases.items() if not measured.has_spacing)
+    if surfaces and 0 < len(without) < len(cases):
+        raise InputError(
+            f"{len(without)} of {len(cases)} cases do not say how large a pixel is "
+            f"({named(without)}), the others do; lengths in mm and in pixels have no common mean: "
+            "give masks of one format"
+        )
+    return "px" if without else "mm"
+
+
+def _result(
+    pair: Pair,
+    measured: MeasuredCase,
+    label_set: LabelSet,
+    conventions: Conventions,
+    noisy: NoisyMask | None,
+) -> CaseResult:
+    matrix = measured.reference.matrix
+    return CaseResult(
+        case=pair.case,
+        prediction_file=pair.prediction,
+        reference_file=pair.reference,
+        counts={label: count(matrix, label) for label in label_set.names},
+        values=_values(measured.reference, label_set, conventions),
+        noise=noisy.kind if noisy else None,
+        noisy_values=_values(measured.noisy, label_set, conventions) if measured.noisy else None,
+    )
+
+
+def _values(
+    measured: Measured, label_set: LabelSet, conventions: Conventions
+) -> dict[Label, dict[str, float]]:
+    values = {}
+    for label in label_set.names:
+        counts = count(measured.matrix, label)
+        values[label] = {
+            **overlap_values(counts, conventions.empty),
+            **measured.surface.get(label, measured.absent),
+            **count_values(counts),
+        }
+    return values
 
 
 def _error(problems: Sequence[str]) -> InputError:

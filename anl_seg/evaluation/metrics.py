@@ -1,19 +1,32 @@
-"""Overlap metrics: a confusion matrix per case, counts per class from it, metrics from these."""
+"""The metrics: counts of one class from a confusion matrix, functions of them, and their table."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from anl_seg.evaluation.surface import Surfaces, assd, hd95, nsd
+
 #: One label, or a region: several labels taken as one, as in nnU-Net's region-based training.
 Label = int | tuple[int, ...]
+
+#: What a metric is where neither mask holds the class and it would be 0/0: undefined and left out
+#: of means as nnU-Net does, a perfect score as the ISIC challenge gives, or the worst score.
+EmptyRule = Literal["nan", "one", "zero"]
+
+#: Below it the ISIC challenges of 2018 and later count a segmentation as failed.
+ISIC_THRESHOLD = 0.65
 
 #: With larger labels than 8 bits hold, pairs are counted by the labels' ranks, which is slower, so
 #: that the table of pairs stays small.
 MAX_DIRECT_LABELS = 256
+#: Pixels counted at a time: what is made of them stays in the processor's cache.
+CHUNK = 2**16
 
 
 @dataclass(frozen=True)
@@ -85,9 +98,6 @@ def confusion_matrix(
     """
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction is {prediction.shape}, reference is {reference.shape}")
-    if ignore_label is not None:
-        kept = reference != ignore_label
-        prediction, reference = prediction[kept], reference[kept]
     prediction, reference = prediction.ravel(), reference.ravel()
     highest = max(int(prediction.max(initial=0)), int(reference.max(initial=0)))
     if highest < MAX_DIRECT_LABELS:
@@ -96,8 +106,17 @@ def confusion_matrix(
         values = np.union1d(np.unique(prediction), np.unique(reference))
         prediction = np.searchsorted(values, prediction)
         reference = np.searchsorted(values, reference)
-    joint = reference.astype(np.intp) * values.size + prediction
-    pixels = np.bincount(joint, minlength=values.size**2).reshape(values.size, values.size)
+    size = values.size
+    pair_type = np.uint16 if size <= MAX_DIRECT_LABELS else np.intp
+    totals = np.zeros(size**2, dtype=np.intp)
+    for start in range(0, reference.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        pairs = reference[part].astype(pair_type) * pair_type(size) + prediction[part]
+        foreground = pairs[pairs != 0]  # most pixels are background in both: these are not counted
+        totals += np.bincount(foreground, minlength=size**2)
+        totals[0] += pairs.size - foreground.size
+    pixels = totals.reshape(size, size)
+    pixels[values == ignore_label] = 0
     present = pixels.any(axis=0) | pixels.any(axis=1)
     return ConfusionMatrix(values[present], pixels[np.ix_(present, present)])
 
@@ -119,30 +138,123 @@ def dice(counts: Counts) -> float:
     lift the mean, 0 would punish a right answer. So it is undefined, left out of means and counted
     apart, as nnU-Net leaves it out. A class found in one mask only is defined: it scores 0.
     """
-    if counts.both_empty:
-        return float("nan")
-    return 2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn)
+    return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def iou(counts: Counts) -> float:
     """Jaccard index, TP / (TP + FP + FN), in [0, 1]; NaN if both masks are empty (see `dice`)."""
-    if counts.both_empty:
-        return float("nan")
-    return counts.tp / (counts.tp + counts.fp + counts.fn)
+    return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
 
 
-#: Name in every output -> function of the counts. A row added here appears in all of them.
-METRICS: dict[str, Callable[[Counts], float]] = {"Dice": dice, "IoU": iou}
+def precision(counts: Counts) -> float:
+    """TP / (TP + FP), in [0, 1]; NaN if both masks are empty.
+
+    A missed object has precision 0, not 0/0: left out of the mean, it would let a model that misses
+    more look better.
+    """
+    return _ratio(counts.tp, counts.n_pred or counts.n_ref)
 
 
-def scores(counts: Counts) -> dict[str, float]:
-    """All figures of one case and class under nnU-Net's names: the metrics, then the counts."""
-    return {
-        **{name: metric(counts) for name, metric in METRICS.items()},
-        "TP": counts.tp,
-        "FP": counts.fp,
-        "FN": counts.fn,
-        "TN": counts.tn,
-        "n_pred": counts.n_pred,
-        "n_ref": counts.n_ref,
-    }
+def recall(counts: Counts) -> float:
+    """Sensitivity, TP / (TP + FN), in [0, 1]; NaN if both masks are empty.
+
+    An object that only the prediction has gives recall 0, for the reason in `precision`.
+    """
+    return _ratio(counts.tp, counts.n_ref or counts.n_pred)
+
+
+def specificity(counts: Counts) -> float:
+    """TN / (TN + FP), in [0, 1]; NaN if the reference has no pixel outside the class."""
+    return _ratio(counts.tn, counts.tn + counts.fp)
+
+
+def relative_volume_difference(counts: Counts) -> float:
+    """(n_pred - n_ref) / n_ref, at least -1; positive if too much is predicted.
+
+    NaN if the reference is empty: a volume of nothing has no relative error.
+    """
+    return _ratio(counts.n_pred - counts.n_ref, counts.n_ref)
+
+
+def thresholded_jaccard(counts: Counts) -> float:
+    """The ISIC challenges' Jaccard index: 0 where it is below 0.65, the agreement of experts."""
+    value = iou(counts)
+    return 0.0 if value < ISIC_THRESHOLD else value
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of a table of metrics.
+
+    Attributes:
+        name: As in every output.
+        function: Of `Counts` (metrics of overlap) or `Surfaces` (metrics of surfaces).
+        higher_is_better: None if neither is: nearest to 0 is best.
+        best: The value of a perfect prediction.
+        worst: The value of the worst; NaN if there is none or, of a length, if the image decides.
+        is_length: Whether it is a length, in the unit of the evaluation (`Conventions.unit`).
+    """
+
+    name: str
+    function: Callable[[Any], float]
+    higher_is_better: bool | None = True
+    best: float = 1.0
+    worst: float = 0.0
+    is_length: bool = False
+
+
+OVERLAP_METRICS = (
+    Metric("Dice", dice),
+    Metric("IoU", iou),
+    Metric("Precision", precision),
+    Metric("Recall", recall),
+    Metric("Specificity", specificity),
+    Metric("RVD", relative_volume_difference, higher_is_better=None, best=0.0, worst=math.nan),
+    Metric("TJ", thresholded_jaccard),
+)
+#: Computed only where asked for.
+SURFACE_METRICS = (
+    Metric("HD95", hd95, higher_is_better=False, best=0.0, worst=math.nan, is_length=True),
+    Metric("ASSD", assd, higher_is_better=False, best=0.0, worst=math.nan, is_length=True),
+    Metric("NSD", nsd),
+)
+#: Name -> metric, of both tables. A row added there appears in every output.
+METRICS = {metric.name: metric for metric in (*OVERLAP_METRICS, *SURFACE_METRICS)}
+#: Figures of a class that are no metrics, under nnU-Net's names.
+COUNT_NAMES = ("TP", "FP", "FN", "TN", "n_pred", "n_ref")
+
+
+def overlap_values(counts: Counts, empty: EmptyRule = "nan") -> dict[str, float]:
+    """Every metric of overlap by its name.
+
+    Args:
+        counts: Pixels of one class, in one case or pooled over several.
+        empty: What takes the place of 0/0 where neither mask holds the class.
+    """
+    values = {metric.name: metric.function(counts) for metric in OVERLAP_METRICS}
+    if counts.both_empty and empty != "nan":
+        for metric in OVERLAP_METRICS:
+            if math.isnan(values[metric.name]):
+                values[metric.name] = metric.best if empty == "one" else metric.worst
+    return values
+
+
+def surface_values(surfaces: Surfaces, empty: EmptyRule = "nan") -> dict[str, float]:
+    """Every metric of surfaces by its name; `empty` as in `overlap_values`."""
+    if surfaces.both_empty and empty == "one":
+        return {metric.name: metric.best for metric in SURFACE_METRICS}
+    if surfaces.both_empty and empty == "zero":
+        return {
+            metric.name: surfaces.diagonal if metric.is_length else metric.worst
+            for metric in SURFACE_METRICS
+        }
+    return {metric.name: metric.function(surfaces) for metric in SURFACE_METRICS}
+
+
+def count_values(counts: Counts) -> dict[str, float]:
+    """The numbers of pixels under nnU-Net's names."""
+    return {name: getattr(counts, name.lower()) for name in COUNT_NAMES}

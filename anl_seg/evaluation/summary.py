@@ -1,16 +1,17 @@
-"""Figures over all cases: means per class, their mean over classes, and pixels pooled."""
+"""Figures over all cases: statistics per class, their mean over classes, and pixels pooled."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import add
 from statistics import fmean
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.metrics import Counts, Label, scores
+from anl_seg.evaluation.metrics import Counts, Label
+from anl_seg.evaluation.statistics import Statistics, describe
 
 
 @dataclass(frozen=True)
@@ -18,25 +19,29 @@ class ClassSummary:
     """One class over all cases.
 
     Attributes:
-        n_scored: Cases where at least one mask holds the class; the mean metrics are over these.
-        n_both_empty: Cases where neither does.
-        mean: Mean of each figure of `scores` over the cases where it is defined.
+        n_scored: Cases where at least one mask holds the class.
+        n_both_empty: Cases where neither does; by the default convention they are in no mean.
+        n_missed: Cases where only the reference holds the class.
+        n_extra: Cases where only the prediction does.
+        mean: Mean of each figure of `CaseResult.values` over the cases where it is defined.
+        statistics: The same with spread and confidence interval, for each metric.
         pooled: The pixels of all cases taken as one image; its Dice weighs cases by their size,
             as some papers report it (T-Loss).
     """
 
     n_scored: int
     n_both_empty: int
+    n_missed: int
+    n_extra: int
     mean: Mapping[str, float]
+    statistics: Mapping[str, Statistics]
     pooled: Counts
 
 
+@lru_cache(maxsize=64)  # the terminal, the files and the page all need it
 def summarize(evaluation: Evaluation) -> dict[Label, ClassSummary]:
     """Summarise each class over all cases."""
-    return {
-        label: _summarize_class([case.counts[label] for case in evaluation.cases])
-        for label in evaluation.labels.names
-    }
+    return {label: _summarize_class(evaluation, label) for label in evaluation.labels.names}
 
 
 def foreground_mean(summaries: Mapping[Label, ClassSummary]) -> dict[str, float]:
@@ -49,9 +54,9 @@ def foreground_mean(summaries: Mapping[Label, ClassSummary]) -> dict[str, float]
     return {name: fmean(mean[name] for mean in means) if means else math.nan for name in names}
 
 
-def case_mean(case: CaseResult, metric: Callable[[Counts], float]) -> float:
+def case_mean(case: CaseResult, metric: str) -> float:
     """Mean of a metric over the foreground classes of one case that are defined; NaN if none is."""
-    return defined_mean(metric(counts) for label, counts in case.counts.items() if label != 0)
+    return defined_mean(values[metric] for label, values in case.values.items() if label != 0)
 
 
 def defined_mean(values: Iterable[float]) -> float:
@@ -60,12 +65,18 @@ def defined_mean(values: Iterable[float]) -> float:
     return fmean(defined) if defined else math.nan
 
 
-def _summarize_class(counts: list[Counts]) -> ClassSummary:
-    n_both_empty = sum(case.both_empty for case in counts)
-    rows = [scores(case) for case in counts]
+def _summarize_class(evaluation: Evaluation, label: Label) -> ClassSummary:
+    counts = [case.counts[label] for case in evaluation.cases]
+    values = [case.values[label] for case in evaluation.cases]
+    described = describe(
+        [[row[name] for row in values] for name in evaluation.metrics], evaluation.conventions.seed
+    )
     return ClassSummary(
-        n_scored=len(counts) - n_both_empty,
-        n_both_empty=n_both_empty,
-        mean={name: defined_mean(row[name] for row in rows) for name in rows[0]},
+        n_scored=sum(not case.both_empty for case in counts),
+        n_both_empty=sum(case.both_empty for case in counts),
+        n_missed=sum(case.n_ref > 0 and case.n_pred == 0 for case in counts),
+        n_extra=sum(case.n_pred > 0 and case.n_ref == 0 for case in counts),
+        mean={name: defined_mean(row[name] for row in values) for name in values[0]},
+        statistics=dict(zip(evaluation.metrics, described, strict=True)),
         pooled=reduce(add, counts),
     )

@@ -1,44 +1,85 @@
-"""An evaluation as tables for the terminal: the classes, and the cases, worst first."""
+"""An evaluation as tables for the terminal: the classes, what was memorised, the worst cases."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from operator import itemgetter
 
+from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.labels import LabelSet
-from anl_seg.evaluation.metrics import dice, iou
-from anl_seg.evaluation.summary import case_mean, foreground_mean, summarize
+from anl_seg.evaluation.memorisation import memorisation
+from anl_seg.evaluation.metrics import Label, overlap_values
+from anl_seg.evaluation.reports.grid import UNDEFINED
+from anl_seg.evaluation.statistics import Statistics
+from anl_seg.evaluation.summary import ClassSummary, case_mean, foreground_mean, summarize
 
 #: Up to so many cases are all shown; of more, only the worst.
 ALL_CASES = 40
 WORST_CASES = 10
+#: What is shown of each of several classes; the files hold all metrics.
+MAIN_METRICS = ("Dice", "HD95", "NSD")
 
 
-def class_table(evaluation: Evaluation) -> Table:
-    """One row per class, and their mean where there are several."""
-    table = Table(title=f"{len(evaluation.cases)} cases")
-    table.add_column("class", overflow="fold")
-    for heading in ("n", "both empty", "mean Dice", "mean IoU", "pooled Dice"):
-        table.add_column(heading, justify="right")
+def tables(evaluation: Evaluation) -> Iterator[RenderableType]:
+    """All that is printed, what matters most last, where the terminal stops."""
+    yield case_table(evaluation)
+    if evaluation.cases[0].noise is not None:
+        yield memorisation_table(evaluation)
+    yield from class_tables(evaluation)
+
+
+def class_tables(evaluation: Evaluation) -> Iterator[Table]:
+    """Statistics over cases: all metrics of a single class, or of several each main metric."""
     summaries = summarize(evaluation)
-    for label, summary in summaries.items():
-        table.add_row(
-            Text(evaluation.labels.title(label)),
-            str(summary.n_scored),
-            str(summary.n_both_empty),
-            _figure(summary.mean["Dice"]),
-            _figure(summary.mean["IoU"]),
-            _figure(dice(summary.pooled)),
-        )
-    if len(summaries) > 1:
-        mean = foreground_mean(summaries)
+    pooled = {
+        label: overlap_values(summary.pooled, evaluation.conventions.empty)
+        for label, summary in summaries.items()
+    }
+    title, n_cases = evaluation.conventions.title, _cases(len(evaluation.cases))
+    notes = "\n".join(note for label, found in summaries.items() for note in _notes(label, found))
+    if len(summaries) == 1:
+        ((label, summary),) = summaries.items()
+        table = _statistics_table(f"{evaluation.labels.title(label)}: {n_cases}", notes)
+        for name, found in summary.statistics.items():
+            table.add_row(title(name), *_cells(found, pooled[label].get(name)))
+        yield table
+        return
+    mean = foreground_mean(summaries)
+    for name in (name for name in MAIN_METRICS if name in evaluation.metrics):
+        table = _statistics_table(f"{title(name)}: {n_cases}", notes)
+        for label, summary in summaries.items():
+            cells = _cells(summary.statistics[name], pooled[label].get(name))
+            table.add_row(Text(evaluation.labels.title(label)), *cells)
         table.add_section()
-        table.add_row("foreground", "", "", _figure(mean["Dice"]), _figure(mean["IoU"]), "")
+        table.add_row("foreground", "", _short(mean[name]))
+        yield table
+
+
+def memorisation_table(evaluation: Evaluation) -> Table:
+    """Dice against the clean and the noisy masks for each kind of noise."""
+    table = Table(
+        title="Dice against clean and noisy masks",
+        caption="gap above 0: nearer to the noise that was taught than to the truth",
+    )
+    table.add_column("noise")
+    for heading in ("n", "clean", "noisy", "gap", "95 % CI"):
+        table.add_column(heading, justify="right")
+    for row in memorisation(evaluation):
+        table.add_row(
+            Text(row.kind),
+            str(row.n),
+            _mean(row.clean),
+            _mean(row.noisy),
+            _short(row.gap.mean),
+            UNDEFINED
+            if math.isnan(row.gap.low)
+            else f"{_short(row.gap.low)} to {_short(row.gap.high)}",
+        )
     return table
 
 
@@ -50,38 +91,92 @@ def case_table(evaluation: Evaluation) -> Table:
         cases = cases[:WORST_CASES]
         title = f"worst {WORST_CASES} of {len(evaluation.cases)} cases"
     several = len(evaluation.labels.names) > 1
+    shown = [name for name in ("Dice", "IoU", "HD95") if name in evaluation.metrics]
     table = Table(title=title)
     table.add_column("case", overflow="fold")
-    table.add_column("mean Dice" if several else "Dice", justify="right")
-    table.add_column("mean IoU" if several else "IoU", justify="right")
+    for name in shown:
+        heading = evaluation.conventions.title(name)
+        table.add_column(f"mean {heading}" if several else heading, justify="right")
     if several:
         table.add_column("lowest class", overflow="fold")
     for case in cases:
         row: list[RenderableType] = [
             Text(case.case),
-            _figure(case_mean(case, dice)),
-            _figure(case_mean(case, iou)),
+            *(_figure(case_mean(case, name)) for name in shown),
         ]
         if several:
-            row.append(Text(_lowest_class(case, evaluation.labels)))
+            row.append(Text(_lowest_class(case, evaluation)))
         table.add_row(*row)
     return table
 
 
+def _statistics_table(title: str, caption: str) -> Table:
+    table = Table(title=Text(title), caption=caption or None, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", overflow="fold")
+    for heading in ("n", "mean ± std", "95 % CI", "median", "IQR", "pooled"):
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _cells(found: Statistics, pooled: float | None) -> list[str]:
+    return [
+        str(found.n),
+        _mean(found),
+        _range(found.low, found.high),
+        _short(found.median),
+        _range(found.q1, found.q3),
+        "" if pooled is None else _short(pooled),
+    ]
+
+
+def _notes(label: Label, summary: ClassSummary) -> Iterator[str]:
+    """What the means do not show."""
+    for number, words in (
+        (summary.n_both_empty, "in neither mask"),
+        (summary.n_missed, "missed"),
+        (summary.n_extra, "predicted where there is none"),
+    ):
+        if number:
+            yield f"class {label}: {words} in {_cases(number)}"
+
+
+def _cases(number: int) -> str:
+    return f"{number} case{'s' * (number != 1)}"
+
+
 def _worst_first(case: CaseResult) -> tuple[bool, float]:
-    value = case_mean(case, dice)
+    value = case_mean(case, "Dice")
     return math.isnan(value), value
 
 
-def _lowest_class(case: CaseResult, labels: LabelSet) -> str:
+def _lowest_class(case: CaseResult, evaluation: Evaluation) -> str:
     defined = [
-        (dice(counts), label) for label, counts in case.counts.items() if not counts.both_empty
+        (values["Dice"], label)
+        for label, values in case.values.items()
+        if not math.isnan(values["Dice"])
     ]
     if not defined:
         return ""
     value, label = min(defined, key=itemgetter(0))
-    return f"{labels.title(label)}: {_figure(value)}"
+    return f"{evaluation.labels.title(label)}: {_figure(value)}"
+
+
+def _mean(found: Statistics) -> str:
+    if math.isnan(found.std):  # a single case, or none
+        return _short(found.mean)
+    return f"{_short(found.mean)} ± {_short(found.std)}"
+
+
+def _range(low: float, high: float) -> str:
+    return UNDEFINED if math.isnan(low) else f"{_short(low)}–{_short(high)}"
 
 
 def _figure(value: float) -> str:
-    return f"{value:.4f}"
+    return UNDEFINED if math.isnan(value) else f"{value:.4f}"
+
+
+def _short(value: float) -> str:
+    """Narrow enough for a table of 80 columns; a true minus, beside the dash of a range."""
+    if math.isnan(value):
+        return UNDEFINED
+    return (f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}").replace("-", "−")

@@ -1,20 +1,26 @@
-"""Write an evaluation to files: nnU-Net's summary.json and a CSV of every case and class."""
+"""Write an evaluation to files: nnU-Net's summary.json and a long CSV of every figure."""
 
 from __future__ import annotations
 
 import csv
 import io
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from anl_seg.evaluation.folders import Evaluation
-from anl_seg.evaluation.metrics import METRICS, scores
-from anl_seg.evaluation.summary import foreground_mean, summarize
+from anl_seg.evaluation.folders import CaseResult, Evaluation
+from anl_seg.evaluation.memorisation import memorisation
+from anl_seg.evaluation.metrics import Label, overlap_values
+from anl_seg.evaluation.summary import ClassSummary, foreground_mean, summarize
 from anl_seg.files import write_json, write_text
 
 #: Version of what stands under `anl_seg` in summary.json; raised when a key changes its meaning.
-SCHEMA = 1
+SCHEMA = 2
+#: Columns of cases.csv; `reference` is "noisy" for figures next to the mask that was taught.
+COLUMNS = ("case", "class", "name", "noise", "reference", "metric", "value")
 
 
 def write_results(evaluation: Evaluation, folder: Path) -> list[Path]:
@@ -27,64 +33,78 @@ def write_results(evaluation: Evaluation, folder: Path) -> list[Path]:
         OSError: If the folder cannot be made or written.
     """
     files = [folder / "summary.json", folder / "cases.csv"]
-    write_json(files[0], summary_content(evaluation))
-    write_text(files[1], cases_csv(evaluation))
+    contents = summary_content(evaluation), cases_csv(evaluation)
+    write_json(files[0], contents[0])
+    write_text(files[1], contents[1])
     return files
 
 
 def summary_content(evaluation: Evaluation) -> dict[str, Any]:
-    """Content of `summary.json`: nnU-Net's schema, with one more key, `anl_seg`.
+    """Content of `summary.json`: nnU-Net's schema with more metrics and one more key, `anl_seg`.
 
     Undefined figures are NaN, which Python's json writes and reads though the JSON standard does
     not have it; nnU-Net's own files do the same.
     """
     summaries = summarize(evaluation)
+    packages = ("anl-seg", "numpy", "pillow", "SimpleITK")
     return {
         "foreground_mean": foreground_mean(summaries),
         "mean": {str(label): summary.mean for label, summary in summaries.items()},
         "anl_seg": {
             "schema": SCHEMA,
-            "versions": {name: version(name) for name in ("anl-seg", "numpy", "SimpleITK")},
-            "conventions": {
-                "both_empty": "nan: left out of the means over cases, counted in n_both_empty",
-                "one_empty": "0",
-                "mean": "over cases; foreground_mean: over the means of the classes but 0",
-                "pooled": "from the pixels of all cases taken as one image",
-                "ignore_label": "pixels with this label in the reference are left out",
-            },
+            "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
+            "settings": asdict(evaluation.conventions),
+            "conventions": evaluation.conventions.described(),
             "labels_source": evaluation.labels.source,
             "ignore_label": evaluation.labels.ignore_label,
             "n_cases": len(evaluation.cases),
             "classes": {
-                str(label): {
-                    "name": evaluation.labels.names[label],
-                    "n_scored": summary.n_scored,
-                    "n_both_empty": summary.n_both_empty,
-                    "pooled": {name: metric(summary.pooled) for name, metric in METRICS.items()},
-                }
+                str(label): _class_content(evaluation, label, summary)
                 for label, summary in summaries.items()
             },
+            "memorisation": [asdict(row) for row in memorisation(evaluation)],
         },
-        "metric_per_case": [
-            {
-                "prediction_file": str(case.prediction_file),
-                "reference_file": str(case.reference_file),
-                "metrics": {str(label): scores(counts) for label, counts in case.counts.items()},
-            }
-            for case in evaluation.cases
-        ],
+        "metric_per_case": [_case_content(case) for case in evaluation.cases],
     }
 
 
 def cases_csv(evaluation: Evaluation) -> str:
-    """One row per case and class; undefined figures are `nan`."""
-    rows = [
-        {"case": case.case, "class": str(label), **scores(counts)}
-        for case in evaluation.cases
-        for label, counts in case.counts.items()
-    ]
+    """One row for each case, class and figure; undefined figures are `nan`."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for case in evaluation.cases:
+        writer.writerows(_long_rows(case, evaluation))
     return text.getvalue()
+
+
+def _class_content(evaluation: Evaluation, label: Label, summary: ClassSummary) -> dict[str, Any]:
+    return {
+        "name": evaluation.labels.names[label],
+        "n_scored": summary.n_scored,
+        "n_both_empty": summary.n_both_empty,
+        "n_missed": summary.n_missed,
+        "n_extra": summary.n_extra,
+        "statistics": {name: asdict(found) for name, found in summary.statistics.items()},
+        "pooled": overlap_values(summary.pooled, evaluation.conventions.empty),
+    }
+
+
+def _case_content(case: CaseResult) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "prediction_file": str(case.prediction_file),
+        "reference_file": str(case.reference_file),
+        "metrics": {str(label): values for label, values in case.values.items()},
+    }
+    if case.noisy_values is not None:
+        content["noise"] = case.noise
+        content["metrics_noisy"] = {str(k): values for k, values in case.noisy_values.items()}
+    return content
+
+
+def _long_rows(case: CaseResult, evaluation: Evaluation) -> Iterator[tuple[object, ...]]:
+    names = evaluation.labels.names
+    for reference, by_label in (("given", case.values), ("noisy", case.noisy_values or {})):
+        for label, values in by_label.items():
+            for metric, value in values.items():
+                yield case.case, label, names[label], case.noise, reference, metric, value

@@ -60,7 +60,7 @@ def write_report(folder: Path, comparison: Comparison, settings: Mapping[str, An
         evaluations[loss] = evaluate_folders(predictions, comparison.clean / "labelsTs")
         write_results(evaluations[loss], folder / predictions.name)
     case_dice = {
-        loss: {case.case: case_mean(case, dice) for case in evaluation.cases}
+        loss: {case.case: case_mean(case, "Dice") for case in evaluation.cases}
         for loss, evaluation in evaluations.items()
     }
     for loss, scores in case_dice.items():

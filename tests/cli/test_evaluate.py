@@ -46,13 +46,34 @@ def test_tables_and_files(folders, tmp_path, capsys):
     assert rows == [
         ["[x]", "0.6667", "0.5000"],
         ["b", "1.0000", "1.0000"],
-        ["c", "nan", "nan"],
-        ["1", "2", "1", "0.8333", "0.7500", "0.8571"],
+        ["c", "–", "–"],
     ]
+    (dice,) = (line.split() for line in lines if line.strip().startswith("Dice"))
+    # n, mean ± std, 95 % CI, median, IQR, pooled: (2/3 + 1) / 2 and (4 + 8) / (6 + 8)
+    assert dice == [
+        *("Dice", "2", "0.833", "±", "0.236", "0.667–1.000", "0.833", "0.750–0.917", "0.857")
+    ]
+    assert any("class 1: in neither mask in 1 case" in line for line in lines)
     assert lines[-2] == "labels found in the references"
     report = tmp_path / "report"
-    assert lines[-1] == f"written: {report / 'summary.json'} and {report / 'cases.csv'}"
+    files = ["summary.json", "cases.csv", "report.md", "report.tex", "report.html"]
+    assert lines[-1] == f"written to {report}: {', '.join(files)}"
+    assert {path.name for path in report.iterdir()} == set(files)
+
+
+def test_figures_only(folders, tmp_path):
+    report = tmp_path / "report"
+    assert run(*folders({"a": MASK}, {"a": MASK}), "-o", report, "--figures-only") == 0
     assert {path.name for path in report.iterdir()} == {"summary.json", "cases.csv"}
+
+
+def test_missing_images_leave_nothing_behind(folders, tmp_path, capsys):
+    report = tmp_path / "report"
+    (tmp_path / "images").mkdir()
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    assert run(pred, ref, "-o", report, "--images", tmp_path / "images") == 2
+    assert str(tmp_path / "images") in capsys.readouterr().err
+    assert not report.exists()
 
 
 def test_several_classes_show_their_mean_and_the_lowest(folders, capsys):
@@ -67,8 +88,7 @@ def test_several_classes_show_their_mean_and_the_lowest(folders, capsys):
     assert run(pred, ref) == 0
     out = capsys.readouterr().out
     assert "2 ruler: 0.6667" in out
-    assert "foreground" in out
-    assert "0.8333" in out
+    assert ["foreground", "0.833"] in [line.split() for line in out.splitlines()]
     assert f"labels from {pred / 'dataset.json'}" in out
 
 
@@ -113,6 +133,41 @@ def test_ignore_label(folders, tmp_path):
     assert run(pred, ref, "-il", "2", "-o", tmp_path / "report") == 0
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert summary["mean"]["1"]["TN"] == 8
+
+
+def test_surfaces_empty_rule_tolerance_and_seed(folders, tmp_path, capsys):
+    pred, ref = folders({"a": MASK, "b": MASK * 0}, {"a": MASK, "b": MASK * 0})
+    options = ("--surfaces", "--tolerance", "1.5", "--empty", "one", "--seed", "3", "-np", "2")
+    assert run(pred, ref, *options, "--labels", "1", "-o", tmp_path / "report") == 0
+    assert "NSD at 1.5 px" in capsys.readouterr().out
+    ours = json.loads((tmp_path / "report" / "summary.json").read_text())["anl_seg"]
+    assert ours["settings"] == {
+        **{"empty": "one", "surfaces": True, "unit": "px"},
+        **{"tolerance": 1.5, "seed": 3},
+    }
+    assert ours["classes"]["1"]["statistics"]["Dice"]["n"] == 2
+
+
+def test_unknown_empty_rule(folders, capsys):
+    assert run(*folders({"a": MASK}, {"a": MASK}), "--empty", "half") == 2
+    assert "'half'" in capsys.readouterr().err
+
+
+def test_noise_manifest_splits_by_kind(folders, tmp_path, capsys):
+    half = MASK.copy()
+    half[2] = 0
+    pred, ref = folders({"a": half, "b": MASK}, {"a": MASK, "b": MASK})
+    rows = [
+        {"case": "a", "kind": "erosion", "file": "pred/a.png"},
+        {"case": "b", "kind": "clean", "file": "labelsTs/b.png"},
+    ]
+    manifest = tmp_path / "noise_manifest.json"
+    manifest.write_text(json.dumps({"cases": rows}))
+    assert run(pred, ref, "--noise-manifest", manifest) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
+    assert ["erosion", "1", "0.667", "1.000", "0.333", "–"] in rows
+    assert ["clean", "1", "1.000", "1.000", "0.000", "–"] in rows
 
 
 def test_bad_input_is_one_line_and_nothing_is_written(folders, tmp_path, capfd):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
-from anl_seg.errors import InputError
-from anl_seg.evaluation import Counts, evaluate_folders
+from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.evaluation import Conventions, Counts, evaluate_folders
+from anl_seg.evaluation.folders import _mapping
 
 MASK = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 2, 2]], dtype=np.uint8)
 BINARY = (MASK == 1).astype(np.uint8)
@@ -175,6 +179,165 @@ def test_many_masks_with_an_unknown_label_are_counted_and_the_first_named(folder
     assert message.startswith(f"{pred}: label 7 in 12 of 12 masks (case_00, case_01")
     assert "case_09, and 2 more)" in message
     assert "case_10" not in message
+
+
+def write_solid(folder, case, mask, spacing=(1.0, 1.0, 1.0), origin=(0.0, 0.0, 0.0)):
+    image = sitk.GetImageFromArray(mask)
+    image.SetSpacing(spacing)
+    image.SetOrigin(origin)
+    folder.mkdir(exist_ok=True)
+    sitk.WriteImage(image, str(folder / f"{case}.nii.gz"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"spacing": (1.0, 1.0, 2.0)}, "has spacing (2, 1, 1), its reference"),
+        ({"origin": (0.0, 5.5, 0.0)}, "has origin (0, 5.5, 0), its reference"),
+    ],
+)
+def test_geometry_must_agree(tmp_path, changed, found):
+    pred, ref = tmp_path / "pred", tmp_path / "ref"
+    for case in ("a", "b"):
+        write_solid(pred, case, np.stack([BINARY] * 3), **(changed if case == "b" else {}))
+        write_solid(ref, case, np.stack([BINARY] * 3))
+    message = problems_of(pred, ref)
+    assert message.startswith(f"{pred / 'b.nii.gz'}: {found}")
+    assert "\n" not in message
+
+
+def test_rounded_geometry_agrees(tmp_path):
+    pred, ref = tmp_path / "pred", tmp_path / "ref"
+    write_solid(pred, "a", np.stack([BINARY] * 3), (0.7031, 0.7031, 5.0), (-180.001, 3.0, 9.0))
+    write_solid(ref, "a", np.stack([BINARY] * 3), (0.703125, 0.703125, 5.0), (-180.0, 3.0, 9.0))
+    assert evaluate_folders(pred, ref).cases[0].values[1]["Dice"] == 1.0
+
+
+SURFACES = Conventions(surfaces=True, tolerance=1.0)
+
+
+def test_surfaces_in_mm_and_in_pixels(tmp_path, folders):
+    moved = np.roll(BINARY, 1, axis=1)
+    pred, ref = tmp_path / "solid_pred", tmp_path / "solid_ref"
+    write_solid(pred, "a", moved[None], spacing=(0.5, 2.0, 999.0))
+    write_solid(ref, "a", BINARY[None], spacing=(0.5, 2.0, 999.0))
+    in_mm = evaluate_folders(pred, ref, conventions=SURFACES)
+    assert in_mm.conventions.unit == "mm"
+    assert in_mm.cases[0].values[1]["HD95"] == pytest.approx(0.5)
+    assert in_mm.metrics[-3:] == ("HD95", "ASSD", "NSD")
+
+    in_pixels = evaluate_folders(*folders({"a": moved}, {"a": BINARY}), conventions=SURFACES)
+    assert in_pixels.conventions.unit == "px"
+    assert in_pixels.cases[0].values[1]["HD95"] == pytest.approx(1.0)
+
+
+def test_surfaces_of_more_than_three_axes(tmp_path):
+    for name in ("pred", "ref"):
+        (tmp_path / name).mkdir()
+        image = sitk.GetImageFromArray(np.stack([BINARY] * 4).reshape(2, 2, 4, 4), isVector=False)
+        sitk.WriteImage(image, str(tmp_path / name / "a.nrrd"))
+    folders = (tmp_path / "pred", tmp_path / "ref")
+    message = problems_of(*folders, conventions=SURFACES)
+    assert message == f"{tmp_path / 'pred' / 'a.nrrd'}: has 4 axes, surfaces need masks in 2D or 3D"
+    assert evaluate_folders(*folders).cases[0].values[1]["Dice"] == 1.0
+
+
+def test_lengths_in_mm_and_pixels_have_no_mean(tmp_path, folders):
+    pred, ref = folders({"flat": BINARY}, {"flat": BINARY})
+    for folder in (pred, ref):
+        write_solid(folder, "solid", np.stack([BINARY] * 3))
+    assert "1 of 2 cases do not say how large a pixel is (flat)" in problems_of(
+        pred, ref, conventions=SURFACES
+    )
+    assert len(evaluate_folders(pred, ref).cases) == 2
+
+
+def test_surfaces_of_regions_absent_classes_and_ignored_pixels(folders):
+    reference = np.where(MASK == 2, 3, MASK).astype(np.uint8)  # 3 is ignored
+    pred, ref = folders({"a": MASK}, {"a": reference})
+    labels = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
+    (pred / "dataset.json").write_text(json.dumps({"labels": labels}))
+    values = evaluate_folders(pred, ref, conventions=SURFACES).cases[0].values
+    assert values[1, 2]["HD95"] == 0.0  # where 2 was predicted is ignored
+    assert np.isnan(values[2,]["HD95"])
+    values = evaluate_folders(pred, ref, labels=[1, 2], ignore_label=3, conventions=SURFACES)
+    assert values.cases[0].values[1]["NSD"] == 1.0
+
+
+def test_ignored_pixels_are_no_background(folders):
+    """All that is not ignored is class 1 in both masks, so that neither holds the background."""
+    reference = np.where(MASK == 2, 3, 1).astype(np.uint8)
+    pred, ref = folders({"a": np.ones_like(MASK)}, {"a": reference})
+    values = evaluate_folders(pred, ref, labels=[0, 1], ignore_label=3, conventions=SURFACES)
+    assert np.isnan(values.cases[0].values[0]["HD95"])
+    assert values.cases[0].values[1]["HD95"] == 0.0
+
+
+def test_classes_found_late_have_surfaces_in_every_case(folders):
+    masks = {"a": BINARY, "b": MASK}
+    evaluation = evaluate_folders(*folders(masks, masks), conventions=SURFACES)
+    first, second = evaluation.cases
+    assert np.isnan(first.values[2]["HD95"])
+    assert second.values[2]["HD95"] == 0.0
+
+
+def test_several_processes_give_the_same(folders):
+    rng = np.random.default_rng(0)
+    cases = {f"case_{i}": rng.integers(0, 3, (9, 9), np.uint8) for i in range(7)}
+    others = {name: np.roll(mask, 1) for name, mask in cases.items()}
+    pred, ref = folders(others, cases)
+    one = evaluate_folders(pred, ref, conventions=SURFACES)
+    assert evaluate_folders(pred, ref, conventions=SURFACES, jobs=2).cases == one.cases
+    (pred / "case_3.png").write_text("not an image")
+    assert problems_of(pred, ref, jobs=2) == problems_of(pred, ref)
+
+
+def test_a_process_that_was_ended_is_told_with_its_cure():
+    with pytest.raises(CommandFailedError, match="use fewer --jobs"), _mapping(2) as map_:
+        list(map_(os._exit, [1]))
+
+
+def test_memory_is_that_of_one_pair_however_many_there_are(folders):
+    rng = np.random.default_rng(0)
+    masks = {f"case_{number:02}": rng.integers(0, 3, (300, 300), np.uint8) for number in range(40)}
+    pred, ref = folders(masks, masks)
+    evaluate_folders(pred, ref, labels=[1, 2])  # what is loaded once does not count
+    tracemalloc.start()
+    evaluate_folders(pred, ref, labels=[1, 2])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * 300 * 300  # 80 masks of a byte a pixel pass through
+
+
+def test_noise_manifest(folders, tmp_path):
+    eroded = BINARY.copy()
+    eroded[2] = 0
+    pred, ref = folders({"a": eroded, "b": BINARY}, {"a": BINARY, "b": BINARY})
+    noisy = tmp_path / "noisy" / "labelsTr"
+    noisy.mkdir(parents=True)
+    for case, mask in (("a", eroded), ("b", BINARY)):
+        Image.fromarray(mask).save(noisy / f"{case}.png")
+    rows = [
+        {"case": case, "kind": kind, "file": f"labelsTr/{case}.png"}
+        for case, kind in (("a", "erosion"), ("b", "clean"), ("c", "affine"))
+    ]
+    manifest = noisy.parent / "noise_manifest.json"
+    manifest.write_text(json.dumps({"cases": rows}))
+    first, second = evaluate_folders(pred, ref, noise_manifest=noisy.parent).cases
+    assert (first.noise, second.noise) == ("erosion", "clean")
+    assert first.values[1]["Dice"] == pytest.approx(4 / 6)
+    assert first.noisy_values[1]["Dice"] == 1.0
+    assert first.noisy_values.keys() == first.values.keys()
+    assert evaluate_folders(pred, ref).cases[0].noisy_values is None
+
+    Image.fromarray(BINARY * 9).save(noisy / "b.png")
+    assert "noisy masks: label 9 in 1 of 2" in problems_of(pred, ref, noise_manifest=manifest)
+    (noisy / "a.png").unlink()
+    message = problems_of(pred, ref, noise_manifest=manifest)
+    assert f"{noisy / 'a.png'}: cannot be read" in message
+    manifest.write_text(json.dumps({"cases": rows[:1]}))
+    message = problems_of(pred, ref, noise_manifest=manifest)
+    assert f"{manifest}: 1 of 2 cases are not in it: b;" in message
 
 
 def test_empty_and_absent_folders(folders):

@@ -1,31 +1,44 @@
-"""Importing the package loads neither torch nor nnU-Net."""
+"""What is slow to load is not loaded: it would take longer than to score hundreds of masks."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+import numpy as np
+import pytest
+from PIL import Image
+
 CODE = """
 import sys
-import {module}
-heavy = {{"torch", "nnunetv2"}} & sys.modules.keys()
+{statement}
+heavy = {{"torch", "nnunetv2", "scipy", "SimpleITK", "matplotlib", "pandas"}} & sys.modules.keys()
 sys.exit(f"loaded {{sorted(heavy)}}" if heavy else 0)
+"""
+EVALUATE = """
+from pathlib import Path
+from anl_seg.evaluation import evaluate_folders, write_results
+write_results(evaluate_folders(Path("masks"), Path("masks")), Path("out"))
 """
 
 
-def run(module, folder):
-    command = [sys.executable, "-c", CODE.format(module=module)]
+def run(statement, folder):
+    command = [sys.executable, "-c", CODE.format(statement=statement)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_evaluation_is_light(tmp_path):
-    result = run("anl_seg.evaluation", tmp_path)
+@pytest.mark.parametrize("statement", ["import anl_seg.evaluation", EVALUATE])
+def test_evaluation_of_png_is_light(tmp_path, statement):
+    (tmp_path / "masks").mkdir()
+    for case in ("a", "b", "c"):
+        Image.fromarray(np.eye(5, dtype=np.uint8)).save(tmp_path / "masks" / f"{case}.png")
+    result = run(statement, tmp_path)
     assert result.returncode == 0, result.stderr
 
 
 def test_the_check_can_fail(tmp_path):
     (tmp_path / "torch.py").touch()
     (tmp_path / "heavy.py").write_text("import torch\n")
-    result = run("heavy", tmp_path)
+    result = run("import heavy", tmp_path)
     assert result.returncode == 1
     assert "loaded ['torch']" in result.stderr

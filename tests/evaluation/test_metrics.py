@@ -10,10 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn.metrics import confusion_matrix as sklearn_confusion
-from sklearn.metrics import f1_score, jaccard_score
+from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from anl_seg.evaluation import Counts, confusion_matrix, count, dice, iou
-from anl_seg.evaluation.metrics import scores
+from anl_seg.evaluation.metrics import (
+    METRICS,
+    OVERLAP_METRICS,
+    count_values,
+    overlap_values,
+)
 
 REFERENCE = np.array(
     [
@@ -104,10 +109,98 @@ def test_shapes_must_agree():
         confusion_matrix(PREDICTION, REFERENCE[:, :3])
 
 
-def test_scores_have_nnunets_names():
-    names = ["Dice", "IoU", "TP", "FP", "FN", "TN", "n_pred", "n_ref"]
-    assert list(scores(counts(PREDICTION, REFERENCE, 1))) == names
-    assert scores(counts(PREDICTION, REFERENCE, 1))["n_pred"] == 4
+def test_counts_have_nnunets_names():
+    assert count_values(Counts(tp=3, fp=1, fn=2, tn=10)) == {
+        **{"TP": 3, "FP": 1, "FN": 2, "TN": 10},
+        **{"n_pred": 4, "n_ref": 5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("counted", "expected"),
+    [
+        (
+            Counts(tp=3, fp=1, fn=2, tn=10),
+            {
+                "Dice": Fraction(6, 9),
+                "IoU": Fraction(3, 6),
+                "Precision": Fraction(3, 4),
+                "Recall": Fraction(3, 5),
+                "Specificity": Fraction(10, 11),
+                "RVD": Fraction(4 - 5, 5),
+                "TJ": 0,
+            },
+        ),
+        (
+            Counts(tp=13, fp=3, fn=4, tn=0),  # IoU just at the threshold, 0.65
+            {
+                "Dice": Fraction(26, 33),
+                "IoU": Fraction(13, 20),
+                "Precision": Fraction(13, 16),
+                "Recall": Fraction(13, 17),
+                "Specificity": 0,
+                "RVD": Fraction(16 - 17, 17),
+                "TJ": Fraction(13, 20),
+            },
+        ),
+        (  # missed: 0, never left out
+            Counts(tp=0, fp=0, fn=5, tn=10),
+            {"Dice": 0, "IoU": 0, "Precision": 0, "Recall": 0, "Specificity": 1, "RVD": -1}
+            | {"TJ": 0},
+        ),
+        (  # predicted where there is none
+            Counts(tp=0, fp=5, fn=0, tn=10),
+            {"Dice": 0, "IoU": 0, "Precision": 0, "Recall": 0, "Specificity": Fraction(10, 15)}
+            | {"RVD": float("nan"), "TJ": 0},
+        ),
+    ],
+    ids=["fractions", "threshold", "missed", "extra"],
+)
+def test_every_metric_of_overlap(counted, expected):
+    found = overlap_values(counted)
+    assert list(found) == list(expected) == [metric.name for metric in OVERLAP_METRICS]
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(float(value), abs=1e-15, nan_ok=True), name
+
+
+@pytest.mark.parametrize(
+    ("empty", "expected", "expected_volume"),
+    [("nan", float("nan"), float("nan")), ("one", 1.0, 0.0), ("zero", 0.0, float("nan"))],
+)
+def test_empty_rules(empty, expected, expected_volume):
+    found = overlap_values(Counts(tp=0, fp=0, fn=0, tn=16), empty)
+    for name in ("Dice", "IoU", "Precision", "Recall", "TJ"):
+        assert found[name] == pytest.approx(expected, nan_ok=True), name
+    assert found["RVD"] == pytest.approx(expected_volume, nan_ok=True)
+    assert found["Specificity"] == 1.0  # 16/16, which no rule changes
+    one_empty = Counts(tp=0, fp=0, fn=4, tn=12)
+    assert overlap_values(one_empty, empty) == overlap_values(one_empty)
+
+
+def test_rule_one_is_the_isic_challenges_own():
+    """For references that hold a lesion, as all of theirs do, or both masks empty."""
+    isic = pytest.importorskip("isic_challenge_scoring.metrics")
+    pandas = pytest.importorskip("pandas")
+    theirs = {
+        "Dice": isic.binary_dice,
+        "IoU": isic.binary_jaccard,
+        "TJ": isic.binary_threshold_jaccard,
+        "Recall": isic.binary_sensitivity,
+        "Specificity": isic.binary_specificity,
+        "Precision": isic.binary_ppv,
+    }
+    for counted in (Counts(0, 0, 0, 16), Counts(13, 3, 4, 5), Counts(3, 1, 2, 10)):
+        series = pandas.Series(count_values(counted))
+        found = overlap_values(counted, "one")
+        for name, function in theirs.items():
+            assert found[name] == pytest.approx(function(series), abs=1e-12), name
+
+
+def test_the_table_says_which_way_is_better():
+    better = {name: metric.higher_is_better for name, metric in METRICS.items()}
+    lower = {name for name, higher in better.items() if higher is False}
+    assert lower == {"HD95", "ASSD"}
+    assert [name for name, higher in better.items() if higher is None] == ["RVD"]
 
 
 @st.composite
@@ -133,7 +226,14 @@ def test_random_label_maps(pair):
     for label in matrix.values.tolist():
         result = count(matrix, label)
         truth = ((reference == label).ravel(), (prediction == label).ravel())
+        found = overlap_values(result)
         assert dice(result) == pytest.approx(f1_score(*truth), abs=1e-12)
+        zero = {"zero_division": 0.0}
+        assert found["Precision"] == pytest.approx(precision_score(*truth, **zero), abs=1e-12)
+        assert found["Recall"] == pytest.approx(recall_score(*truth, **zero), abs=1e-12)
+        if not truth[0].all():
+            inverted = recall_score(~truth[0], ~truth[1], **zero)
+            assert found["Specificity"] == pytest.approx(inverted, abs=1e-12)
         assert iou(result) == pytest.approx(jaccard_score(*truth), abs=1e-12)
         assert dice(result) == pytest.approx(2 * iou(result) / (1 + iou(result)), abs=1e-12)
         assert result.tp + result.fp + result.fn + result.tn == reference.size

@@ -11,7 +11,8 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from anl_seg.evaluation import evaluate_folders, write_results
+from anl_seg.evaluation import Conventions, evaluate_folders, write_results
+from anl_seg.evaluation.writers import cases_csv, summary_content
 
 KEYS = {"Dice", "IoU", "TP", "FP", "FN", "TN", "n_pred", "n_ref"}
 
@@ -52,9 +53,10 @@ def write_pairs(tmp_path):
 
 
 def assert_equal_figures(ours, theirs):
+    """All of nnU-Net's figures are there and equal; ours has more."""
     assert ours.keys() == theirs.keys()
     for label, figures in theirs.items():
-        assert ours[label].keys() == figures.keys() == KEYS
+        assert ours[label].keys() > figures.keys() == KEYS
         for name, value in figures.items():
             assert ours[label][name] == pytest.approx(value, rel=1e-9, abs=1e-9, nan_ok=True)
 
@@ -159,29 +161,85 @@ def test_both_empty_is_left_out_of_the_mean_and_counted(write_pairs, tmp_path):
     assert summary["mean"]["1"]["IoU"] == pytest.approx((1 + 4 / 8) / 2)
     assert summary["mean"]["1"]["n_ref"] == pytest.approx((4 + 8 + 0) / 3)
     ours = summary["anl_seg"]
-    assert (ours["schema"], ours["n_cases"], ours["ignore_label"]) == (1, 3, None)
+    assert (ours["schema"], ours["n_cases"], ours["ignore_label"]) == (2, 3, None)
     assert ours["labels_source"] == "found in the references"
-    assert ours["classes"]["1"] == {
-        "name": "",
-        "n_scored": 2,
-        "n_both_empty": 1,
-        "pooled": {"Dice": pytest.approx(2 * 8 / (8 + 12)), "IoU": pytest.approx(8 / 12)},
+    found = ours["classes"]["1"]
+    assert (found["n_scored"], found["n_both_empty"]) == (2, 1)
+    assert (found["n_missed"], found["n_extra"]) == (0, 0)
+    assert found["pooled"]["Dice"] == pytest.approx(2 * 8 / (8 + 12))
+    assert found["pooled"]["IoU"] == pytest.approx(8 / 12)
+    assert found["statistics"]["Dice"]["n"] == 2
+    assert found["statistics"]["Dice"]["median"] == pytest.approx((1 + 8 / 12) / 2)
+    assert ours["conventions"]["both_empty"].startswith("nan (undefined")
+
+
+@pytest.mark.parametrize(("rule", "mean"), [("one", (1 + 0 + 1) / 3), ("zero", (1 + 0 + 0) / 3)])
+def test_empty_rule_is_applied_and_written(write_pairs, tmp_path, rule, mean):
+    full, empty = np.ones((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    pred, ref = write_pairs([(full, full), (empty, full), (empty, empty)], ".png")
+    evaluation = evaluate_folders(pred, ref, conventions=Conventions(empty=rule))
+    summary = summary_content(evaluation)
+    assert summary["mean"]["1"]["Dice"] == pytest.approx(mean)
+    assert summary["anl_seg"]["classes"]["1"]["statistics"]["Dice"]["n"] == 3
+    assert summary["anl_seg"]["classes"]["1"]["n_missed"] == 1
+    assert summary["anl_seg"]["settings"]["empty"] == rule
+    assert summary["anl_seg"]["conventions"]["both_empty"].startswith(rule)
+
+
+def test_surfaces_and_their_conventions_are_written(write_pairs, tmp_path):
+    pred, ref = write_pairs(random_masks((4, 9, 8), n_cases=2, n_labels=2), ".nii.gz")
+    evaluation = evaluate_folders(
+        pred, ref, conventions=Conventions(surfaces=True, tolerance=1.5, seed=7)
+    )
+    summary = summary_content(evaluation)
+    assert {"HD95", "ASSD", "NSD"} < summary["mean"]["1"].keys()
+    assert {"HD95", "ASSD", "NSD"} < summary["anl_seg"]["classes"]["1"]["statistics"].keys()
+    assert summary["anl_seg"]["settings"] == {
+        **{"empty": "nan", "surfaces": True, "unit": "mm"},
+        **{"tolerance": 1.5, "seed": 7},
     }
+    assert "within 1.5 mm" in summary["anl_seg"]["conventions"]["NSD"]
+    assert "seed 7" in summary["anl_seg"]["conventions"]["confidence_interval"]
 
 
-def test_csv_has_a_row_per_case_and_class(write_pairs, tmp_path):
+def test_csv_is_long(write_pairs, tmp_path):
     pred, ref = write_pairs(random_masks((8, 8), n_cases=3, n_labels=3), ".png")
-    _, path = write_results(evaluate_folders(pred, ref), tmp_path)
+    (pred / "dataset.json").write_text(json.dumps({"labels": {"a": 1, "b, c": 2}}))
+    evaluation = evaluate_folders(pred, ref)
+    _, path = write_results(evaluation, tmp_path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    header = "case class Dice IoU TP FP FN TN n_pred n_ref"
-    assert list(rows[0]) == header.split()
-    assert [(row["case"], row["class"]) for row in rows] == [
-        (f"case_{number}", label) for number in range(3) for label in ("1", "2")
+    assert len(rows) == 3 * 2 * (7 + 6)
+    assert list(rows[0].values())[:-1] == ["case_0", "1", "a", "", "given", "Dice"]
+    found = {(row["case"], row["class"], row["metric"]): float(row["value"]) for row in rows}
+    assert math.isnan(found["case_0", "2", "Dice"])  # case_0 has no label 2
+    assert {row["name"] for row in rows if row["class"] == "2"} == {"b, c"}
+    for case in evaluation.cases:
+        for label, values in case.values.items():
+            for name, value in values.items():
+                written = found[case.case, str(label), name]
+                assert written == value or (math.isnan(written) and math.isnan(value))
+
+
+def test_noisy_references_are_written_beside_the_clean(write_pairs, tmp_path):
+    full, half = np.ones((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
+    half[:2] = 1
+    pred, ref = write_pairs([(half, full), (full, full)], ".png")
+    Image.fromarray(half).save(tmp_path / "noisy.png")
+    rows = [
+        {"case": "case_0", "kind": "erosion", "file": "noisy.png"},
+        {"case": "case_1", "kind": "clean", "file": "labelsTs/case_1.png"},
     ]
-    assert math.isnan(float(rows[1]["Dice"]))  # case_0 has no label 2
-    for row in rows:
-        tp, fp, fn = (int(row[name]) for name in ("TP", "FP", "FN"))
-        if tp + fp + fn:
-            assert float(row["Dice"]) == 2 * tp / (2 * tp + fp + fn)
-        assert (int(row["n_pred"]), int(row["n_ref"])) == (tp + fp, tp + fn)
+    manifest = tmp_path / "noise_manifest.json"
+    manifest.write_text(json.dumps({"cases": rows}))
+    evaluation = evaluate_folders(pred, ref, noise_manifest=manifest)
+    summary = summary_content(evaluation)
+    first, second = summary["metric_per_case"]
+    assert (first["noise"], second["noise"]) == ("erosion", "clean")
+    assert first["metrics"]["1"]["Dice"] == pytest.approx(16 / 24)
+    assert first["metrics_noisy"]["1"]["Dice"] == 1.0
+    assert [row["kind"] for row in summary["anl_seg"]["memorisation"]] == ["erosion", "clean"]
+    assert summary["anl_seg"]["memorisation"][0]["gap"]["mean"] == pytest.approx(8 / 24)
+    lines = cases_csv(evaluation).splitlines()
+    assert f"case_0,1,,erosion,given,Dice,{16 / 24}" in lines
+    assert "case_0,1,,erosion,noisy,Dice,1.0" in lines

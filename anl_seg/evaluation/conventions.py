@@ -1,0 +1,80 @@
+"""The choices behind the figures, kept with them and written into every file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from anl_seg.evaluation.metrics import (
+    ISIC_THRESHOLD,
+    METRICS,
+    OVERLAP_METRICS,
+    SURFACE_METRICS,
+    EmptyRule,
+)
+from anl_seg.evaluation.statistics import CONFIDENCE, RESAMPLES
+
+_BOTH_EMPTY = {
+    "nan": "undefined, left out of the means over cases, and counted",
+    "one": "scored as perfect, where the metric is otherwise 0/0",
+    "zero": "scored as worst (lengths: the image's diagonal), where the metric is otherwise 0/0",
+}
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """The choices of one evaluation.
+
+    Attributes:
+        empty: What a case counts for a class that neither mask holds.
+        surfaces: Whether surfaces were measured.
+        unit: Of lengths: "mm", or "px" where the files do not tell the size of a pixel.
+        tolerance: Up to this distance surfaces agree (NSD), in that unit.
+        seed: Of the bootstrap.
+    """
+
+    empty: EmptyRule = "nan"
+    surfaces: bool = False
+    unit: Literal["mm", "px"] = "px"
+    tolerance: float = 2.0
+    seed: int = 1
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the metrics that were computed, in the order of every output."""
+        rows = (*OVERLAP_METRICS, *SURFACE_METRICS) if self.surfaces else OVERLAP_METRICS
+        return tuple(row.name for row in rows)
+
+    def title(self, metric: str) -> str:
+        """The metric with its unit or tolerance, as in headings of tables."""
+        if METRICS[metric].is_length:
+            return f"{metric} ({self.unit})"
+        return f"NSD at {self.tolerance:g} {self.unit}" if metric == "NSD" else metric
+
+    def described(self) -> dict[str, str]:
+        """Each choice in words."""
+        words = {
+            "both_empty": f"{self.empty} ({_BOTH_EMPTY[self.empty]})",
+            "one_empty": "0 (a missed object, or one that is not there), and never left out; "
+            "RVD is undefined where the reference is empty",
+            "mean": "over cases; foreground_mean: over the means of the classes but 0",
+            "pooled": "from the pixels of all cases taken as one image",
+            "std": "over cases, n - 1",
+            "confidence_interval": f"of the mean, {CONFIDENCE:.0%}: BCa bootstrap over cases, "
+            f"{RESAMPLES} resamples, seed {self.seed}",
+            "ignore_label": "pixels with this label in the reference are left out",
+            "TJ": f"thresholded Jaccard of the ISIC challenges: 0 below {ISIC_THRESHOLD}",
+        }
+        if self.surfaces:
+            spacing = "from the files' headers" if self.unit == "mm" else "none in the files"
+            words |= {
+                "spacing": f"{spacing}; lengths are in {self.unit}; an axis of one pixel is left "
+                "out",
+                "surface": "pixels of a mask that share a face with a pixel outside it; ignored "
+                "pixels are outside",
+                "one_empty_surface": "HD95 and ASSD: the image's diagonal; NSD: 0",
+                "HD95": "the larger of the two directed 95th percentiles",
+                "ASSD": "mean over the pixels of both surfaces",
+                "NSD": f"share of both surfaces within {self.tolerance:g} {self.unit}",
+            }
+        return words

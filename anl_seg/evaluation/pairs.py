@@ -1,0 +1,183 @@
+"""One case: its masks read once, checked against each other, counted and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anl_seg.errors import InputError
+from anl_seg.evaluation.conventions import Conventions
+from anl_seg.evaluation.metrics import ConfusionMatrix, Label, confusion_matrix, surface_values
+from anl_seg.evaluation.surface import surfaces
+from anl_seg.masks import Geometry, read_labels_and_geometry
+
+Labels = NDArray[np.uint8 | np.uint16]
+
+#: Headers hold float32, and programs round them: this part of a pixel is no difference.
+GEOMETRY_TOLERANCE = 1e-2
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The files of one case; `noisy` is what the network was taught where `reference` is clean."""
+
+    case: str
+    prediction: Path
+    reference: Path
+    noisy: Path | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to measure of every pair.
+
+    Attributes:
+        labels: Classes whose surfaces are measured; None for all labels of the pair but 0.
+        ignore_label: Pixels with this label in the reference are left out.
+        conventions: Whether and how to measure surfaces.
+    """
+
+    labels: Sequence[Label] | None
+    ignore_label: int | None
+    conventions: Conventions
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A prediction next to one reference.
+
+    Attributes:
+        matrix: How often labels meet.
+        surface: Metrics of surfaces of every class that was looked at; nothing if not asked for.
+        absent: The same of a class that neither mask holds.
+    """
+
+    matrix: ConfusionMatrix
+    surface: Mapping[Label, Mapping[str, float]]
+    absent: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class MeasuredCase:
+    """A prediction next to its reference, and next to the noisy one if there is one.
+
+    Attributes:
+        reference: Next to the reference.
+        noisy: Next to the noisy reference.
+        has_spacing: Whether the files say how large a pixel is.
+    """
+
+    reference: Measured
+    noisy: Measured | None
+    has_spacing: bool
+
+
+def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
+    """Measure one case, or say in a line each what is wrong with its files."""
+    problems: list[str] = []
+    images = []
+    for path in filter(None, (pair.prediction, pair.reference, pair.noisy)):
+        with collecting(problems):
+            images.append(read_labels_and_geometry(path))
+    if problems:
+        return problems
+    (prediction, geometry), *references = images
+    if task.conventions.surfaces and prediction.ndim > 3:
+        return [f"{pair.prediction}: has {prediction.ndim} axes, surfaces need masks in 2D or 3D"]
+    results = []
+    for path, reference in zip(filter(None, (pair.reference, pair.noisy)), references, strict=True):
+        with collecting(problems):
+            _check_grid(pair.prediction, (prediction, geometry), path, reference)
+            known = geometry or reference[1]
+            spacing = known.spacing if known else (1.0,) * prediction.ndim
+            results.append(_measure(prediction, reference[0], spacing, task))
+    if problems:
+        return problems
+    return MeasuredCase(
+        results[0],
+        results[1] if pair.noisy else None,
+        has_spacing=(geometry or references[0][1]) is not None,
+    )
+
+
+@contextmanager
+def collecting(problems: list[str]) -> Iterator[None]:
+    """Add the problems of an InputError to `problems` and go on, so that all are reported at once.
+
+    The headline of several is left out: they are counted together with the others.
+    """
+    try:
+        yield
+    except InputError as error:
+        first, *others = str(error).splitlines()
+        problems.extend(line.strip() for line in others or [first])
+
+
+def _measure(
+    prediction: Labels, reference: Labels, spacing: Sequence[float], task: Task
+) -> Measured:
+    matrix = confusion_matrix(prediction, reference, task.ignore_label)
+    if not task.conventions.surfaces:
+        return Measured(matrix, {}, {})
+    labels = task.labels
+    if labels is None:
+        labels = sorted((matrix.prediction_labels | matrix.reference_labels) - {0})
+
+    def values(predicted: NDArray[np.bool_], expected: NDArray[np.bool_]) -> dict[str, float]:
+        found = surfaces(predicted, expected, spacing, task.conventions.tolerance)
+        return surface_values(found, task.conventions.empty)
+
+    kept = np.ones(reference.shape, dtype=bool)
+    if task.ignore_label is not None:
+        kept = reference != task.ignore_label
+    nothing = np.zeros_like(kept)
+    return Measured(
+        matrix,
+        {
+            label: values(_members(prediction, label) & kept, _members(reference, label) & kept)
+            for label in labels
+        },
+        values(nothing, nothing),
+    )
+
+
+def _members(labels: Labels, label: Label) -> NDArray[np.bool_]:
+    return np.isin(labels, label) if isinstance(label, tuple) else labels == label
+
+
+def _check_grid(
+    prediction_file: Path,
+    prediction: tuple[Labels, Geometry | None],
+    reference_file: Path,
+    reference: tuple[Labels, Geometry | None],
+) -> None:
+    shapes = [image.shape for image, _ in (prediction, reference)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"{prediction_file}: has {_size(shapes[0])} pixels, its reference "
+            f"{reference_file} has {_size(shapes[1])}; both must be on the same grid"
+        )
+    here, there = prediction[1], reference[1]
+    if here is None or there is None:
+        return
+    pixel = min(there.spacing)
+    for name, tolerance in (("spacing", pixel), ("origin", pixel), ("direction", 1.0)):
+        ours, theirs = getattr(here, name), getattr(there, name)
+        if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE * tolerance):
+            raise InputError(
+                f"{prediction_file}: has {name} {_rounded(ours)}, its reference {reference_file} "
+                f"has {_rounded(theirs)}; both must be on the same grid, resample one"
+            )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _rounded(numbers: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{number:.5g}" for number in numbers) + ")"

@@ -1,0 +1,273 @@
+"""The report of one evaluation: report.md, report.tex and report.html."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from anl_seg.evaluation.folders import CaseResult, Evaluation
+from anl_seg.evaluation.metrics import METRICS, Label
+from anl_seg.evaluation.reports.evaluation_tables import (
+    MAIN,
+    case_values,
+    describe_targets,
+    digits_of,
+    evaluation_grids,
+    pooled_values,
+)
+from anl_seg.evaluation.reports.grid import Cell, Grid, figure, span
+from anl_seg.evaluation.reports.latex import latex_table
+from anl_seg.evaluation.reports.markdown import markdown_document
+from anl_seg.evaluation.reports.overlays import draw_overlay, find_pictures
+from anl_seg.evaluation.reports.page import (
+    MAX_PICTURES,
+    NUMBER,
+    TEXT,
+    Case,
+    CaseRow,
+    in_words,
+    ranks,
+    render,
+)
+from anl_seg.evaluation.reports.plots import Plot, Values, against_size, box_strip
+from anl_seg.evaluation.summary import summarize
+from anl_seg.evaluation.targets import FOREGROUND, target_value, targets
+from anl_seg.files import write_text
+from anl_seg.progress import Track, untracked
+
+FILES = ("report.md", "report.tex", "report.html")
+#: Counts in the tables -> their headings.
+SIZES = {"n_ref": "clean size", "n_pred": "predicted size"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the figures at the head of the page."""
+
+    name: str
+    figure: str
+    detail: str
+
+
+def write_report(
+    evaluation: Evaluation, folder: Path, *, images: Path | None = None, track: Track = untracked
+) -> list[Path]:
+    """Write the evaluation as Markdown, LaTeX and one self-contained HTML page.
+
+    Args:
+        evaluation: What was measured; the masks are read again for their outlines.
+        folder: Gets report.md, report.tex and report.html.
+        images: Folder of the images, named as the cases or as nnU-Net names them; shown below the
+            outlines.
+        track: Wraps the cases to show progress.
+
+    Returns:
+        The files written.
+
+    Raises:
+        InputError: If an image is missing or cannot be read; nothing is written then.
+    """
+    grids = evaluation_grids(evaluation)
+    texts = (
+        markdown_document(_title(evaluation), grids, _notes(evaluation)),
+        "\n".join(latex_table(grid, f"evaluation-{n}") for n, grid in enumerate(grids, start=1)),
+        evaluation_page(evaluation, images=images, track=track),
+    )
+    files = [folder / name for name in FILES]
+    for file, text in zip(files, texts, strict=True):
+        write_text(file, text)
+    return files
+
+
+def evaluation_page(
+    evaluation: Evaluation, *, images: Path | None = None, track: Track = untracked
+) -> str:
+    """The HTML page; arguments and errors as in `write_report`."""
+    first = evaluation.cases[0]
+    shown = targets(evaluation.labels)
+    return render(
+        "evaluation.html.jinja",
+        evaluation=evaluation,
+        prediction_dir=first.prediction_file.parent,
+        reference_dir=first.reference_file.parent,
+        tiles=_tiles(evaluation),
+        grids=evaluation_grids(evaluation),
+        plots=_plots(evaluation),
+        cases=_cases(evaluation, images, track),
+        headings=_headings(evaluation),
+        rows=[_row(evaluation, case, name) for name in shown for case in evaluation.cases],
+        targets=list(shown),
+        title=_title(evaluation),
+        notes=_notes(evaluation),
+        most_pictures=MAX_PICTURES,
+    )
+
+
+def _title(evaluation: Evaluation) -> str:
+    count = len(evaluation.cases)
+    return f"Segmentation of {count} case{'s' * (count != 1)}"
+
+
+def _notes(evaluation: Evaluation) -> list[str]:
+    return [f"classes: {evaluation.labels.source}", *in_words(evaluation.conventions)]
+
+
+def _main_values(evaluation: Evaluation) -> Values:
+    """Dice of each case: the foreground's, or that of the only class."""
+    return case_values(evaluation, next(iter(targets(evaluation.labels).values())), MAIN)
+
+
+def _two_references(evaluation: Evaluation) -> dict[str, tuple[Values, Values]]:
+    """Dice against the clean and against the noisy masks: of all cases, then by kind of noise."""
+    members = next(iter(targets(evaluation.labels).values()))
+    cases = [case for case in evaluation.cases if case.noisy_values is not None]
+    kinds = sorted({case.noise for case in cases if case.noise is not None})
+    groups = {"all": cases, **{k: [case for case in cases if case.noise == k] for k in kinds}}
+    return {
+        kind: (
+            np.array([target_value(case.values, members, MAIN) for case in group]),
+            np.array([target_value(case.noisy_values or {}, members, MAIN) for case in group]),
+        )
+        for kind, group in groups.items()
+    }
+
+
+def _titles(evaluation: Evaluation) -> list[str]:
+    return [evaluation.conventions.title(metric) for metric in evaluation.metrics]
+
+
+def _tiles(evaluation: Evaluation) -> list[Tile]:
+    name, by_metric = next(iter(describe_targets(evaluation).items()))
+    main = by_metric[MAIN]
+    values = _main_values(evaluation)
+    summaries = summarize(evaluation).values()
+    n_classes = len(summaries)
+    pooled = pooled_values(evaluation, name)[MAIN]
+    tiles = [
+        Tile("Cases", str(len(evaluation.cases)), f"{n_classes} class{'es' * (n_classes > 1)}"),
+        Tile(f"Mean {MAIN}, {name}", figure(main.mean), f"95 % CI {span(main.low, main.high)}"),
+        Tile(f"Median {MAIN}", figure(main.median), f"middle half {span(main.q1, main.q3)}"),
+        Tile(f"Pooled {MAIN}", figure(pooled), "all pixels as one image"),
+    ]
+    if main.n:
+        worst = int(np.nanargmin(values))
+        tiles.append(Tile(f"Lowest {MAIN}", figure(values[worst]), evaluation.cases[worst].case))
+    missed = sum(summary.n_missed for summary in summaries)
+    tiles.append(Tile("Missed", str(missed), "objects not found at all"))
+    if "HD95" in by_metric:
+        detail = f"{evaluation.conventions.unit}, median {figure(by_metric['HD95'].median, 2)}"
+        tiles.append(Tile("Mean HD95", figure(by_metric["HD95"].mean, 2), detail))
+    return tiles
+
+
+def _plots(evaluation: Evaluation) -> list[Plot]:
+    shown = targets(evaluation.labels)
+    first, first_members = next(iter(shown.items()))
+    classes = {name: members for name, members in shown.items() if name != FOREGROUND}
+    dices = {name: case_values(evaluation, members, MAIN) for name, members in shown.items()}
+    shares = [name for name in evaluation.metrics if METRICS[name].worst == 0]
+    lengths = [name for name in evaluation.metrics if METRICS[name].is_length]
+    plots = [
+        box_strip(f"{MAIN} of each class", dices, MAIN),
+        against_size(
+            f"{MAIN} against size",
+            {name: case_values(evaluation, members, "n_ref") for name, members in classes.items()},
+            dices,
+            MAIN,
+        ),
+        box_strip(
+            f"Other metrics, {first}",
+            {name: case_values(evaluation, first_members, name) for name in shares if name != MAIN},
+            "score",
+        ),
+    ]
+    if lengths:
+        distances = {name: case_values(evaluation, first_members, name) for name in lengths}
+        unit = evaluation.conventions.unit
+        plots.append(box_strip(f"Distances, {first}", distances, f"distance ({unit})"))
+    if evaluation.cases[0].noise is not None:
+        two = {
+            f"{kind}, {reference}": values
+            for kind, pair in _two_references(evaluation).items()
+            for reference, values in zip(("clean", "noisy"), pair, strict=True)
+        }
+        plots.append(box_strip(f"{MAIN} against clean and noisy masks", two, MAIN))
+    return plots
+
+
+def _cases(evaluation: Evaluation, images: Path | None, track: Track) -> list[Case]:
+    """Every case as it opens, those that the page itself shows first."""
+    values = dict(
+        zip(
+            [case.case for case in evaluation.cases], _main_values(evaluation).tolist(), strict=True
+        )
+    )
+    chosen = ranks(values)
+    worst_first = sorted(values, key=lambda case: (math.isnan(values[case]), values[case]))
+    pictured = {*chosen, *worst_first[:MAX_PICTURES]}
+    pictures = find_pictures(images, sorted(pictured)) if images else {}
+    results = {case.case: case for case in evaluation.cases}
+    cases = []
+    for name in track([*chosen, *(case for case in results if case not in chosen)], "drawing"):
+        result = results[name]
+        overlay = None
+        if name in pictured:
+            overlay = draw_overlay(
+                result.reference_file,
+                {"prediction": result.prediction_file},
+                list(evaluation.labels.names),
+                pictures.get(name),
+            )
+        cases.append(
+            Case(
+                case=name,
+                rank=chosen.get(name, ""),
+                summary=f"{MAIN} {figure(values[name])}",
+                overlay=overlay,
+                panels={"prediction": ""},
+                grid=_case_grid(evaluation, result),
+            )
+        )
+    return cases
+
+
+def _figures(evaluation: Evaluation, case: CaseResult, members: Sequence[Label]) -> list[str]:
+    """All figures of a class of one case as text: the metrics, then the sizes."""
+    digits = {**{name: digits_of(name) for name in evaluation.metrics}, **dict.fromkeys(SIZES, 0)}
+    return [figure(target_value(case.values, members, name), digits[name]) for name in digits]
+
+
+def _case_grid(evaluation: Evaluation, case: CaseResult) -> Grid:
+    return Grid(
+        title=f"Figures of {case.case}",
+        headings=("class", *_titles(evaluation), *SIZES.values()),
+        rows=[
+            [Cell(text) for text in (name, *_figures(evaluation, case, members))]
+            for name, members in targets(evaluation.labels).items()
+        ],
+        note=f"noise: {case.noise}" if case.noise else "",
+    )
+
+
+def _headings(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Columns of the table of cases, and how they are sorted."""
+    noisy = evaluation.cases[0].noise is not None
+    return [
+        ("case", TEXT),
+        *([("class", TEXT)] if len(evaluation.labels.names) > 1 else []),
+        *((title, NUMBER) for title in (*_titles(evaluation), *SIZES.values())),
+        *([("noise", TEXT), (f"noisy {MAIN}", NUMBER)] if noisy else []),
+    ]
+
+
+def _row(evaluation: Evaluation, case: CaseResult, target: str) -> CaseRow:
+    members = targets(evaluation.labels)[target]
+    cells = [target] if len(evaluation.labels.names) > 1 else []
+    cells += _figures(evaluation, case, members)
+    if case.noise is not None and case.noisy_values is not None:
+        cells += [case.noise, figure(target_value(case.noisy_values, members, MAIN))]
+    return CaseRow(case.case, target, target_value(case.values, members, MAIN), cells)

@@ -1,0 +1,40 @@
+"""Reports as GitHub Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anl_seg.evaluation.reports.grid import Cell, Grid
+
+#: Marks of a cell -> what is put before and after its text. Markdown itself cannot underline.
+MARKS = {"": ("", ""), "best": ("**", "**"), "second": ("<u>", "</u>")}
+
+
+def markdown_document(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
+    """A report: its title, its tables, and how the figures came about."""
+    measured = "".join(f"- {_escape(note)}\n" for note in notes)
+    parts = [f"# {_escape(title)}\n", *map(markdown_table, grids), "## How this was measured\n"]
+    return "\n".join([*parts, measured])
+
+
+def markdown_table(grid: Grid) -> str:
+    """The table with its title above and its note below; figures are aligned to the right."""
+    lines = [
+        [*map(_escape, grid.headings)],
+        ["---" if place < grid.text_columns else "---:" for place in range(len(grid.headings))],
+        *[[_cell(cell) for cell in row] for row in grid.rows],
+    ]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    parts = (f"**{_escape(grid.title)}**", table, _escape(grid.note))
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _cell(cell: Cell) -> str:
+    before, after = MARKS[cell.mark]
+    return f"{before}{_escape(cell.text)}{after}"
+
+
+def _escape(text: str) -> str:
+    for character in "\\|*_<`":
+        text = text.replace(character, "\\" + character)
+    return text

@@ -1,0 +1,267 @@
+"""The plots of the reports, each as an SVG that stands in the page, with its text for the blind."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+
+#: Okabe and Ito's colours, told apart by colour-blind readers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#6b7280"
+#: Inches; narrow enough that the letters can be read on a phone.
+WIDTH = 5.0
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "svg.hashsalt": "anl-seg",  # the same values give the same file
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar in a name is a dollar
+}
+#: More points than this are drawn as pixels, which keeps the page small.
+MAX_VECTOR_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A plot for a page.
+
+    Attributes:
+        title: Its heading.
+        source: Data URI of the SVG.
+        alt: What it shows, in words and figures.
+        caption: How to read it.
+    """
+
+    title: str
+    source: str
+    alt: str
+    caption: str
+
+
+def box_strip(title: str, values: Mapping[str, Values], axis: str) -> Plot:
+    """Box and strip: one row for each name, a point for each case, NaN left out.
+
+    Args:
+        title: Heading.
+        values: Name -> values of the cases.
+        axis: Label of the axis, such as "Dice".
+    """
+    defined = {name: _defined(row) for name, row in values.items()}
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=0.8 + 0.55 * len(defined))
+        axes.boxplot(
+            list(defined.values()),
+            orientation="horizontal",
+            tick_labels=list(defined),
+            widths=0.5,
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": "#eef2f7", "edgecolor": GREY},
+            whiskerprops={"color": GREY},
+            capprops={"color": GREY},
+            medianprops={"color": "black", "linewidth": 1.8},
+        )
+        rng = np.random.default_rng(0)
+        for place, row in enumerate(defined.values(), start=1):
+            axes.scatter(
+                row,
+                place + rng.uniform(-0.16, 0.16, row.size),
+                s=12,
+                alpha=0.55,
+                color=COLOURS[0],
+                linewidths=0,
+                zorder=3,
+                rasterized=row.size > MAX_VECTOR_POINTS,
+            )
+        axes.invert_yaxis()
+        axes.set_xlabel(axis)
+        source = _source(figure)
+    described = "; ".join(f"{name}: {_five_figures(row)}" for name, row in defined.items())
+    return Plot(
+        title,
+        source,
+        alt=f"Box and strip plot of {axis}. {described}.",
+        caption="A point is a case; the box holds the middle half, its line is the median, the "
+        "whiskers reach 1.5 times its length.",
+    )
+
+
+def against_size(
+    title: str, sizes: Mapping[str, Values], values: Mapping[str, Values], axis: str
+) -> Plot:
+    """A point for each case: the metric against the size of the object in the reference.
+
+    Args:
+        title: Heading.
+        sizes: Class -> size of the object of each case in pixels; cases without are left out.
+        values: Class -> metric of each case.
+        axis: Label of the metric's axis.
+    """
+    trends = []
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=3.4)
+        for place, (name, size) in enumerate(sizes.items()):
+            shown = (size > 0) & ~np.isnan(values[name])
+            trends.append(f"{name} {_rank_correlation(size[shown], values[name][shown])}")
+            axes.scatter(
+                size[shown],
+                values[name][shown],
+                s=20,
+                alpha=0.7,
+                marker=MARKERS[place % len(MARKERS)],
+                color=COLOURS[place % len(COLOURS)],
+                linewidths=0,
+                label=name,
+                rasterized=size.size > MAX_VECTOR_POINTS,
+            )
+        axes.set(xlabel="size in the clean mask (pixels)", ylabel=axis)
+        if any((size > 0).any() for size in sizes.values()):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        if len(sizes) > 1:
+            figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        source = _source(figure)
+    correlation = f"Rank correlation (Spearman): {', '.join(trends)}."
+    return Plot(
+        title,
+        source,
+        alt=f"Scatter plot of {axis} against the size in the clean mask. {correlation}",
+        caption=f"A point is a case. {correlation}",
+    )
+
+
+def slopes(title: str, baseline: str, values: Mapping[str, Values], axis: str) -> Plot:
+    """Paired slopes: for every other run a panel with a line a case from the baseline to the run.
+
+    Args:
+        title: Heading.
+        baseline: Name of the run on the left of every panel.
+        values: Run -> value of each case, NaN where undefined, the baseline among them.
+        axis: Label of the metric's axis.
+    """
+    others = [name for name in values if name != baseline]
+    columns = min(len(others), 2)
+    rows = -(-len(others) // columns)
+    described = []
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.3 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        for panel in panels[len(others) :]:
+            panel.set_axis_off()
+        for panel, name in zip(panels, others, strict=False):
+            pairs = np.stack([values[baseline], values[name]])
+            pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
+            _slope_panel(panel, pairs, (baseline, name))
+            up, down = int((pairs[1] > pairs[0]).sum()), int((pairs[1] < pairs[0]).sum())
+            described.append(f"from {baseline} to {name} {up} cases rise and {down} fall")
+        for row in range(rows):
+            panels[row * columns].set_ylabel(axis)
+        source = _source(figure)
+    return Plot(
+        title,
+        source,
+        alt=f"Paired slopes of {axis}: {'; '.join(described)}.",
+        caption="A line is a case, blue where it rises and dashed orange where it falls; the black "
+        "line is the mean.",
+    )
+
+
+def intervals(title: str, rows: Mapping[str, tuple[float, tuple[float, float]]], axis: str) -> Plot:
+    """Mean differences with their intervals and a line at zero.
+
+    Args:
+        title: Heading.
+        rows: Name -> mean and the two ends of its interval, NaN where undefined.
+        axis: Label of the axis.
+    """
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=0.9 + 0.42 * len(rows))
+        for place, (mean, (low, high)) in enumerate(rows.values()):
+            axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.5)
+            axes.plot([mean], [place], "o", color=COLOURS[0], markersize=6)
+        axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(axis)
+        source = _source(figure)
+    described = "; ".join(
+        f"{name}: "
+        + ("undefined" if math.isnan(mean) else f"{mean:.3f}, from {low:.3f} to {high:.3f}")
+        for name, (mean, (low, high)) in rows.items()
+    )
+    return Plot(
+        title,
+        source,
+        alt=f"{axis} with 95 % intervals. {described}.",
+        caption="Mean over cases and its 95 % interval; the dashed line is no difference.",
+    )
+
+
+def _slope_panel(panel: Axes, pairs: Values, names: Sequence[str]) -> None:
+    for before, after in pairs.T:
+        rises = after > before
+        panel.plot(
+            [0, 1],
+            [before, after],
+            color=COLOURS[0] if rises else COLOURS[1],
+            linestyle="-" if rises else "--",
+            alpha=0.45,
+            linewidth=1,
+            marker=".",
+            markersize=4,
+        )
+    if pairs.size:
+        panel.plot([0, 1], pairs.mean(axis=1), color="black", linewidth=2.5, marker="o")
+    panel.set_xticks([0, 1], names)
+    panel.set_xlim(-0.25, 1.25)
+
+
+def _figure(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _source(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _defined(values: Values) -> Values:
+    return values[~np.isnan(values)]
+
+
+def _five_figures(values: Values) -> str:
+    if not values.size:
+        return "no values"
+    lowest, q1, median, q3, highest = np.quantile(values, [0, 0.25, 0.5, 0.75, 1])
+    return (
+        f"{values.size} cases, median {median:.3f}, middle half {q1:.3f} to {q3:.3f}, "
+        f"range {lowest:.3f} to {highest:.3f}"
+    )
+
+
+def _rank_correlation(sizes: Values, values: Values) -> str:
+    from scipy.stats import spearmanr
+
+    if sizes.size < 3 or not np.ptp(sizes) or not np.ptp(values):
+        return "undefined"
+    return f"{spearmanr(sizes, values).statistic:.2f}"

@@ -1,0 +1,116 @@
+"""The report of a comparison: Table VI's form, the differences, all files, and what is empty."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from anl_seg.evaluation.compare import compare, evaluate_runs
+from anl_seg.evaluation.conventions import Conventions
+from anl_seg.evaluation.published import published_dice
+from anl_seg.evaluation.reports.comparison import comparison_page, write_comparison
+from anl_seg.evaluation.reports.comparison_tables import comparison_grids
+
+
+def test_the_form_of_table_vi(comparison):
+    means, _ = comparison_grids(comparison, published_dice(0.7, 0.5))
+    assert means.headings == ("method", "runs", "foreground", "1", "2", "published")
+    (
+        (far, far_runs, far_mean, *_, far_published),
+        (near, near_runs, near_mean, *_, near_published),
+    ) = means.rows
+    assert (far.text, far_runs.text, near.text, near_runs.text) == ("far", "1", "anl-ce", "2")
+    expected = comparison.means["foreground"]["anl-ce"]
+    assert near_mean.text == f"{100 * expected.mean:.1f}±{100 * expected.std:.1f}"
+    assert "±" not in far_mean.text, "one training has no spread"
+    assert (near_mean.mark, far_mean.mark) == ("best", "second")
+    assert (near_published.text, far_published.text) == ("79.6±0.6", "–")
+    assert "arXiv:2412.02373" in means.note
+
+
+def test_without_published_figures_there_is_no_such_column(comparison):
+    means, _ = comparison_grids(comparison)
+    assert "published" not in means.headings
+
+
+def test_differences(comparison):
+    _, differences = comparison_grids(comparison)
+    row = dict(zip(differences.headings, differences.rows[0], strict=True))
+    first = comparison.differences[0]
+    assert row["mean"].text == f"{first.mean:.3f}"
+    assert row["95 % CI"].text == f"{first.interval[0]:.3f} to {first.interval[1]:.3f}"
+    assert row["95 % CI, new runs"].text.startswith(f"{first.group_interval[0]:.3f} to")
+    assert row["W/T/L"].text == f"{first.wins}/{first.ties}/{first.losses}"
+    assert "In up to 1 cases one of the two is undefined" in differences.note
+
+
+def test_lengths_are_no_percentages(folders):
+    runs = {name: [folders[name]] for name in ("far", "near1")}
+    conventions = Conventions(surfaces=True)
+    compared = compare(evaluate_runs(runs, folders["ref"], conventions=conventions), "HD95")
+    means, _ = comparison_grids(compared)
+    assert means.title.startswith("HD95 (px), mean")
+    assert [row[2].mark for row in means.rows] == ["second", "best"], "the smaller is the better"
+
+
+def test_files(comparison, folders, tmp_path):
+    files = write_comparison(
+        comparison, tmp_path, published=published_dice(0.7, 0.7), images=folders["images"]
+    )
+    assert {file.name for file in files} == {
+        *("comparison.md", "comparison.tex", "comparison.html", "comparison.json", "cases.csv")
+    }
+    content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert content["baseline"] == "far"
+    assert content["runs"]["anl-ce"] == [str(folders["near1"]), str(folders["near2"])]
+    assert content["published"]["anl-ce"]["mean"] == 77.3
+    assert content["differences"][0]["mean"] == comparison.differences[0].mean
+    assert {"seed", "versions", "metric", "conventions"} <= content.keys()
+
+
+def test_values_as_csv(comparison, tmp_path):
+    write_comparison(comparison, tmp_path)
+    with (tmp_path / "cases.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 3 * 10, "targets, trainings, cases"
+    of_second = [
+        float(row["Dice"])
+        for row in rows
+        if (row["class"], row["run"], row["training"]) == ("1", "anl-ce", "2")
+    ]
+    assert of_second == pytest.approx(comparison.values["1"]["anl-ce"][1], nan_ok=True)
+
+
+def test_the_page(comparison):
+    page = comparison_page(comparison)
+    assert "gained most" in page
+    assert "Outlined is the first training of each method" in page
+    assert all(s.startswith("data:") for s in re.findall(r'(?:src|href)="([^"]{0,30})', page))
+
+
+def test_runs_may_be_called_as_they_like(folders):
+    """A run on clean labels is called "clean" sooner or later."""
+    runs = {"clean": [folders["near1"]], "case": [folders["far"]], "<i>": [folders["near2"]]}
+    page = comparison_page(compare(evaluate_runs(runs, folders["ref"])))
+    assert page.count('<button type="button">case</button>') == 2
+    assert "<i>" not in page
+
+
+def test_nothing_is_defined(tmp_path):
+    for folder in ("one", "two", "ref"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / folder / "a.png")
+    runs = evaluate_runs(
+        {"one": [tmp_path / "one"], "two": [tmp_path / "two"]}, tmp_path / "ref", labels=(1,)
+    )
+    comparison = compare(runs)
+    assert math.isnan(comparison.differences[0].mean)
+    files = write_comparison(comparison, tmp_path / "report")
+    assert all(file.stat().st_size for file in files)
+    assert "| nan" not in (tmp_path / "report" / "comparison.md").read_text(encoding="utf-8")

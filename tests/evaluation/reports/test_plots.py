@@ -1,0 +1,67 @@
+"""Plots: what they say in words is right, and values that are missing do not stop them."""
+
+from __future__ import annotations
+
+import base64
+import math
+
+import numpy as np
+import pytest
+
+from anl_seg.evaluation.reports.plots import against_size, box_strip, intervals, slopes
+
+NAN = math.nan
+FEW = np.array([0.1, 0.2, NAN, 0.4])
+NONE = np.array([NAN, NAN])
+
+
+def svg(plot):
+    kind, data = plot.source.split(",")
+    assert kind == "data:image/svg+xml;base64"
+    return base64.b64decode(data).decode()
+
+
+def test_boxes_in_words():
+    plot = box_strip("Dice", {"one": FEW, "two": NONE}, "Dice")
+    assert "one: 3 cases, median 0.200" in plot.alt
+    assert "range 0.100 to 0.400" in plot.alt
+    assert "two: no values" in plot.alt
+    assert "<svg" in svg(plot)
+
+
+def test_many_points_are_drawn_as_pixels():
+    values = {"one": np.linspace(0, 1, 3000)}
+    assert "<image" in svg(box_strip("Dice", values, "Dice"))
+    assert "<image" not in svg(box_strip("Dice", {"one": FEW}, "Dice"))
+
+
+def test_size_in_words():
+    sizes = np.array([10.0, 100.0, 1000.0, 0.0])
+    values = np.array([0.1, 0.5, 0.9, 0.0])
+    plot = against_size("t", {"a": sizes, "b": sizes * 0}, {"a": values, "b": values}, "Dice")
+    assert "a 1.00, b undefined" in plot.alt
+    svg(plot)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_slopes_in_words(count):
+    base = np.array([0.5, 0.5, 0.5, NAN])
+    others = {f"run{n}": np.array([0.6, 0.4, 0.7, 0.1]) for n in range(count)}
+    plot = slopes("t", "base", {"base": base, **others}, "Dice")
+    assert plot.alt.count("2 cases rise and 1 fall") == count
+    svg(plot)
+
+
+def test_slopes_without_any_pair():
+    svg(slopes("t", "base", {"base": NONE, "run": NONE}, "Dice"))
+
+
+def test_intervals_in_words():
+    plot = intervals("t", {"run": (0.1, (-0.05, 0.2)), "other": (NAN, (NAN, NAN))}, "difference")
+    assert "run: 0.100, from -0.050 to 0.200" in plot.alt
+    assert "other: undefined" in plot.alt
+    svg(plot)
+
+
+def test_the_same_values_give_the_same_file():
+    assert box_strip("t", {"a": FEW}, "Dice") == box_strip("t", {"a": FEW}, "Dice")

@@ -1,0 +1,58 @@
+"""Table VI as data: spot checks against the printed table, and its names."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from anl_seg.errors import InputError
+from anl_seg.evaluation.published import loss_name, published_dice, table_vi
+
+
+def test_the_table_is_complete():
+    assert len(table_vi()) == 6 * 7
+    assert set(Counter(cell.method for cell in table_vi()).values()) == {7}
+
+
+def test_figures_named_in_the_text_of_the_paper():
+    """Section VI.F prints 77.3 at the highest noise; T-Loss leads once, in the column 0.5, 0.7."""
+    assert published_dice(0.7, 0.7)["anl-ce"].mean == 77.3
+    for (alpha, beta), best in {
+        (0.3, 0.5): "anl-ce",
+        (0.3, 0.7): "anl-ce",
+        (0.5, 0.5): "anl-ce",
+        (0.5, 0.7): "t-loss",
+        (0.7, 0.5): "anl-ce",
+        (0.7, 0.7): "anl-ce",
+    }.items():
+        column = published_dice(alpha, beta)
+        assert max(column, key=lambda method: column[method].mean) == best
+
+
+def test_without_noise_there_is_no_second_rate():
+    assert published_dice(0.0, None) == published_dice(0.0, 0.0)
+    assert published_dice(0.0, None)["nce+rce"].mean == 82.9
+
+
+def test_nothing_asked_nothing_given():
+    assert published_dice(None, None, "HD95") == {}
+
+
+@pytest.mark.parametrize("asked", [(0.4, 0.5), (0.7, None), (None, 0.7)])
+def test_a_column_that_is_not_there(asked):
+    with pytest.raises(InputError, match="no such column, only 0"):
+        published_dice(*asked)
+
+
+def test_dice_only():
+    with pytest.raises(InputError, match="holds Dice only"):
+        published_dice(0.7, 0.7, "IoU")
+
+
+@pytest.mark.parametrize(
+    ("run", "loss"),
+    [("ANL_CE", "anl-ce"), ("APL", "nce+rce"), ("t-loss", "t-loss"), ("Dice+CE", "dice+ce")],
+)
+def test_names_of_runs(run, loss):
+    assert loss_name(run) == loss
