@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"errors", "files", "masks", "progress"}
+LEAVES = {"cifar100", "errors", "files", "masks", "progress"}
 #: Room -> its folder, and the rooms that it may import.
 ROOMS = {
     "losses": ("anl_seg/losses", set()),
@@ -18,13 +18,23 @@ ROOMS = {
     "datasets": ("anl_seg/datasets", LEAVES),
     "evaluation": ("anl_seg/evaluation", LEAVES),
     "trainers": ("trainers", LEAVES | {"losses"}),
+    "classification": ("anl_seg/classification", LEAVES | {"losses", "noise", "datasets"}),
     "experiments": (
         "anl_seg/experiments",
-        LEAVES | {"losses", "noise", "datasets", "evaluation", "trainers"},
+        LEAVES | {"losses", "noise", "datasets", "evaluation", "trainers", "classification"},
     ),
     "cli": (
         "anl_seg/cli",
-        LEAVES | {"losses", "noise", "datasets", "evaluation", "trainers", "experiments"},
+        LEAVES
+        | {
+            "losses",
+            "noise",
+            "datasets",
+            "evaluation",
+            "trainers",
+            "classification",
+            "experiments",
+        },
     ),
 }
 DRIVES_NNUNET = {"trainers"}
@@ -86,6 +96,10 @@ def loaded_after(statement: str, folder: Path) -> set[str]:
         ("import anl_seg.noise", {"torch", "nnunetv2", "matplotlib"}),
         ("import anl_seg.evaluation", {"torch", "nnunetv2", "matplotlib"}),
         ("import anl_seg.datasets", {"torch", "nnunetv2", "matplotlib"}),
+        (
+            "import anl_seg.noise.labels; from anl_seg.datasets import cifar_n, classification",
+            {"torch", "nnunetv2", "sklearn", "matplotlib"},
+        ),
         ("import anl_seg.losses", {"nnunetv2", "cv2", "scipy", "matplotlib"}),
         ("import anl_seg.trainers", {"torch", "nnunetv2"}),
         (

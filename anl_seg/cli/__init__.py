@@ -18,7 +18,10 @@ COMMANDS = {
     "noise": "noise",
     "plan": "plan",
     "evaluate": "evaluate",
+    "compare": "compare",
     "losses": "losses",
+    "label-noise": "label_noise",
+    "classify": "classify",
     "trainers-path": "trainers_path",
 }
 
