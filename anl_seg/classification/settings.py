@@ -162,7 +162,7 @@ def has_bf16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     if kind == "cpu":
-        has_onednn = torch.backends.mkldnn.is_available()
+        has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return kind == "mps"
 

@@ -112,7 +112,9 @@ def _checked_rate(eta: float | None, kind: str) -> float:
 
 def _human_labels(human: ArrayLike | None, clean: Labels, n_classes: int) -> Labels:
     if human is None:
-        raise InputError("noise of kind human is read, not drawn: give the labels of CIFAR-N")
+        raise InputError(
+            "noise of kind human is read, not drawn: give the labels of CIFAR-N (human)"
+        )
     labels = as_labels("human labels", human, n_classes)
     if labels.shape != clean.shape:
         raise InputError(f"there are {len(clean)} clean labels, but {len(labels)} human ones")

@@ -43,7 +43,8 @@ with ranks() as this:
     accuracy = training.accuracy(learner, batches.plain("test"))
     marginals = training.mean_probabilities(learner, batches.plain("train"))
 
-    normalized = torch.nn.Sequential(torch.nn.BatchNorm2d(1), torch.nn.Flatten(), model[1])
+    head = torch.nn.Linear(64, 10)
+    normalized = torch.nn.Sequential(torch.nn.BatchNorm2d(1), torch.nn.Flatten(), head)
     learner = training.make_learner(normalized, "ce", Preset(), protocol, device=cpu, ranks=this)
     training.train_epoch(learner, batches, 1, 0)
     mean = normalized[0].running_mean.clone()
