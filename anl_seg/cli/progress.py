@@ -44,7 +44,9 @@ def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    # What the command prints goes above the bar on a terminal, and into a file or pipe as it is.
+    above = sys.stdout.isatty()
+    with Progress(*columns, console=Console(stderr=True), redirect_stdout=above) as progress:
         yield from progress.track(items, total=total, description=description)
 
 

@@ -1,0 +1,34 @@
+"""Progress on a terminal and elsewhere."""
+
+import io
+import sys
+
+import pytest
+
+from anl_seg.cli import progress
+from anl_seg.cli.progress import track
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_what_is_printed_meanwhile_goes_into_the_file_it_is_meant_for(monkeypatch):
+    terminal, file = Terminal(), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stdout", file)
+    for item in track([1, 2], "working"):
+        print("line", item)
+    assert file.getvalue() == "line 1\nline 2\n"
+    assert "working" in terminal.getvalue()
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
+def test_plain_lines_now_and_then_elsewhere(monkeypatch, capsys, seconds):
+    monkeypatch.setattr(progress, "PLAIN_LINE_SECONDS", seconds)
+    assert list(track("abc", "working")) == ["a", "b", "c"]
+    shown = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in shown] == (
+        [] if seconds else ["working: 1/3", "working: 2/3"]
+    )
