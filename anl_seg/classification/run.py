@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def run(
     if recorded is not None and recorded["result"]:
         return Result(**recorded["result"])
 
-    with _torch_state(device), ExitStack() as stack:
+    with _torch_state(device):
         torch.manual_seed(settings.seed)
         batches = make_batches(
             data, noisy, protocol, seed=settings.seed, device=device, ranks=ranks, workers=workers
@@ -115,24 +115,42 @@ def run(
             label_noise.save(noisy, folder / records.LABELS_NAME)
         wait_for_all()
         log = records.load_checkpoint(folder, learner)
-        todo = range(len(log), protocol.epochs)
-        events = None
-        if ranks.is_first:
-            events = stack.enter_context(records.open_events(folder, len(log)))
-        start = time.perf_counter()
-        for number in track(todo, settings.name) if ranks.is_first else todo:
-            log.append(_train(learner, batches, protocol, settings.seed, number))
-            if events is not None:
-                records.save_epoch(folder, learner, log, events)
-                if report is not None:
-                    report(log[-1])
-        seconds = time.perf_counter() - start
-        result = _result(learner, batches, log, len(todo) * len(noisy.labels) / seconds)
+        done, start = len(log), time.perf_counter()
+        for epoch in _epochs(learner, batches, protocol, settings, folder, log, ranks, track):
+            if report is not None:
+                report(epoch)
+        images = (len(log) - done) * len(noisy.labels)
+        result = _result(learner, batches, log, images / (time.perf_counter() - start))
         predicted = training.mean_probabilities(learner, batches.plain("train"))
     if ranks.is_first:
         _write_figures(folder, settings.name, log, data.classes, noisy, predicted.tolist())
         records.write_run(folder, {**about, "result": asdict(result)})
     return result
+
+
+def _epochs(
+    learner: training.Learner,
+    batches: Batches,
+    protocol: Protocol,
+    settings: Settings,
+    folder: Path,
+    log: list[Epoch],
+    ranks: Ranks,
+    track: Track,
+) -> Iterator[Epoch]:
+    """Train the epochs that `log` lacks, add them to it, and give them out on the first rank.
+
+    Each is in the folder before the next begins.
+    """
+    todo = range(len(log), protocol.epochs)
+    if not ranks.is_first:
+        log += [_train(learner, batches, protocol, settings.seed, number) for number in todo]
+        return
+    with records.open_events(folder, len(log)) as events:
+        for number in track(todo, settings.name):
+            log.append(_train(learner, batches, protocol, settings.seed, number))
+            records.save_epoch(folder, learner, log, events)
+            yield log[-1]
 
 
 @contextmanager
