@@ -48,12 +48,12 @@ class Pose:
     Attributes:
         shift: Along every axis, in pixels or mm.
         rotation: Orthogonal matrix in the order of the axes.
-        step: Along the path, from 0 to 1.
+        turn: The same rotation as a rotation vector in radians.
     """
 
     shift: Vector
     rotation: Vector
-    step: float
+    turn: Vector
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,9 @@ def displace(
 
     The object keeps its area (nearest-neighbour sampling), and at least 90 % of it stays in the
     image. Where the drawn direction does not give room enough, the nearest direction that does is
-    taken, and where none does, the best of all. Where the smallest step passes over the level, as
-    with small objects and thick slices, only some of the pixels of that step change, by chance.
+    taken; where none does, as with volumes of few slices, one without the rotation; or else the
+    best of all. Where the smallest step passes over the level, as with small objects and thick
+    slices, only some of the pixels of that step change, by chance.
 
     Returns:
         The displaced mask and its pose: `shift` along every axis and `angle_deg`.
@@ -145,8 +146,9 @@ def displace(
     turn = math.radians(turn_deg) * np.asarray(turn_axis)
     scenes = [_scene(mask, box, around, each) for each in dict.fromkeys((stride, 1))]
     best = _Candidate(_stay(mask.ndim), 0.0)
-    for towards in _nearest_first(direction):
-        finding = _follow(scenes, eta_beta, towards, turn)
+    ways = product((turn, np.zeros_like(turn)), _nearest_first(direction))
+    for rotation, towards in ways:
+        finding = _follow(scenes, eta_beta, towards, rotation)
         best = min(best, finding.best, key=lambda each: abs(each.ratio - eta_beta))
         if finding.above:
             break
@@ -164,7 +166,7 @@ def displace(
         )
     return noisy, {
         "shift": best.pose.shift.tolist(),
-        "angle_deg": best.pose.step * turn_deg,
+        "angle_deg": math.degrees(best.pose.turn @ np.asarray(turn_axis)),
     }
 
 
@@ -228,7 +230,7 @@ def _search(scene: _Scene, eta_beta: float, towards: Vector, turn: Vector) -> _F
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
         step = (low + high) / 2
-        pose = Pose(step * radius * towards, _rotation(step * turn, scene.clean.ndim), step)
+        pose = Pose(step * radius * towards, _rotation(step * turn, scene.clean.ndim), step * turn)
         ratio, area_change = _ratio(scene, pose)
         if abs(area_change) > MAX_AREA_CHANGE:
             high = step
@@ -305,4 +307,4 @@ def _rotation(turn: Vector, ndim: int) -> Vector:
 
 
 def _stay(ndim: int) -> Pose:
-    return Pose(np.zeros(ndim), np.eye(ndim), 0.0)
+    return Pose(np.zeros(ndim), np.eye(ndim), np.zeros(3))

@@ -203,7 +203,7 @@ def corrupt_masks(
         done = {
             case: entry
             for case, entry in manifest.begin(target, asked).items()
-            if _is_as_written(target, entry)
+            if _is_as_written(source, target, entry)
         }
         todo = [task for task in plan.tasks if task.case not in done]
         work = partial(_corrupt_case, source, target, plan.layout, settings)
@@ -303,10 +303,13 @@ def _ignored(layout: Layout, settings: Settings) -> int | None:
     return layout.ignore_label if settings.ignore_label is None else settings.ignore_label
 
 
-def _is_as_written(target: Path, entry: manifest.Entry) -> bool:
-    """Whether the file of a case in the journal is there and whole; a skipped one has none."""
+def _is_as_written(source: Path, target: Path, entry: manifest.Entry) -> bool:
+    """Whether the files of a case in the journal are those it saw; a skipped one has no noisy."""
     row = entry.rows[0]
     path = target / row.file
+    clean = source / row.file
+    if not clean.is_file() or manifest.sha256(clean) != row.sha256_clean:
+        return False
     if not row.sha256_noisy:
         return not path.exists()
     return path.is_file() and manifest.sha256(path) == row.sha256_noisy

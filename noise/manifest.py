@@ -124,7 +124,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> dict[str, Entry]:
 def can_resume(folder: Path, settings: Mapping[str, Any]) -> bool:
     """Whether `folder` holds the beginning of the same run, by the same versions."""
     path = folder / JSON_NAME
-    if not (path.is_file() and (folder / JOURNAL_NAME).is_file()):
+    if not path.is_file():
         return False
     head = json.loads(json.dumps(_head(settings, complete=False)))
     return bool(json.loads(path.read_text(encoding="utf-8")) == head)
@@ -235,7 +235,10 @@ def _line(entry: Entry) -> str:
 
 def _read_journal(folder: Path) -> list[Entry]:
     entries = []
-    for line in (folder / JOURNAL_NAME).read_text(encoding="utf-8").splitlines():
+    journal = folder / JOURNAL_NAME
+    if not journal.is_file():  # the kill came before the first case, or `overwrite` took it
+        return []
+    for line in journal.read_text(encoding="utf-8").splitlines():
         try:
             content = json.loads(line)
         except ValueError:  # the kill came in the middle of the last line

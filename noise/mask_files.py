@@ -13,7 +13,7 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.files import atomic_path
-from anl_seg.masks import MAX_LABEL, PILLOW_ENDINGS, read_pixels
+from anl_seg.masks import GEOMETRY_ENDINGS, MAX_LABEL, PILLOW_ENDINGS, read_pixels
 from anl_seg.noise.label_maps import classes_in
 
 #: More classes than that, with no dataset.json to declare them, are taken for shades of grey.
@@ -25,7 +25,8 @@ class MaskImage:
     """A mask read from a file.
 
     Attributes:
-        labels: (H, W) or (D, H, W), uint8 or uint16; a mask of 0 and 255 is read as 0 and 1.
+        labels: (H, W) or (D, H, W), uint8 or uint16; a mask of 0 and 255 is read as 0 and 1, a
+            volume of one slice as that slice.
         classes: The labels that occur, without background and ignore label.
         coded_255: Whether 1 stands for 255 in the file.
         dtype: The type of the pixels in the file; bool for a 1-bit image.
@@ -52,12 +53,15 @@ def read_mask(path: Path, ignore_label: int | None = None) -> MaskImage:
     pixels = read_pixels(path)
     if pixels.ndim not in (2, 3):
         raise InputError(f"{path}: a {pixels.ndim}D image; masks have 2 or 3 dimensions")
-    labels = _whole_numbers(path, pixels)
+    labels, spacing = _whole_numbers(path, pixels), _spacing(path, pixels.ndim)
+    if labels.ndim == 3 and 1 in labels.shape:
+        thin = labels.shape.index(1)
+        labels, spacing = labels.take(0, thin), spacing[:thin] + spacing[thin + 1 :]
     classes = classes_in(labels, ignore_label)
-    coded_255 = classes == [255]
+    coded_255 = classes == [255] and ignore_label != 1
     if coded_255:
         labels, classes = _recode(labels, ignore_label), [1]
-    return MaskImage(labels, classes, coded_255, pixels.dtype, _spacing(path, labels.ndim), path)
+    return MaskImage(labels, classes, coded_255, pixels.dtype, spacing, path)
 
 
 def write_mask(path: Path, labels: NDArray[Any], like: MaskImage) -> None:
@@ -69,7 +73,7 @@ def write_mask(path: Path, labels: NDArray[Any], like: MaskImage) -> None:
             Image.fromarray(pixels).save(partial)
         else:
             header: Any = sitk.ReadImage(str(like.path))  # Any, as SimpleITK is typed in parts only
-            image: Any = sitk.GetImageFromArray(pixels)
+            image: Any = sitk.GetImageFromArray(pixels.reshape(header.GetSize()[::-1]))
             image.CopyInformation(header)
             for key in header.GetMetaDataKeys():
                 image.SetMetaData(key, header.GetMetaData(key))
@@ -99,7 +103,7 @@ def _recode(labels: NDArray[Any], ignore_label: int | None) -> NDArray[np.uint8]
 
 def _spacing(path: Path, ndim: int) -> tuple[float, ...]:
     """The spacing in the order of the axes of an array, from the header alone."""
-    if path.name.lower().endswith(PILLOW_ENDINGS):
+    if not path.name.lower().endswith(GEOMETRY_ENDINGS):
         return (1.0,) * ndim
     reader: Any = sitk  # Any, as SimpleITK is typed in parts only
     reader = reader.ImageFileReader()

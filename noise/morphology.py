@@ -67,11 +67,10 @@ def erode(
             )
         chosen, limit, split = cheapest(distance, candidates, wanted, split_seed)
         saved = _innermost_of_lost(clean, clean & ~chosen, distance)
-        if not saved:
+        if not saved.size:
             break
         candidates = candidates.copy()
-        for pixel in saved:
-            candidates[pixel] = False
+        candidates.flat[saved] = False
     noisy = mask.copy()
     noisy[window] &= ~chosen
     return noisy, _found(limit, split, around)
@@ -129,21 +128,23 @@ def rooms(mask: Mask, wanted: int, around: Surroundings) -> Iterator[tuple[Windo
         reach *= 2
 
 
-def _innermost_of_lost(
-    clean: Mask, noisy: Mask, distance: NDArray[Any]
-) -> list[tuple[np.intp, ...]]:
-    """The innermost pixel of each connected component of `clean` with no pixel left in `noisy`."""
+def _innermost_of_lost(clean: Mask, noisy: Mask, distance: NDArray[Any]) -> NDArray[np.intp]:
+    """The innermost pixel of each connected component of `clean` with no pixel left in `noisy`.
+
+    Returns:
+        Flat indices, one a component.
+    """
     components, count = ndimage.label(clean, output=np.int32)
-    survives = np.zeros(count + 1, bool)
-    survives[components[noisy]] = True
-    boxes = ndimage.find_objects(components)
-    saved = []
-    for number in np.flatnonzero(~survives[1:]) + 1:
-        box = boxes[number - 1]
-        depth = np.where(components[box] == number, distance[box], 0)
-        within = np.unravel_index(int(depth.argmax()), depth.shape)
-        saved.append(tuple(span.start + i for span, i in zip(box, within, strict=True)))
-    return saved
+    lost = np.ones(count + 1, bool)
+    lost[0] = False
+    lost[components[noisy]] = False
+    pixels = np.flatnonzero(clean & ~noisy) if lost.any() else np.zeros(0, np.intp)
+    pixels = pixels[lost[components.flat[pixels]]]
+    owners = components.flat[pixels]
+    order = np.lexsort((-distance.flat[pixels], owners))  # of equals the first pixel
+    _, firsts = np.unique(owners[order], return_index=True)
+    innermost: NDArray[np.intp] = pixels[order[firsts]]
+    return innermost
 
 
 def _found(limit: float, split: int, around: Surroundings) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from anl_seg.masks import PILLOW_ENDINGS, read_pixels
 from anl_seg.noise import manifest
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
-PREVIEW_NAME = "noise_preview.png"
+#: Where it lies in a noisy data set: not among the masks, where it would be taken for one.
+PREVIEW = Path("preview", "noise_preview.png")
 #: At most so many cases are shown, evenly spread over the severities.
 SHOWN, COLUMNS = 24, 6
 #: Pictures are reduced to about this many pixels a side.
@@ -33,7 +34,7 @@ WINDOW_PERCENTILES = (1, 99)
 
 
 def write_preview(source: Path, target: Path) -> Path:
-    """Write `noise_preview.png` into a noisy data set.
+    """Write `preview/noise_preview.png` into a noisy data set.
 
     Each panel shows an image (grey where there is none: the masks come from a plain folder), the
     outline of all classes in the clean mask, that in the noisy one, the kind of noise and Dice (the
@@ -52,24 +53,27 @@ def write_preview(source: Path, target: Path) -> Path:
         raise InputError(f"{target}: no mask is corrupted, there is nothing to show")
     spread = np.unique(np.linspace(0, len(cases) - 1, min(SHOWN, len(cases))).round().astype(int))
     panels = [cases[index] for index in spread]
+    pictures = [_read(source, target, Path(file)) for file, _, _ in panels]
     rows = -(-len(panels) // COLUMNS)
     columns = min(COLUMNS, len(panels))
-    figure = Figure(figsize=(2.0 * columns, 2.25 * rows + 0.5), layout="constrained")
+    tallest = max(clean.shape[0] / clean.shape[1] for _, clean, _ in pictures)
+    height = 2.0 * min(tallest, 2.0) + 0.25
+    figure = Figure(figsize=(2.0 * columns, height * rows + 0.5), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, (file, kind, dice) in zip(grid.flat, panels, strict=False):
-        _draw(axes, *_read(source, target, Path(file)))
+    for axes, picture, (_, kind, dice) in zip(grid.flat, pictures, panels, strict=False):
+        _draw(axes, *picture)
         axes.set_title(f"{kind}, Dice {dice:.2f}", fontsize=8, pad=3)
     lines = [
         Line2D([], [], color=CLEAN_COLOUR, label="clean"),
         Line2D([], [], color=NOISY_COLOUR, label="noisy"),
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    with atomic_path(target / PREVIEW_NAME) as partial:
+    with atomic_path(target / PREVIEW) as partial:
         figure.savefig(partial, dpi=200)
-    return target / PREVIEW_NAME
+    return target / PREVIEW
 
 
 def _by_severity(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, float]]:
@@ -121,4 +125,6 @@ def _draw(axes: Any, picture: NDArray[Any], clean: NDArray[Any], noisy: NDArray[
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
     for labels, colour, width in ((clean, CLEAN_COLOUR, 1.6), (noisy, NOISY_COLOUR, 1.0)):
         for label in np.unique(labels[labels > 0]):
-            axes.contour(labels == label, levels=[0.5], colors=[colour], linewidths=width)
+            inside = labels == label
+            if not inside.all():  # else there is no outline to draw
+                axes.contour(inside, levels=[0.5], colors=[colour], linewidths=width)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anl_seg.masks import find_masks
 from anl_seg.noise import manifest
-from anl_seg.noise.layout import CLEAN_LABELS
+from anl_seg.noise.layout import CLEAN_LABELS, LABELS
 from anl_seg.progress import Track, untracked
 
 
@@ -29,7 +29,7 @@ def verify(folder: Path, track: Track = untracked) -> tuple[int, list[str]]:
             continue
         file = Path(row["file"])
         expected[file] = row["sha256_noisy"]
-        if (folder / CLEAN_LABELS).is_dir():
+        if file.parent == LABELS:
             expected[CLEAN_LABELS / file.name] = row["sha256_clean"]
     problems = []
     for file in track(list(expected), "verifying masks"):
@@ -37,7 +37,7 @@ def verify(folder: Path, track: Track = untracked) -> tuple[int, list[str]]:
             problems.append(f"{file}: missing")
         elif manifest.sha256(folder / file) != expected[file]:
             problems.append(f"{file}: changed since the manifest was written")
-    for parent in {file.parent for file in expected if (folder / file).is_file()}:
+    for parent in sorted({file.parent for file in expected if (folder / file).is_file()}):
         found = {path.relative_to(folder) for path in find_masks(folder / parent).values()}
         problems += [f"{file}: not in the manifest" for file in sorted(found - expected.keys())]
     return len(expected), problems

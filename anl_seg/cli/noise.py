@@ -80,7 +80,8 @@ def command(
         bool, typer.Option("--dry-run", help="Print what would be done, write nothing.")
     ] = False,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Also write a contact sheet, noise_preview.png.")
+        bool,
+        typer.Option("--preview", help="Also write a contact sheet, preview/noise_preview.png."),
     ] = False,
     overwrite: Annotated[
         bool,
@@ -120,7 +121,7 @@ def command(
         "eta_beta": eta_beta,
         "seed": seed,
         "method": method,
-        "kinds": tuple(kinds.split(",")),
+        "kinds": tuple(kind.strip() for kind in kinds.split(",")),
         "millimetres": millimetres,
         "ignore_label": ignore_label,
         "policies": _policies(policy or []),
@@ -180,11 +181,9 @@ def _print_summary(content: dict[str, Any], target: Path) -> None:
     if summary["skipped"]:
         print(f"{summary['skipped']} cases cannot take their noise: left out.")
     if summary["off_level"]:
-        print(
-            f"{summary['off_level']} objects are off the level by more than 0.01: see the manifest."
-        )
+        print(f"Off the level by more than 0.01: {summary['off_level']}, see the manifest.")
     if summary["vanished"]:
-        print(f"{summary['vanished']} objects vanished, as they do in the published code.")
+        print(f"Vanished under other classes or out of view: {summary['vanished']}.")
     if any(summary["situations"].values()):
         counts = (f"{name} {count}" for name, count in summary["situations"].items() if count)
         print(f"Why: {', '.join(counts)}.")

@@ -160,7 +160,9 @@ def test_kill_9_and_go_on_gives_the_same_numbers(tmp_path):
         *("--noise", "symmetric", "--eta", "0.6", "--set", "epochs=12", "--device", "cpu"),
         *("-o", str(tmp_path / "killed")),
     ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + 120
         while not (tmp_path / "killed" / "checkpoint.pt").exists():

@@ -109,14 +109,14 @@ def test_verify_passes_and_fails(capsys, folder, tmp_path):
 def test_a_preview_is_written(capsys, folder, tmp_path):
     _, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--preview")
     assert "noise_preview.png" in out.replace("\n", "")
-    with Image.open(tmp_path / "dst" / "noise_preview.png") as sheet:
+    with Image.open(tmp_path / "dst" / "preview" / "noise_preview.png") as sheet:
         assert sheet.width > 500
 
 
 def test_method_kinds_and_policies_reach_the_manifest(capsys, folder, tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "empty.png")
     rates = ["--eta-alpha", 1, "--eta-beta", 0.5]
-    more = ["--kinds", "jitter,polygon", "--policy", "skip", "--policy", "full=fail", "--mm"]
+    more = ["--kinds", "jitter, polygon", "--policy", "skip", "--policy", "full=fail", "--mm"]
     code, out, _ = run(capsys, folder, tmp_path / "dst", *rates, *more, "--ignore-label", 9)
     assert code == 0
     assert "1 cases cannot take their noise: left out." in out

@@ -57,7 +57,7 @@ def test_a_turned_disc_keeps_its_area(turn_deg):
 def moved(mask, shift=(0, 0, 0), angle_deg=0):
     """The object turned about the centre of its bounding box and shifted."""
     rotation = affine._rotation(np.radians([angle_deg, 0, 0]), mask.ndim)
-    pose = affine.Pose(np.array(shift[: mask.ndim], float), rotation, 1)
+    pose = affine.Pose(np.array(shift[: mask.ndim], float), rotation, np.zeros(3))
     box = bounding_box(mask)
     return affine._place(mask, box, affine._scene(mask, box, ANYWHERE, 1), pose)
 
@@ -189,6 +189,16 @@ def test_a_volume_meets_its_level_in_millimetres_and_in_voxels(eta_beta):
         assert noisy.sum() == pytest.approx(ball.sum(), rel=0.1)
         way = (centroid(noisy) - centroid(ball)) * np.array(spacing_mm or (1, 1, 1))
         assert way == pytest.approx(found["shift"], abs=1)
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_volumes_of_few_slices_are_displaced_without_tilt_where_it_leaves_no_room(slices):
+    mask = np.repeat(disc((64, 64), 32, 30, 12)[None], slices, axis=0)
+    for seed in range(10):
+        drawn = draw_motion(np.random.default_rng(seed), 3)
+        noisy, found = displace(mask, 0.5, ANYWHERE, **drawn)
+        assert (noisy ^ mask).sum() / mask.sum() == pytest.approx(0.5, abs=0.01)
+        assert found["angle_deg"] == 0 or np.sign(found["angle_deg"]) == np.sign(drawn["turn_deg"])
 
 
 def test_frozen_pixels_are_not_entered():

@@ -103,6 +103,18 @@ def test_06_small_components_survive_erosion():
     assert ndimage.label(noisy)[1] == 2
 
 
+def test_06_of_many_components_each_keeps_its_innermost_pixel():
+    mask = np.zeros((300, 300), bool)
+    mask[::3, ::3] = True  # 10 000 specks,
+    mask[30:33, :] = mask[:, 30:33] = False
+    mask[200:280, 200:280] = True  # and a square that others touch
+    before = mask.copy()
+    noisy, record = corrupt(mask, "erosion", 0.3, generator(0, "case"))
+    components, count = ndimage.label(before)
+    assert len(np.unique(components[noisy])) == count
+    assert record.achieved == pytest.approx(0.3, abs=1 / mask.sum())
+
+
 @pytest.mark.parametrize("pixels", [1, 2, 5, 40])
 def test_07_small_and_thin_objects_never_become_empty(pixels):
     mask = np.zeros((60, 60), bool)

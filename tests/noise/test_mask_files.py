@@ -92,6 +92,14 @@ def test_the_ignore_label_is_no_class(tmp_path):
     assert np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "d.png"))), array)
 
 
+def test_an_ignore_label_of_1_is_not_taken_for_255(tmp_path):
+    array = np.resize(np.array((0, 1, 255), np.uint8), (9, 9))
+    read = read_mask(save(tmp_path / "a.png", array), ignore_label=1)
+    assert (read.classes, read.coded_255) == ([255], False)
+    write_mask(tmp_path / "b.png", read.labels, read)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "b.png")), array)
+
+
 @pytest.mark.parametrize("value", [0.5, -1, np.nan])
 def test_fractions_and_signs_are_no_masks(tmp_path, value):
     with pytest.raises(InputError, match=r"holds values from .*whole numbers from 0"):
@@ -119,6 +127,26 @@ def test_a_volume_keeps_labels_and_geometry(tmp_path, ending):
     assert written.GetPixelID() == sitk.sitkInt16
     for name, value in geometry.items():
         assert getattr(written, f"Get{name}")() == pytest.approx(value, abs=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_volume_of_one_slice_is_flat_and_stays_a_volume(tmp_path, axis):
+    labels = np.expand_dims(MASK * np.uint8(255), axis)
+    source = save(tmp_path / "a.nii.gz", labels, Spacing=(0.5, 0.25, 3.0))
+    read = read_mask(source)
+    assert np.array_equal(read.labels, MASK)
+    assert read.spacing == pytest.approx({0: (0.25, 0.5), 2: (3.0, 0.25)}[axis])
+    write_mask(tmp_path / "b.nii.gz", (~MASK).astype(np.uint8), read)
+    written = sitk.ReadImage(str(tmp_path / "b.nii.gz"))
+    assert np.array_equal(sitk.GetArrayFromImage(written), 255 - labels)
+    assert written.GetSpacing() == sitk.ReadImage(str(source)).GetSpacing()
+
+
+def test_the_resolution_of_a_print_is_no_spacing(tmp_path):
+    assert read_mask(save(tmp_path / "a.tif", MASK * np.uint8(1), Spacing=(0.5, 0.25))).spacing == (
+        1.0,
+        1.0,
+    )
 
 
 def test_a_mask_in_two_files_is_named(tmp_path):

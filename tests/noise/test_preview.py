@@ -9,18 +9,14 @@ from noise.shapes import ball, disc
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.noise import corrupt_masks
+from anl_seg.noise import corrupt_masks, verify
 from anl_seg.noise.preview import CLEAN_COLOUR, NOISY_COLOUR, _by_severity, write_preview
 
 
-def colours_in(path):
+def shows(path, colour):
     with Image.open(path) as sheet:
-        pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
-    return set(map(tuple, np.unique(pixels, axis=0).tolist()))
-
-
-def rgb(colour):
-    return tuple(bytes.fromhex(colour[1:]))
+        pixels = np.asarray(sheet.convert("RGB"))
+    return (pixels == np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)).all(axis=2).any()
 
 
 def test_masks_of_a_folder(tmp_path):
@@ -30,12 +26,14 @@ def test_masks_of_a_folder(tmp_path):
         Image.fromarray(mask).save(tmp_path / "src" / f"{number}.png")
     corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
     path = write_preview(tmp_path / "src", tmp_path / "dst")
-    assert path == tmp_path / "dst" / "noise_preview.png"
-    assert {rgb(CLEAN_COLOUR), rgb(NOISY_COLOUR)} <= colours_in(path)
+    assert path == tmp_path / "dst" / "preview" / "noise_preview.png"
+    assert verify(tmp_path / "dst") == (8, [])  # the sheet is not taken for a mask
+    assert shows(path, CLEAN_COLOUR)
+    assert shows(path, NOISY_COLOUR)
     with Image.open(path) as sheet:
         width, height = sheet.size
     assert width == 6 * 2 * 200
-    assert height == (2 * 2.25 + 0.5) * 200
+    assert height == int((2 * (2 * 64 / 90 + 0.25) + 0.5) * 200)
 
 
 def test_a_data_set_of_volumes(tmp_path):
@@ -48,9 +46,19 @@ def test_a_data_set_of_volumes(tmp_path):
     content = {"labels": {"background": 0, "a": 1}, "file_ending": ".nii.gz"}
     (source / "dataset.json").write_text(json.dumps(content))
     corrupt_masks(source, tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
-    assert {rgb(CLEAN_COLOUR), rgb(NOISY_COLOUR)} <= colours_in(
-        write_preview(source, tmp_path / "dst")
-    )
+    path = write_preview(source, tmp_path / "dst")
+    assert shows(path, CLEAN_COLOUR)
+    assert shows(path, NOISY_COLOUR)
+
+
+def test_a_mask_that_fills_its_image_has_no_outline(tmp_path):
+    (tmp_path / "src").mkdir()
+    mask = np.ones((40, 40), np.uint8)
+    for number in range(9):  # some of the nine are eroded
+        Image.fromarray(mask).save(tmp_path / "src" / f"{number}.png")
+    corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.5, method="published")
+    path = write_preview(tmp_path / "src", tmp_path / "dst")
+    assert shows(path, NOISY_COLOUR)
 
 
 def test_cases_run_from_mild_to_severe_by_the_mean_over_their_classes():

@@ -98,6 +98,22 @@ def test_what_was_half_written_or_changed_is_done_again(folder, tmp_path):
     assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
 
 
+def test_a_mask_that_changed_since_the_kill_is_done_again(folder, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(4))
+    save(folder / "case_1.png", disc((64, 64), 20, 20, 12))
+    corrupt_masks(folder, tmp_path / "dst", **RATES)
+    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
+
+
+def test_a_run_killed_before_its_journal_goes_on(folder, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(0))
+    (tmp_path / "dst" / manifest.JOURNAL_NAME).unlink()
+    assert corrupt_masks(folder, tmp_path / "dst", **RATES)["complete"] is True
+
+
 def test_an_unfinished_run_is_never_taken_for_another_or_for_a_whole_one(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(3))
@@ -110,17 +126,29 @@ def test_an_unfinished_run_is_never_taken_for_another_or_for_a_whole_one(folder,
     assert contents(tmp_path / "dst") == contents(tmp_path / "other")
 
 
+#: A run that waits before its last case, so that the kill finds it somewhere in the middle.
+SLOW_RUN = """
+import time
+from pathlib import Path
+from anl_seg.noise import corrupt_masks
+
+def track(items, text):
+    for number, item in enumerate(items):
+        if text == "corrupting masks" and number == len(items) - 1:
+            time.sleep(300)
+        yield item
+
+if __name__ == "__main__":
+    corrupt_masks({arguments}, track=track)
+"""
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_killed_run_leaves_no_process_and_goes_on(folder, tmp_path, jobs):
-    for number in range(60):
-        save(folder / f"large_{number}.png", disc((500, 500), 250, 240, 150 + number))
     target = tmp_path / "dst"
     arguments = f"Path({str(folder)!r}), Path({str(target)!r}), eta_alpha=1, eta_beta=0.5, seed=2"
     script = tmp_path / "killed.py"
-    script.write_text(
-        "from pathlib import Path\nfrom anl_seg.noise import corrupt_masks\n"
-        f"if __name__ == '__main__':\n    corrupt_masks({arguments}, jobs={jobs})\n"
-    )
+    script.write_text(SLOW_RUN.format(arguments=f"{arguments}, jobs={jobs}"))
     environment = os.environ | {"ANL_SEG_TEST_MARK": str(tmp_path)}
     process = subprocess.Popen([sys.executable, script], cwd=tmp_path, env=environment)
     journal = target / manifest.JOURNAL_NAME
@@ -154,11 +182,8 @@ def workers_of(mark):
     return found
 
 
-def test_a_data_set_of_volumes_with_jobs(dataset, tmp_path):
+def test_a_data_set_of_volumes_keeps_its_ignore_label(dataset, tmp_path):
     one = corrupt_masks(dataset, tmp_path / "one", **RATES)
-    two = corrupt_masks(dataset, tmp_path / "two", **RATES, jobs=2)
-    assert one == two
-    assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert [(row["case"], row["label"]) for row in one["cases"]][:3] == [
         ("case_0", None), ("case_1", 1), ("case_1", 2)
     ]  # fmt: skip
@@ -232,6 +257,8 @@ def test_verify_finds_what_is_missing_changed_and_unknown(folder, dataset, tmp_p
     checked, problems = verify(tmp_path / "set")
     assert checked == 10
     assert problems == ["labelsTr_clean/case_1.nii.gz: changed since the manifest was written"]
+    shutil.rmtree(tmp_path / "set/labelsTr_clean")
+    assert [problem.split(": ")[1] for problem in verify(tmp_path / "set")[1]] == ["missing"] * 5
 
 
 def test_only_manifests_of_this_schema_are_read(tmp_path):
