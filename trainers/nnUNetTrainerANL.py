@@ -1,64 +1,151 @@
-"""The nnU-Net trainers: nnU-Net's own training, a robust loss in place of Dice + cross entropy."""
+"""The nnU-Net trainers: nnU-Net's own training, a robust loss in place of Dice + cross entropy.
+
+All that touches nnU-Net's internals is in this file.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+import os
 import random
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
+from batchgenerators.utilities.file_and_folder_operations import load_pickle
+from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
+from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
+from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from batchgeneratorsv2.transforms.utils.random import RandomTransform
+from nnunetv2.evaluation.evaluate_predictions import compute_metrics, save_summary_json
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
+from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
-from torch import Tensor, nn
+from nnunetv2.utilities.json_export import recursive_fix_for_json_export
+from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder
+from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 import anl_seg
 from anl_seg import losses
 from anl_seg.errors import InputError
+from anl_seg.files import atomic_path, write_json
+from anl_seg.trainers.datasets import OnePass, WithCleanLabels
+from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
+from anl_seg.trainers.precision import check_bf16
+from anl_seg.trainers.protocols import LEARNING_RATES
+from anl_seg.trainers.segmentation_loss import REGION_IGNORE, RegionLoss, SegmentationLoss
 from anl_seg.trainers.settings import NNUNET_LOSS, PLANS_KEY, Settings
+
+#: Where `anl-seg noise` keeps the clean labels of a noisy raw data set.
+CLEAN_LABELS = "labelsTr_clean"
+
+#: Optimiser -> options of the group of the loss's own parameters (T-Loss: log nu). Adam's rate is
+#: the published one. T-Loss divided by its number of pixels gives SGD a gradient of some 1e-4, so
+#: that this rate moves log nu by about as much.
+LOSS_GROUP: Mapping[str, Mapping[str, float]] = {
+    "adam": {"lr": 1e-3, "weight_decay": 0.0},
+    "sgd": {"lr": 1.0, "weight_decay": 0.0, "momentum": 0.9},
+}
+#: Key of that group in a checkpoint under which their values lie.
+LOSS_STATE = "loss_state"
+#: Largest norm of the gradient of the loss's own parameters.
+LOSS_CLIP = 1.0
 
 
 class nnUNetTrainerANL(nnUNetTrainer):
     """nnU-Net with Active Negative Loss (Ye et al., eq. 11) in place of Dice + cross entropy.
 
     Everything else is nnU-Net's: network, augmentation, schedule, deep supervision weights. The
-    settings come from the plans file (`anl-seg plan`), see `anl_seg.trainers.settings.Settings`.
-    Without an entry there it is alpha 1, beta 20 on nnU-Net's own schedule. Measured on the real
-    sample (48 training pairs at 64 x 64 pixels, noise 0.7/0.7, 400 steps, 16 test pairs, seeds 1 to
-    3, a small run): mean Dice 0.650 (standard deviation 0.012), Dice + CE 0.658 (0.032), alpha and
-    beta 5: 0.609 (0.039), alpha 10 and beta 1: 0. See benchmarks/alpha_beta.md.
+    settings come from the plans file (`anl-seg plan`), see `anl_seg.trainers.settings.Settings`,
+    and may name any other loss. Without an entry there it is alpha 1, beta 20 on nnU-Net's own
+    schedule. Measured on the real sample (48 training pairs at 64 x 64 pixels, noise 0.7/0.7, 400
+    steps, 16 test pairs, seeds 1 to 3, a small run): mean Dice 0.650 (standard deviation 0.012),
+    Dice + CE 0.658 (0.032), alpha and beta 5: 0.609 (0.039), alpha 10 and beta 1: 0. See
+    benchmarks/alpha_beta.md.
 
     The constructor stays nnU-Net's own, since it records its arguments by name.
     """
+
+    #: The loss where the plans name none.
+    loss_name = "anl-ce"
+
+    loss: nn.Module
+
+    #: The loss of one output, from the library; None for nnU-Net's own loss.
+    robust_loss: nn.Module | None = None
+
+    #: The training cases where an epoch is one pass over them.
+    one_pass: OnePass | None = None
 
     @cached_property
     def settings(self) -> Settings:
         """The settings in the plans file; exits with code 2 where they are wrong."""
         with _one_line_errors():
-            return Settings.from_plans(self.plans_manager.plans)
+            settings = Settings.from_plans(self.plans_manager.plans, self.loss_name)
+            if settings.loss != self.loss_name and self.loss_name != nnUNetTrainerANL.loss_name:
+                raise InputError(
+                    f"plans {self.plans_manager.plans_name!r} ask for the loss {settings.loss!r}, "
+                    f"but {type(self).__name__} trains {self.loss_name!r}; train with -tr "
+                    "nnUNetTrainerANL, which takes the loss from the plans, or plan with "
+                    f"--loss {self.loss_name}"
+                )
+            return settings
 
     def initialize(self) -> None:
         """Apply schedule and seed, then let nnU-Net build network, optimiser and loss."""
         # Defaults spelt out: the checkpoint carries the plans, and defaults may change one day.
         self.plans_manager.plans[PLANS_KEY] = self.settings.to_plans()
-        if self.settings.epochs is not None:
-            self.num_epochs = self.settings.epochs
-        if self.settings.iterations is not None:
-            self.num_iterations_per_epoch = self.settings.iterations
-            self.num_val_iterations_per_epoch = max(1, self.settings.iterations // 5)  # its ratio
-        if self.settings.delta > 0:
-            self.weight_decay = 0.0
+        if self.settings.loss != NNUNET_LOSS:
+            self.robust_loss = self._create_loss()
+        self._apply_schedule()
         self._seed()
+        if self.settings.seed is not None and get_allowed_n_proc_DA() > 0:
+            self.print_to_log_file(
+                "anl-seg: the seed fixes the weights but not the order of the data, since nnU-Net "
+                "loads in several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... fixes both"
+            )
         super().initialize()
         self.print_to_log_file(f"anl-seg {anl_seg.__version__}: {self.settings}")
         self.print_to_log_file(f"anl-seg: the loss is {self.loss}")
 
+    def _create_loss(self) -> nn.Module:
+        regions = self.label_manager.has_regions
+        ignore_label = REGION_IGNORE if regions else self.label_manager.ignore_label
+        loss = losses.create(
+            self.settings.loss, ignore_index=ignore_label, **self.settings.loss_parameters
+        )
+        return loss.to(self.device)
+
+    def _apply_schedule(self) -> None:
+        if self.settings.epochs is not None:
+            self.num_epochs = self.settings.epochs
+        if self.settings.iterations is not None:
+            self.num_iterations_per_epoch = self.settings.iterations
+        elif self.settings.schedule.one_pass:
+            cases, _ = self.do_split()
+            self.num_iterations_per_epoch = math.ceil(
+                len(cases) / self.configuration_manager.batch_size
+            )
+        else:
+            return
+        self.num_val_iterations_per_epoch = max(1, self.num_iterations_per_epoch // 5)  # its ratio
+
     def _seed(self) -> None:
-        """Seed all generators, for each epoch and rank differently, if there is a seed."""
+        """Seed all generators, for each epoch and rank differently, if there is a seed.
+
+        Anew for each epoch, so that a continued run draws what an uninterrupted one draws.
+        """
         if self.settings.seed is None:
             return
         entropy = [self.settings.seed, self.current_epoch, self.local_rank]
@@ -66,53 +153,249 @@ class nnUNetTrainerANL(nnUNetTrainer):
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002 (nnU-Net's augmentation draws from the global generator)
         torch.manual_seed(seed)
-        if get_allowed_n_proc_DA() > 0:
-            self.print_to_log_file(
-                "anl-seg: the seed fixes the weights but not the order of the data, since nnU-Net "
-                "loads in several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... fixes both"
-            )
+
+    # Optimiser and loss
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
-        """Add the L1 penalty's gradient once per optimiser step, whatever the number of scales.
+        """Set up the optimiser, with a group for what the loss itself has to train.
 
-        It joins after nnU-Net has unscaled and clipped the gradient: nnU-Net's clipping is for what
-        the data say, and delta sign(w) is bounded. (In the paper's protocols clipping covers both.)
+        The L1 penalty's gradient joins once per optimiser step, whatever the number of scales,
+        after nnU-Net has unscaled and clipped the gradient: nnU-Net's clipping is for what the data
+        say, and delta sign(w) is bounded. (In the paper's protocols clipping covers both.)
         """
-        optimizer, lr_scheduler = super().configure_optimizers()
+        schedule = self.settings.schedule
+        if schedule.weight_decay is not None:
+            self.weight_decay = schedule.weight_decay
         if self.settings.delta > 0:
-            optimizer.register_step_pre_hook(self._add_l1_gradient)
+            self.weight_decay = 0.0
+        if self.settings.optimizer == "adam":
+            self.initial_lr = LEARNING_RATES["adam"]
+            optimizer = torch.optim.Adam(
+                self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay
+            )
+            lr_scheduler = PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
+        else:
+            optimizer, lr_scheduler = super().configure_optimizers()
+        if schedule.decay is not None:
+            lr_scheduler = DecayByEpoch(optimizer, self.initial_lr, schedule.decay)
+        if self._loss_parameters():
+            options = LOSS_GROUP[str(self.settings.optimizer)]
+            optimizer.add_param_group({"params": self._loss_parameters(), **options})
+        optimizer.register_step_pre_hook(self._complete_gradients)
         return optimizer, lr_scheduler
 
-    def _add_l1_gradient(self, *_: object) -> None:
-        losses.add_l1_gradient(self.network.parameters(), self.settings.delta)
+    def _loss_parameters(self) -> list[nn.Parameter]:
+        return [] if self.robust_loss is None else list(self.robust_loss.parameters())
+
+    def _complete_gradients(self, *_: object) -> None:
+        """Do before the optimiser's step what nnU-Net does not know of."""
+        if self.settings.delta > 0:
+            losses.add_l1_gradient(self.network.parameters(), self.settings.delta)
+        for parameter in self._loss_parameters():
+            if self.is_ddp and parameter.grad is not None:  # DDP averages the network's alone
+                dist.all_reduce(parameter.grad)
+                parameter.grad /= dist.get_world_size()
+        nn.utils.clip_grad_norm_(self._loss_parameters(), LOSS_CLIP)
 
     def _build_loss(self) -> nn.Module:
-        """Put the robust loss in nnU-Net's deep supervision, whose weights stay nnU-Net's.
-
-        Raises:
-            NotImplementedError: For region-based training.
-        """
-        loss = super()._build_loss()
-        if isinstance(loss, DeepSupervisionWrapper) and len(loss.weight_factors) == 1:
+        """Put the robust loss in nnU-Net's deep supervision, whose weights stay nnU-Net's."""
+        with np.errstate(invalid="ignore"):
+            loss = super()._build_loss()
+        deep = isinstance(loss, DeepSupervisionWrapper)
+        if deep and len(loss.weight_factors) == 1:
             loss.weight_factors = (1.0,)  # nnU-Net gives the lowest scale 0, so a single one 0/0
-        if self.settings.loss == NNUNET_LOSS:
+        if self.robust_loss is None:
             return loss
-        if self.label_manager.has_regions:
-            raise NotImplementedError(
-                f"region-based training with the loss {self.settings.loss!r} is not supported yet; "
-                f"give dataset.json plain labels, or plan with `--loss {NNUNET_LOSS}`"
-            )
-        pixel_loss = PixelLoss(
-            losses.create(
-                self.settings.loss,
-                ignore_index=self.label_manager.ignore_label,
-                **self.settings.loss_parameters,
-            )
+        make = RegionLoss if self.label_manager.has_regions else SegmentationLoss
+        with_dice = self.settings.dice_weight > 0
+        robust = make(
+            self.robust_loss,
+            ignore_label=self.label_manager.ignore_label,
+            dice=(loss.loss if deep else loss).dc if with_dice else None,
+            dice_weight=self.settings.dice_weight,
         )
-        if not isinstance(loss, DeepSupervisionWrapper):
-            return pixel_loss
-        loss.loss = pixel_loss
+        if not deep:
+            return robust
+        loss.loss = robust
         return loss
+
+    # Steps and epochs
+
+    def on_train_start(self) -> None:
+        """Check that this machine can do what the settings ask for, then prepare the training."""
+        if self.settings.precision == "bf16":  # not for --val, which computes as nnU-Net does
+            with _one_line_errors():
+                check_bf16(self.device)
+        super().on_train_start()
+
+    def on_train_epoch_start(self) -> None:
+        """Begin an epoch: its own seed, a new pass, learning rates."""
+        self._seed()
+        if self.one_pass is not None:
+            self.one_pass.restart()
+        super().on_train_epoch_start()
+        if self._loss_parameters():  # nnU-Net's schedule has set the same rate in every group
+            rate = LOSS_GROUP[str(self.settings.optimizer)]["lr"]
+            self.optimizer.param_groups[-1]["lr"] = rate
+
+    def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Do one step; exits with code 2 where the loss is not finite."""
+        with self._autocast():
+            result: dict[str, Any] = super().train_step(batch)
+        if not np.isfinite(result["loss"]):
+            with _one_line_errors():
+                raise InputError(self._why_not_finite(batch))
+        return result
+
+    def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Do one step of the online validation."""
+        with self._autocast():
+            result: dict[str, Any] = super().validation_step(batch)
+        return result
+
+    def _autocast(self) -> AbstractContextManager[object]:
+        """Set bf16, which nnU-Net's own autocast on CUDA then takes up; on CPUs it uses none."""
+        if self.settings.precision == "bf16":
+            return torch.autocast(self.device.type, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def _why_not_finite(self, batch: Mapping[str, Any]) -> str:
+        terms = {
+            name: value
+            for module in self.loss.modules()
+            if isinstance(module, SegmentationLoss)
+            for name, value in module.terms.items()
+        }
+        bad = [name for name, value in terms.items() if not torch.isfinite(value)]
+        which = f"{' and '.join(bad) or 'the loss'} ({self.settings.loss})"
+        if any(not torch.isfinite(parameter).all() for parameter in self._loss_parameters()):
+            which += ", its own trained parameter too"
+        if not torch.isfinite(batch["data"]).all():
+            cause = (
+                "the images of this batch hold values that are not finite: check them with "
+                "nnUNetv2_plan_and_preprocess --verify_dataset_integrity and preprocess again"
+            )
+        else:
+            cause = (
+                "the images of this batch are fine, so the training has diverged: try --optimizer "
+                "adam, smaller weights (--alpha, --beta, --dice-weight), --precision float32, or "
+                "on a GPU --precision bf16 in place of nnU-Net's float16"
+            )
+        return (
+            f"not finite in epoch {self.current_epoch}: {which}; {cause}. Checkpoints from before "
+            f"this step, if any, are in {self.output_folder}"
+        )
+
+    def on_epoch_end(self) -> None:
+        """End an epoch: memorisation curve, and Dice on the test images in the last epochs."""
+        epoch = self.current_epoch
+        super().on_epoch_end()
+        if isinstance(self.loss, FitOfLabels):
+            counts = self.loss.take_counts()
+            if self.is_ddp:
+                dist.all_reduce(counts)
+            if self.local_rank == 0:
+                add_to_curve(Path(self.output_folder), epoch, fit(counts))
+        if epoch >= self.num_epochs - self.settings.schedule.test_epochs:
+            if self.local_rank == 0:
+                self._test(epoch)
+            if self.is_ddp:
+                dist.barrier()
+
+    # Data
+
+    def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
+        """Add clean labels to the training cases where they are known, and whole passes."""
+        training, validation = super().get_tr_and_val_datasets()
+        if (folder := self._preprocess_clean_labels(training)) is not None:
+            training = WithCleanLabels(training, folder)
+            self.loss = FitOfLabels(
+                self.loss,
+                self.label_manager.num_segmentation_heads,
+                self.label_manager.ignore_label,
+            ).to(self.device)
+        if self.settings.schedule.one_pass:
+            training = self.one_pass = OnePass(training)
+        return training, validation
+
+    def get_training_transforms(self, *args: Any, **kwargs: Any) -> ComposeTransforms:  # noqa: ANN401
+        """Take from nnU-Net's augmentation what the protocol does not have.
+
+        nnU-Net's blur chooses its convolution by timing it, which a seed cannot fix; with a seed it
+        always takes the plain one.
+        """
+        composed = super().get_training_transforms(*args, **kwargs)
+        if self.settings.schedule.light_augmentation:
+            composed.transforms = [each for each in composed.transforms if _is_light(each)]
+            for transform in composed.transforms:
+                if isinstance(transform, SpatialTransform):  # what is left of it is the crop
+                    transform.p_rotation = transform.p_scaling = 0
+        for transform in composed.transforms:
+            if self.settings.seed is not None and isinstance(transform, RandomTransform):
+                transform.transform.benchmark = False  # without a meaning for all but the blur
+        return composed
+
+    def _preprocess_clean_labels(self, cases: Any) -> Path | None:  # noqa: ANN401
+        """Bring the raw clean labels of `cases` onto the pixels of the preprocessed ones.
+
+        Returns:
+            The folder of `CASE.npy`; None where clean labels are not known, or nnU-Net gives the
+            labels' channels another meaning (cascade, regions).
+        """
+        if self.is_cascaded or self.label_manager.has_regions:
+            return None
+        files = self._labels(CLEAN_LABELS, cases.identifiers)
+        if files is None:
+            return None
+        folder = Path(f"{self.preprocessed_dataset_folder}_clean")
+        if self.local_rank == 0:
+            for case, file in files.items():
+                target = folder / f"{case}.npy"
+                preprocessed = Path(self.preprocessed_dataset_folder, f"{case}.pkl")
+                newest = max(path.stat().st_mtime for path in (file, preprocessed))
+                if not target.exists() or target.stat().st_mtime < newest:
+                    clean = self._onto_preprocessed(file, case, cases)
+                    with atomic_path(target) as partial, partial.open("wb") as stream:
+                        np.save(stream, clean)
+        if self.is_ddp:
+            dist.barrier()
+        self.print_to_log_file(f"anl-seg: clean labels known; how both are fitted is in {PLOT}")
+        return folder
+
+    def _onto_preprocessed(self, file: Path, case: str, cases: Any) -> np.ndarray[Any, Any]:  # noqa: ANN401
+        """Transpose, crop and resample labels as nnU-Net's preprocessor did."""
+        order = self.plans_manager.transpose_forward
+        labels, _ = self.plans_manager.image_reader_writer_class().read_seg(str(file))
+        labels = labels.transpose([0, *(axis + 1 for axis in order)])
+        _, preprocessed, _, _ = cases.load_case(case)
+        properties = load_pickle(str(Path(self.preprocessed_dataset_folder, f"{case}.pkl")))
+        box = properties["bbox_used_for_cropping"]
+        crop = (slice(None), *(slice(low, high) for low, high in box))
+        spacing = [properties["spacing"][axis] for axis in order]
+        target = list(self.configuration_manager.spacing)
+        target = spacing[: len(spacing) - len(target)] + target  # slices of 2D stay as they are
+        resampled: np.ndarray[Any, Any] = self.configuration_manager.resampling_fn_seg(
+            labels[crop], preprocessed.shape[1:], spacing, target
+        )
+        return resampled.astype(np.int16)
+
+    def _labels(self, folder: str, cases: list[str]) -> dict[str, Path] | None:
+        """Find the masks of all `cases` in a folder of the raw data set; None if one is missing."""
+        raw = os.environ.get("nnUNet_raw")
+        if not raw:
+            return None
+        ending = self.dataset_json["file_ending"]
+        base = Path(raw, self.plans_manager.dataset_name, folder)
+        files = {case: base / f"{case}{ending}" for case in cases}
+        return files if files and all(file.is_file() for file in files.values()) else None
+
+    # Checkpoints
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Save what nnU-Net saves; the loss's own parameters go into their optimiser group."""
+        if self.robust_loss is not None and self._loss_parameters():
+            self.optimizer.param_groups[-1][LOSS_STATE] = self.robust_loss.state_dict()
+        super().save_checkpoint(filename)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Load a checkpoint of a run with the same settings; exits with code 2 if they differ."""
@@ -120,27 +403,209 @@ class nnUNetTrainerANL(nnUNetTrainer):
             filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True
         )
         with _one_line_errors():
-            trained = Settings.from_plans(checkpoint["init_args"]["plans"])
-            if differences := self.settings.differences(trained):
-                raise InputError(
-                    f"{filename_or_checkpoint} was trained with other settings than plans "
-                    f"{self.plans_manager.plans_name!r} ask for: {'; '.join(differences)}; restore "
-                    f"their entry {PLANS_KEY!r}, or write new plans with `anl-seg plan --as NAME`"
-                )
+            self._check_same(checkpoint["init_args"]["plans"], filename_or_checkpoint)
         super().load_checkpoint(filename_or_checkpoint)
-        self._seed()  # so that a continued run does not draw the first epochs' data again
+        if self.robust_loss is not None and self._loss_parameters():
+            self.robust_loss.load_state_dict(self.optimizer.param_groups[-1][LOSS_STATE])
+
+    def _check_same(self, plans: Mapping[str, Any], filename: str) -> None:
+        """Check that settings and configuration are those of the plans in a checkpoint."""
+        differences = self.settings.differences(Settings.from_plans(plans, self.loss_name))
+        here = self.plans_manager.plans["configurations"][self.configuration_name]
+        there = plans["configurations"][self.configuration_name]
+        differences += [
+            f"{key} is {here.get(key)}, was {there.get(key)}"
+            for key in sorted({*here, *there})
+            if here.get(key) != there.get(key)
+        ]
+        if differences:
+            raise InputError(
+                f"{filename} was trained with other settings than plans "
+                f"{self.plans_manager.plans_name!r} ask for: {'; '.join(differences)}; restore "
+                f"their entry {PLANS_KEY!r}, or write new plans with `anl-seg plan --as NAME`"
+            )
+
+    # Clean references and test images
+
+    def perform_actual_validation(self, save_probabilities: bool = False) -> None:
+        """Do nnU-Net's final validation, and report Dice against the clean labels as well."""
+        super().perform_actual_validation(save_probabilities)
+        if self.local_rank != 0:
+            return
+        predictions = Path(self.output_folder, "validation")
+        ending = self.dataset_json["file_ending"]
+        cases = sorted(path.name.removesuffix(ending) for path in predictions.glob(f"*{ending}"))
+        if (references := self._labels(CLEAN_LABELS, cases)) is not None:
+            dice = self._compare(predictions, references, predictions / "summary_clean.json")
+            self.print_to_log_file(
+                "Mean Validation Dice against the clean labels: ", dice, also_print_to_console=True
+            )
+
+    def _test(self, epoch: int) -> None:
+        """Predict the test images and add their Dice to test_dice.json, by epoch counted from 0."""
+        images = self._test_images()
+        references = self._labels("labelsTs", list(images))
+        if references is None:
+            self.print_to_log_file(
+                "anl-seg: imagesTs and labelsTs are not both there: no test Dice"
+            )
+            return
+        output = Path(self.output_folder)
+        predictions = output / f"test_epoch_{epoch:04d}"
+        self._predict(images, predictions)
+        dice = self._compare(predictions, references, predictions / "summary.json")
+        self.print_to_log_file(f"Mean Dice on {len(images)} test images: ", dice)
+        path = output / "test_dice.json"
+        curve = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        write_json(path, {**curve, str(epoch): dice})
+
+    def _test_images(self) -> dict[str, list[str]]:
+        """List the channels of each test image of the raw data set, by case."""
+        raw, ending = os.environ.get("nnUNet_raw"), self.dataset_json["file_ending"]
+        folder = Path(raw or "", self.plans_manager.dataset_name, "imagesTs")
+        if not raw or not folder.is_dir():
+            return {}
+        images = create_lists_from_splitted_dataset_folder(str(folder), ending)
+        return {Path(each[0]).name.removesuffix(f"_0000{ending}"): each for each in images}
+
+    def _predict(self, images: Mapping[str, list[str]], predictions: Path) -> None:
+        """Predict with the network as it stands, as nnUNetv2_predict would."""
+        predictions.mkdir(parents=True, exist_ok=True)
+        network = self.network.module if self.is_ddp else self.network
+        network = getattr(network, "_orig_mod", network)  # what torch.compile wraps
+        predictor = nnUNetPredictor(
+            device=self.device,
+            perform_everything_on_device=self.device.type == "cuda",
+            allow_tqdm=False,
+        )
+        predictor.manual_initialization(
+            network,
+            self.plans_manager,
+            self.configuration_manager,
+            [network.state_dict()],
+            self.dataset_json,
+            type(self).__name__,
+            self.inference_allowed_mirroring_axes,
+        )
+        reader = self.plans_manager.image_reader_writer_class()
+        self.set_deep_supervision_enabled(False)
+        network.eval()
+        for case, files in images.items():
+            image, properties = reader.read_images(files)
+            predictor.predict_single_npy_array(image, properties, None, str(predictions / case))
+        self.set_deep_supervision_enabled(self.enable_deep_supervision)
+
+    def _compare(self, predictions: Path, references: Mapping[str, Path], output: Path) -> float:
+        """Write a summary like nnU-Net's of predictions against references.
+
+        Returns:
+            The mean over cases, then over foreground classes, of Dice.
+        """
+        manager = self.label_manager
+        labels = manager.foreground_regions if manager.has_regions else manager.foreground_labels
+        reader = self.plans_manager.image_reader_writer_class()
+        cases = []
+        for reference in references.values():
+            prediction = str(predictions / reference.name)
+            cases.append(
+                compute_metrics(str(reference), prediction, reader, labels, manager.ignore_label)
+            )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mean of empty slice")  # a class that no case has
+            means = {
+                label: {
+                    name: float(np.nanmean([case["metrics"][label][name] for case in cases]))
+                    for name in cases[0]["metrics"][label]
+                }
+                for label in labels
+            }
+        dice = float(np.mean([mean["Dice"] for mean in means.values()]))
+        for case in cases:
+            recursive_fix_for_json_export(case)
+        result = {"metric_per_case": cases, "mean": means, "foreground_mean": {"Dice": dice}}
+        save_summary_json(result, str(output))
+        return dice
 
 
-class PixelLoss(nn.Module):
-    """Adapter from nnU-Net's targets to ours: float or int16 `(B, 1, *S)` to int64 `(B, *S)`."""
+class nnUNetTrainerANL_FL(nnUNetTrainerANL):
+    """ANL-FL (eq. 12)."""
 
-    def __init__(self, loss: nn.Module) -> None:
-        super().__init__()
-        self.loss = loss
+    loss_name = "anl-fl"
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the mean loss over pixels that are not ignored, a float32 scalar."""
-        return self.loss(logits, target[:, 0].long())
+
+class nnUNetTrainerANL_CE_Star(nnUNetTrainerANL):
+    """ANL-CE*, with the entropy term (eq. 14)."""
+
+    loss_name = "anl-ce*"
+
+
+class nnUNetTrainerANL_FL_Star(nnUNetTrainerANL):
+    """ANL-FL*, with the entropy term (eq. 14)."""
+
+    loss_name = "anl-fl*"
+
+
+class nnUNetTrainerCE(nnUNetTrainerANL):
+    """Cross entropy alone, without nnU-Net's Dice."""
+
+    loss_name = "ce"
+
+
+class nnUNetTrainerGCE(nnUNetTrainerANL):
+    """Generalized cross entropy, a row of Table VI."""
+
+    loss_name = "gce"
+
+
+class nnUNetTrainerMAE(nnUNetTrainerANL):
+    """Mean absolute error, a row of Table VI."""
+
+    loss_name = "mae"
+
+
+class nnUNetTrainerSCE(nnUNetTrainerANL):
+    """Symmetric cross entropy, a row of Table VI."""
+
+    loss_name = "sce"
+
+
+class nnUNetTrainerAPL(nnUNetTrainerANL):
+    """Active passive loss, "specifically NCE+RCE" (section VI-F), a row of Table VI."""
+
+    loss_name = "nce+rce"
+
+
+class nnUNetTrainerTLoss(nnUNetTrainerANL):
+    """Robust T-Loss with its trained nu, a row of Table VI."""
+
+    loss_name = "t-loss"
+
+
+class DecayByEpoch(LRScheduler):
+    """The learning rate times a factor after each epoch, set by the number of the epoch.
+
+    Called as nnU-Net calls its own: `step(epoch)`.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, initial_lr: float, factor: float) -> None:
+        self.initial_lr = initial_lr
+        self.factor = factor
+        super().__init__(optimizer)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Set the rate of `epoch`, counted from 0."""
+        rate = self.initial_lr * self.factor ** (epoch or 0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+
+def _is_light(transform: object) -> bool:
+    """Whether a transform is kept by light augmentation: gamma, and all that is not by chance."""
+    if not isinstance(transform, RandomTransform):
+        return True
+    inner = transform.transform
+    return isinstance(inner, GammaTransform) and not inner.p_invert_image
 
 
 @contextmanager

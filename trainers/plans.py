@@ -12,6 +12,7 @@ from anl_seg.errors import InputError
 from anl_seg.files import write_json
 from anl_seg.trainers.settings import PLANS_KEY, Settings
 
+FINGERPRINT = "dataset_fingerprint.json"
 #: Features of a small network: its first stage, and where the doubling stops.
 SMALL_FEATURES = (16, 128)
 #: Largest side of a small network's patch in pixels, for 2D and 3D.
@@ -25,20 +26,61 @@ def preprocessed_folder(dataset: str) -> Path:
     Raises:
         InputError: If nnUNet_preprocessed is not set, or holds no or several such data sets.
     """
-    root = os.environ.get("nnUNet_preprocessed")
+    return _find(dataset, "nnUNet_preprocessed", "run `nnUNetv2_plan_and_preprocess -d ID` first")
+
+
+def results_folder(dataset: str) -> Path:
+    """Find the folder of a data set's trained models, by its id or name.
+
+    Raises:
+        InputError: If nnUNet_results is not set, or holds no or several such data sets.
+    """
+    return _find(dataset, "nnUNet_results", "train with nnUNetv2_train first")
+
+
+def folder_like(source: Path, dataset: str) -> Path:
+    """Prepare the preprocessed folder of a raw data set for the plans of another one, `source`.
+
+    The folder gets what nnU-Net looks for beside plans: `dataset.json` and, of the source, the
+    fingerprint that its plans were made from.
+
+    Args:
+        source: The other data set's folder in nnUNet_preprocessed.
+        dataset: Id or name of the raw data set, such as the noisy copy of the source.
+
+    Raises:
+        InputError: If there is no such raw data set, or it is not of the same kind.
+    """
+    raw = _find(dataset, "nnUNet_raw", "`anl-seg noise` makes a noisy copy")
+    folder = source.parent / raw.name
+    if folder == source:
+        raise InputError(f"{raw.name} is to have the plans of itself; leave --from away")
+    there, here = (_read(path / "dataset.json") for path in (source, raw))
+    for key in ("channel_names", "labels", "file_ending"):
+        if there.get(key) != here.get(key):
+            raise InputError(
+                f"{raw}/dataset.json has the {key} {here.get(key)}, {source}/dataset.json "
+                f"{there.get(key)}; plans can be taken from a data set of the same images only"
+            )
+    write_json(folder / "dataset.json", here)
+    if not (folder / FINGERPRINT).exists():
+        write_json(folder / FINGERPRINT, _read(source / FINGERPRINT))
+    return folder
+
+
+def _find(dataset: str, variable: str, hint: str) -> Path:
+    """Find the one folder of a data set in the folder that a variable of nnU-Net's names."""
+    root = os.environ.get(variable)
     if not root:
         raise InputError(
-            "the variable nnUNet_preprocessed is not set; "
-            "run: export nnUNet_preprocessed=/path/to/nnUNet_preprocessed"
+            f"the variable {variable} is not set; run: export {variable}=/path/to/{variable}"
         )
     if not re.fullmatch(r"[\w-]+", dataset):
         raise InputError(f"a data set is given by its id or name, such as 501, got {dataset!r}")
     pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
     found = sorted(path for path in Path(root).glob(pattern) if path.is_dir())
     if not found:
-        raise InputError(
-            f"no data set {dataset} in {root}; run `nnUNetv2_plan_and_preprocess -d ID` first"
-        )
+        raise InputError(f"no data set {dataset} in {root}; {hint}")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise InputError(
@@ -53,29 +95,34 @@ def write_plans(
     name: str,
     settings: Settings,
     *,
+    source_folder: Path | None = None,
     batch_size: int | None = None,
     small: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Write the plans `source` of a preprocessed data set again as `name`, with `settings` in them.
+    """Write plans of a preprocessed data set again as `name`, with `settings` in them.
 
-    The preprocessed images stay those of `source`, so nothing has to be preprocessed again.
+    The preprocessed images stay those of the source plans, so nothing has to be preprocessed again;
+    plans of another data set want images of their own, once, with `nnUNetv2_preprocess`.
 
     Args:
         folder: The data set's folder in nnUNet_preprocessed.
         source: Name of existing plans, such as "nnUNetPlans".
         name: Name of the new plans, for nnU-Net's `-p`.
         settings: Loss and schedule.
-        batch_size: Batch size of every configuration (default: as planned).
-        small: Shrink every network to one that a CPU trains in minutes, see `shrink`.
+        source_folder: The preprocessed folder of another data set that has the source plans, such
+            as the clean one of a noisy copy (default: `folder`).
+        batch_size: Batch size of every configuration (default: the protocol's, then as planned).
+        small: Shrink every network to one that a CPU trains in minutes, see `shrink`; the
+            protocol's image size is then not asked for.
         overwrite: Replace plans of this name that differ.
 
     Returns:
         The path of the plans file.
 
     Raises:
-        InputError: If a value is impossible, the source is missing or broken, or plans of this name
-            say something else.
+        InputError: If a value is impossible, the source is missing or broken, the images are not
+            what the protocol wants, or plans of this name say something else.
     """
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
         raise InputError(f"plans are named with letters, digits, _, - and . only, got {name!r}")
@@ -83,13 +130,17 @@ def write_plans(
         raise InputError(f"the new plans need a name of their own: {name} is the source itself")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"the batch size must be at least 1, got {batch_size}")
-    plans = read_plans(folder / f"{source}.json")
+    plans = read_plans((source_folder or folder) / f"{source}.json")
     Settings.from_plans(plans)  # a broken entry in the source is said, not silently replaced
+    if source_folder is not None:
+        _rename(plans, folder.name, source_folder.name)
     plans["plans_name"] = name
     plans[PLANS_KEY] = settings.to_plans()
     for configuration in plans["configurations"].values():
         if small and "architecture" in configuration:
             shrink(configuration)
+    _apply_protocol(plans, settings, exact=not small)
+    for configuration in plans["configurations"].values():
         if batch_size is not None and "batch_size" in configuration:
             configuration["batch_size"] = batch_size
     target = folder / f"{name}.json"
@@ -102,24 +153,85 @@ def write_plans(
     return target
 
 
+def missing_images(folder: Path, plans: Path) -> list[str]:
+    """List the configurations of plans whose images are not preprocessed yet."""
+    configurations = read_plans(plans)["configurations"]
+    return [
+        name
+        for name, configuration in configurations.items()
+        if "data_identifier" in configuration
+        and not (folder / configuration["data_identifier"]).is_dir()
+    ]
+
+
+def _rename(plans: dict[str, Any], dataset: str, source: str) -> None:
+    """Make plans of the data set `source` plans of `dataset`, with a folder of images for them.
+
+    The images in the other folders of `dataset` may be normalised by its own noisy labels.
+    """
+    plans["dataset_name"] = dataset
+    for configuration in plans["configurations"].values():
+        if "data_identifier" in configuration:
+            configuration["data_identifier"] += f"_from_{source}"
+
+
+def _apply_protocol(plans: dict[str, Any], settings: Settings, *, exact: bool) -> None:
+    """Set what of a protocol lies in nnU-Net's own part of the plans: patch and batch size."""
+    protocol = settings.schedule
+    if protocol.patch_size is None:
+        return
+    planes = [each for each in plans["configurations"].values() if _dimensions(each) == 2]
+    if not planes:
+        raise InputError(
+            f"the protocol {settings.protocol} is for 2D images, and these plans have no 2D "
+            "configuration"
+        )
+    wanted = list(protocol.patch_size)
+    for configuration in planes:
+        configuration["batch_size"] = protocol.batch_size
+        if not exact:
+            continue
+        found = configuration.get("median_image_size_in_voxels", wanted)
+        if found != wanted:
+            raise InputError(
+                f"the protocol {settings.protocol} is for images of {wanted[0]} x {wanted[1]} "
+                f"pixels, these have a median of {found}; convert them with `anl-seg isic "
+                f"--size {wanted[0]}`, or plan with --small to leave the size as it is"
+            )
+        configuration["patch_size"] = wanted
+
+
+def _dimensions(configuration: dict[str, Any]) -> int:
+    """Number of axes of the patch; 0 for a configuration that only inherits from another."""
+    return len(configuration.get("patch_size", ()))
+
+
 def read_plans(path: Path) -> dict[str, Any]:
     """Read a plans file.
 
     Raises:
         InputError: If it is missing, or is not an nnU-Net plans file.
     """
-    try:
-        plans = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.is_file():
         others = (
             ", ".join(sorted(other.stem for other in path.parent.glob("*lans*.json"))) or "none"
         )
-        raise InputError(f"no plans file {path}; plans there: {others}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
-    if not isinstance(plans, dict) or "configurations" not in plans:
+        raise InputError(f"no plans file {path}; plans there: {others}")
+    plans = _read(path)
+    if "configurations" not in plans:
         raise InputError(f"{path} is not an nnU-Net plans file: it has no 'configurations'")
     return plans
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content
 
 
 def shrink(configuration: dict[str, Any]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from anl_seg import losses
 from anl_seg.errors import InputError
+from anl_seg.trainers.protocols import LEARNING_RATES, PROTOCOLS, Protocol
 
 #: The key of a plans file under which the settings lie.
 PLANS_KEY = "anl_seg"
@@ -16,10 +17,21 @@ PLANS_KEY = "anl_seg"
 #: nnU-Net's own loss (soft Dice + cross entropy), for a baseline under the same schedule and seed.
 NNUNET_LOSS = "dice+ce"
 
+#: What the arithmetic of the network may be: float32 is what nnU-Net does on a device (float32 on
+#: CPUs, its mixed precision on GPUs).
+PRECISIONS = ("float32", "bf16")
+
+_ANL = {"alpha": 1.0, "beta": 20.0}
 #: Where segmentation needs other hyper-parameters than the loss table's. The paper gives no alpha
 #: and beta for ISIC-2017; these are the best of a small search (benchmarks/alpha_beta.md): with
-#: little weight on NNCE the network calls everything background and stays there.
-SEGMENTATION_DEFAULTS: Mapping[str, Mapping[str, float]] = {"anl-ce": {"alpha": 1.0, "beta": 20.0}}
+#: little weight on the negative loss the network calls everything background and stays there.
+#: lambda_ is the paper's smallest (CIFAR-100): in masks the entropy term fights the background.
+SEGMENTATION_DEFAULTS: Mapping[str, Mapping[str, float]] = {
+    "anl-ce": _ANL,
+    "anl-fl": _ANL,
+    "anl-ce*": {**_ANL, "lambda_": 0.01},
+    "anl-fl*": {**_ANL, "lambda_": 0.01},
+}
 
 
 @dataclass(frozen=True)
@@ -31,9 +43,14 @@ class Settings:
         loss_parameters: Hyper-parameters of the loss by the paper's names, such as alpha and beta;
             what is not given is filled in from `SEGMENTATION_DEFAULTS`, then from the loss table.
         delta: Weight of the L1 penalty on the network's parameters, >= 0; where it is positive,
-            nnU-Net's weight decay is switched off, as in the paper (section VI-B).
-        epochs: Number of epochs, or None for the trainer class's own (nnU-Net: 1000).
-        iterations: Training steps an epoch, or None for the class's own (nnU-Net: 250).
+            weight decay is switched off, as in the paper (section VI-B).
+        dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0.
+        protocol: A name from `anl_seg.trainers.protocols.PROTOCOLS`.
+        epochs: Number of epochs, or None for the protocol's, then the trainer class's (nnU-Net:
+            1000).
+        iterations: Training steps an epoch, or None likewise (nnU-Net: 250).
+        optimizer: "sgd" or "adam"; None is filled in from the protocol.
+        precision: One of `PRECISIONS`.
         seed: Seed of weights, and of data order and augmentation where nnU-Net loads in one process
             (nnUNet_n_proc_DA=0); None for nnU-Net's own unseeded behaviour.
 
@@ -44,25 +61,49 @@ class Settings:
     loss: str = "anl-ce"
     loss_parameters: dict[str, Any] = field(default_factory=dict)
     delta: float = 0.0
+    dice_weight: float = 0.0
+    protocol: str = "nnunet"
     epochs: int | None = None
     iterations: int | None = None
+    optimizer: str | None = None
+    precision: str = "float32"
     seed: int | None = None
 
     def __post_init__(self) -> None:
         complete = _complete_parameters(self.loss, self.loss_parameters)
         object.__setattr__(self, "loss_parameters", complete)
-        if not _is_number(self.delta) or not 0 <= self.delta < math.inf:
-            raise InputError(f"delta must be a number in [0, inf), got {self.delta!r}")
+        for name in ("delta", "dice_weight"):
+            value = getattr(self, name)
+            if not _is_number(value) or not 0 <= value < math.inf:
+                raise InputError(f"{name} must be a number in [0, inf), got {value!r}")
+        if self.dice_weight and self.loss == NNUNET_LOSS:
+            raise InputError(f"{NNUNET_LOSS} has its own Dice term; leave dice_weight at 0")
         for name, least in {"epochs": 1, "iterations": 1, "seed": 0}.items():
             value = getattr(self, name)
             if value is not None and not (_is_integer(value) and value >= least):
                 raise InputError(
                     f"{name} must be a whole number of at least {least}, got {value!r}"
                 )
+        _check_choice("protocol", self.protocol, PROTOCOLS)
+        _check_choice("precision", self.precision, PRECISIONS)
+        if self.optimizer is None:
+            object.__setattr__(self, "optimizer", self.schedule.optimizer)
+        _check_choice("optimizer", self.optimizer, LEARNING_RATES)
+        if self.epochs is None:
+            object.__setattr__(self, "epochs", self.schedule.epochs)
+
+    @property
+    def schedule(self) -> Protocol:
+        """The protocol by its name."""
+        return PROTOCOLS[self.protocol]
 
     @classmethod
-    def from_plans(cls, plans: Mapping[str, Any]) -> Settings:
+    def from_plans(cls, plans: Mapping[str, Any], loss: str = "anl-ce") -> Settings:
         """Read the settings of a plans file's content; without an entry, all defaults.
+
+        Args:
+            plans: The content.
+            loss: The loss where the plans name none.
 
         Raises:
             InputError: If the entry holds an unknown setting or an impossible value.
@@ -79,7 +120,7 @@ class Settings:
                 f"{where} holds the unknown {', '.join(unknown)}; known are {', '.join(known)}"
             )
         try:
-            return cls(**entry)
+            return cls(**{"loss": loss, **entry})
         except InputError as error:
             raise InputError(f"{where}: {error}; write it anew with `anl-seg plan`") from error
 
@@ -116,11 +157,12 @@ def _complete_parameters(name: str, given: object) -> dict[str, Any]:
         )
     except ValueError as error:
         raise InputError(str(error)) from error
-    if next(losses.create(name, **complete).parameters(), None) is not None:
-        raise InputError(
-            f"{name} has a parameter that is trained itself, which nnUNetTrainerANL does not do yet"
-        )
     return complete
+
+
+def _check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    if value not in list(choices):  # a list: the value may be of any type
+        raise InputError(f"unknown {name} {value!r}; choose one of {', '.join(choices)}")
 
 
 def _is_number(value: object) -> bool:

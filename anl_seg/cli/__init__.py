@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": "plan",
     "evaluate": "evaluate",
     "compare": "compare",
+    "export": "export",
     "losses": "losses",
     "label-noise": "label_noise",
     "classify": "classify",

@@ -11,14 +11,36 @@ def command(
     dataset: Annotated[str, typer.Argument(help="Id or name of a preprocessed data set.")],
     name: Annotated[str, typer.Option("--as", help="Name of the new plans.")],
     source: Annotated[str, typer.Option("-p", help="Plans to start from.")] = "nnUNetPlans",
+    other: Annotated[
+        str | None,
+        typer.Option(
+            "--from", help="Data set that has those plans: the clean one of a noisy copy."
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="nnunet; isic2017: section VI-B; isic2017-poly: its rate falling slower."
+        ),
+    ] = "nnunet",
     loss: Annotated[str, typer.Option(help="Loss by name; dice+ce is nnU-Net's own.")] = "anl-ce",
     alpha: Annotated[float | None, typer.Option(help="Weight of the active term.")] = None,
     beta: Annotated[float | None, typer.Option(help="Weight of the passive term.")] = None,
+    lambda_: Annotated[
+        float | None, typer.Option("--lambda", help="Weight of the entropy term.")
+    ] = None,
     delta: Annotated[float | None, typer.Option(help="Weight of the L1 penalty.")] = None,
+    dice_weight: Annotated[
+        float | None, typer.Option(help="Weight of soft Dice beside the loss (default: 0).")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs (nnU-Net: 1000).")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps an epoch (nnU-Net: 250).")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the weights, see README.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd or adam.")] = None,
+    precision: Annotated[
+        str, typer.Option(help="float32, or bf16 where the processor has it.")
+    ] = "float32",
+    seed: Annotated[int | None, typer.Option(help="Seed of the weights, see README.")] = None,
     small: Annotated[
         bool, typer.Option("--small", help="A small network, patch and batch, for a CPU.")
     ] = False,
@@ -27,19 +49,46 @@ def command(
     ] = False,
 ) -> None:
     """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
-    from anl_seg.trainers.plans import preprocessed_folder, write_plans
+    from anl_seg.trainers.plans import (
+        folder_like,
+        missing_images,
+        preprocessed_folder,
+        write_plans,
+    )
     from anl_seg.trainers.settings import Settings
 
     settings = Settings(
         loss=loss,
-        loss_parameters=_given(alpha=alpha, beta=beta),
-        **_given(delta=delta, epochs=epochs, iterations=iterations, seed=seed),
+        loss_parameters=_given(alpha=alpha, beta=beta, lambda_=lambda_),
+        protocol=protocol,
+        precision=precision,
+        **_given(
+            delta=delta,
+            dice_weight=dice_weight,
+            epochs=epochs,
+            iterations=iterations,
+            optimizer=optimizer,
+            seed=seed,
+        ),
     )
-    folder = preprocessed_folder(dataset)
+    source_folder = None if other is None else preprocessed_folder(other)
+    if source_folder is None:
+        folder = preprocessed_folder(dataset)
+    else:
+        folder = folder_like(source_folder, dataset)
     path = write_plans(
-        folder, source, name, settings, batch_size=batch_size, small=small, overwrite=overwrite
+        folder,
+        source,
+        name,
+        settings,
+        source_folder=source_folder,
+        batch_size=batch_size,
+        small=small,
+        overwrite=overwrite,
     )
     print(f"{path}: {settings}")
+    if missing := missing_images(folder, path):
+        print(f"next: nnUNetv2_preprocess -d {dataset} -plans_name {name} -c {' '.join(missing)}")
     print(f"next: nnUNetv2_train {dataset} 2d 0 -tr nnUNetTrainerANL -p {name}")
 
 

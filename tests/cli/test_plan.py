@@ -11,13 +11,21 @@ from anl_seg.cli import main
 PLANS = {
     "dataset_name": "Dataset777_Hand",
     "plans_name": "nnUNetPlans",
-    "configurations": {"2d": {"batch_size": 12, "patch_size": [64, 64], "data_identifier": "x"}},
+    "configurations": {
+        "2d": {
+            "batch_size": 12,
+            "patch_size": [64, 64],
+            "median_image_size_in_voxels": [64, 64],
+            "data_identifier": "nnUNetPlans_2d",
+        }
+    },
 }
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path))
+    monkeypatch.delenv("nnUNet_raw", raising=False)
     folder = tmp_path / "Dataset777_Hand"
     folder.mkdir()
     (folder / "nnUNetPlans.json").write_text(json.dumps(PLANS))
@@ -60,6 +68,15 @@ def test_settings_are_written_and_the_rest_is_kept(folder, capsys):
         (["778", "--as", "x"], "no data set 778"),
         (["/tmp/Dataset777_Hand", "--as", "x"], "by its id or name"),
         (["", "--as", "x"], "by its id or name"),
+        (["777", "--as", "x", "--lambda", "1"], "no hyper-parameter 'lambda_'"),
+        (["777", "--as", "x", "--dice-weight", "-1"], "dice_weight must be"),
+        (["777", "--as", "x", "--loss", "dice+ce", "--dice-weight", "1"], "its own Dice"),
+        (["777", "--as", "x", "--optimizer", "lbfgs"], "choose one of sgd, adam"),
+        (["777", "--as", "x", "--precision", "int8"], "choose one of float32, bf16"),
+        (["777", "--as", "x", "--protocol", "isic"], "choose one of nnunet, isic2017"),
+        (["777", "--as", "x", "--protocol", "isic2017"], "have a median of [64, 64]"),
+        (["777", "--as", "x", "--from", "777"], "nnUNet_raw"),
+        (["777", "--as", "x", "--from", "778"], "no data set 778"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(folder, capsys, arguments, message):
@@ -90,3 +107,99 @@ def test_other_plans_of_the_same_name_are_kept(folder, capsys):
     assert "--overwrite" in capsys.readouterr().err
     assert run("777", "--as", "x", "--seed", "2", "--overwrite") == 0
     assert json.loads((folder / "x.json").read_text())["anl_seg"]["seed"] == 2
+
+
+def test_all_settings_are_written(folder):
+    code = run(
+        *["777", "--as", "x", "--loss", "anl-ce*", "--alpha", "2", "--beta", "3", "--lambda", "4"],
+        *["--delta", "1e-5", "--dice-weight", "0.5", "--epochs", "6", "--iterations", "7"],
+        *["--batch-size", "8", "--optimizer", "adam", "--seed", "9", "--precision", "bf16"],
+    )
+    assert code == 0
+    plans = json.loads((folder / "x.json").read_text())
+    assert plans["configurations"]["2d"]["batch_size"] == 8
+    assert plans["anl_seg"] == {
+        "loss": "anl-ce*",
+        "loss_parameters": {"alpha": 2, "beta": 3, "lambda_": 4, "p_min": 1e-7},
+        "delta": 1e-5,
+        "dice_weight": 0.5,
+        "protocol": "nnunet",
+        "epochs": 6,
+        "iterations": 7,
+        "optimizer": "adam",
+        "precision": "bf16",
+        "seed": 9,
+    }
+
+
+@pytest.mark.parametrize("protocol", ["isic2017", "isic2017-poly"])
+def test_the_papers_protocol(folder, protocol):
+    content = json.loads((folder / "nnUNetPlans.json").read_text())
+    plane = content["configurations"]["2d"]
+    plane["median_image_size_in_voxels"] = [256.0, 256.0]
+    (folder / "nnUNetPlans.json").write_text(json.dumps(content))
+    assert run("777", "--as", "x", "--protocol", protocol, "--seed", "1") == 0
+    plans = json.loads((folder / "x.json").read_text())
+    assert plans["configurations"]["2d"]["batch_size"] == 16
+    assert plans["configurations"]["2d"]["patch_size"] == [256, 256]
+    settings = plans["anl_seg"]
+    assert (settings["protocol"], settings["epochs"]) == (protocol, 100)
+    assert settings["optimizer"] == "adam"
+
+
+def test_a_protocol_on_a_small_network(folder):
+    assert run("777", "--as", "x", "--protocol", "isic2017", "--small", "--batch-size", "4") == 0
+    plane = json.loads((folder / "x.json").read_text())["configurations"]["2d"]
+    assert (plane["batch_size"], plane["patch_size"]) == (4, [64, 64])
+
+
+def test_a_protocol_without_a_2d_configuration(folder, capsys):
+    content = json.loads((folder / "nnUNetPlans.json").read_text())
+    content["configurations"] = {"3d_fullres": {"patch_size": [8, 8, 8], "batch_size": 2}}
+    (folder / "nnUNetPlans.json").write_text(json.dumps(content))
+    assert run("777", "--as", "x", "--protocol", "isic2017") == 2
+    assert "no 2D configuration" in capsys.readouterr().err
+
+
+# Plans of the clean data set for its noisy copy
+
+DATASET_JSON = {"channel_names": {"0": "R"}, "labels": {"background": 0, "a": 1}}
+
+
+@pytest.fixture
+def noisy(folder, tmp_path, monkeypatch):
+    """The raw folder of a noisy copy, 778, of a clean data set, 777."""
+    (folder / "dataset.json").write_text(json.dumps(DATASET_JSON | {"file_ending": ".png"}))
+    (folder / "dataset_fingerprint.json").write_text('{"spacings": []}')
+    raw = tmp_path / "raw" / "Dataset778_Noisy"
+    raw.mkdir(parents=True)
+    monkeypatch.setenv("nnUNet_raw", str(raw.parent))
+    (raw / "dataset.json").write_text(json.dumps(DATASET_JSON | {"file_ending": ".png"}))
+    return raw
+
+
+def test_a_noisy_copy_gets_the_plans_of_the_clean_data_set(folder, noisy, capsys):
+    assert run("778", "--from", "777", "--as", "x") == 0
+    copy = folder.parent / "Dataset778_Noisy"
+    plans = json.loads((copy / "x.json").read_text())
+    assert (plans["dataset_name"], plans["plans_name"]) == ("Dataset778_Noisy", "x")
+    plane, original = plans["configurations"]["2d"], PLANS["configurations"]["2d"]
+    # images of its own: those of plans made from the noisy labels may be normalised differently
+    assert plane.pop("data_identifier") == "nnUNetPlans_2d_from_Dataset777_Hand"
+    assert plane == {key: value for key, value in original.items() if key != "data_identifier"}
+    assert json.loads((copy / "dataset.json").read_text())["labels"] == DATASET_JSON["labels"]
+    assert json.loads((copy / "dataset_fingerprint.json").read_text()) == {"spacings": []}
+    assert "nnUNetv2_preprocess -d 778 -plans_name x -c 2d" in capsys.readouterr().out
+
+    (copy / "nnUNetPlans_2d_from_Dataset777_Hand").mkdir()  # the second plans share the images
+    assert run("778", "--from", "777", "--as", "y", "--loss", "mae") == 0
+    assert "nnUNetv2_preprocess" not in capsys.readouterr().out
+
+
+def test_plans_of_another_kind_of_data_set_are_refused(noisy, capsys):
+    other = DATASET_JSON | {"file_ending": ".png", "labels": {"background": 0, "b": 1}}
+    (noisy / "dataset.json").write_text(json.dumps(other))
+    assert run("778", "--from", "777", "--as", "x") == 2
+    error = capsys.readouterr().err
+    assert "has the labels" in error
+    assert not (noisy.parents[1] / "Dataset778_Noisy").exists()

@@ -41,6 +41,22 @@ def test_nnunet_finds_the_trainer(healthy):
     assert issubclass(sys.modules[module].nnUNetTrainerANL, nnUNetTrainer)
 
 
+def test_nnunet_finds_every_trainer(healthy, monkeypatch):
+    import anl_seg.trainers.installation as installation
+    from anl_seg.trainers import nnUNetTrainerANL as trainers
+
+    public = {
+        name
+        for name, value in vars(trainers).items()
+        if isinstance(value, type) and issubclass(value, trainers.nnUNetTrainerANL)
+    }
+    assert len(public) == 10
+    assert public == load_discovery_module().NAMES
+    for name in public:
+        monkeypatch.setattr(installation, "TRAINER", name)
+        assert find_trainer()[0] == "anl_seg.trainers.nnUNetTrainerANL"
+
+
 def test_the_search_gives_the_same_class_every_time(healthy):
     find_trainer()
     first = sys.modules["anl_seg.trainers.nnUNetTrainerANL"].nnUNetTrainerANL

@@ -31,7 +31,12 @@ def test_plans_without_an_entry_mean_the_defaults():
         ({"loss_parameters": {"ignore_index": 3}}, "no hyper-parameter 'ignore_index'"),
         ({"loss_parameters": [5, 5]}, "loss_parameters must be an object"),
         ({"loss": "dice+ce", "loss_parameters": {"alpha": 1}}, "takes no parameters"),
-        ({"loss": "t-loss"}, "a parameter that is trained itself"),
+        ({"dice_weight": -1}, "dice_weight must be"),
+        ({"loss": "dice+ce", "dice_weight": 1}, "has its own Dice term"),
+        ({"protocol": "isic"}, "unknown protocol 'isic'; choose one of nnunet, isic2017"),
+        ({"protocol": ["isic2017"]}, "unknown protocol"),
+        ({"optimizer": "rmsprop"}, "unknown optimizer 'rmsprop'; choose one of sgd, adam"),
+        ({"precision": "fp8"}, "unknown precision 'fp8'; choose one of float32, bf16"),
         ({"delta": -1e-5}, "delta must be"),
         ({"delta": True}, "delta must be"),
         ({"delta": float("nan")}, "delta must be"),
@@ -54,6 +59,14 @@ def test_differences_are_named():
     here, there = Settings(epochs=4, seed=1), Settings(epochs=5)
     assert here.differences(there) == ["epochs is 4, was 5", "seed is 1, was None"]
     assert here.differences(Settings(epochs=4, seed=1)) == []
+
+
+def test_the_protocol_fills_in_what_is_not_given():
+    settings = Settings(protocol="isic2017")
+    assert (settings.epochs, settings.optimizer) == (100, "adam")
+    settings = Settings(protocol="isic2017", epochs=5, optimizer="sgd")
+    assert (settings.epochs, settings.optimizer) == (5, "sgd")
+    assert (Settings().epochs, Settings().optimizer) == (None, "sgd")
 
 
 def test_defaults_are_spelt_out():

@@ -4,9 +4,22 @@ Every search for any trainer imports this module, so it imports nothing itself u
 classes is asked for (PEP 562).
 """
 
+NAMES = {
+    "nnUNetTrainerANL",
+    "nnUNetTrainerANL_CE_Star",
+    "nnUNetTrainerANL_FL",
+    "nnUNetTrainerANL_FL_Star",
+    "nnUNetTrainerAPL",
+    "nnUNetTrainerCE",
+    "nnUNetTrainerGCE",
+    "nnUNetTrainerMAE",
+    "nnUNetTrainerSCE",
+    "nnUNetTrainerTLoss",
+}
+
 
 def __getattr__(name: str) -> type:
-    if not name.startswith("nnUNetTrainerANL"):
+    if name not in NAMES:
         raise AttributeError(name)
     try:
         from anl_seg.trainers import nnUNetTrainerANL

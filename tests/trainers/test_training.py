@@ -1,0 +1,197 @@
+"""Whole trainings on a tiny data set in process: what is written, and that seeds fix everything."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*plans.*:DeprecationWarning",
+    "ignore:The given NumPy array is not writable:UserWarning",
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_process(monkeypatch, preprocessed):
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    monkeypatch.setenv("nnUNet_def_n_proc", "1")
+
+
+def weights(trainer):
+    return torch.cat([value.detach().flatten() for value in trainer.network.state_dict().values()])
+
+
+def prepared(make_trainer, **settings):
+    """A trainer of two short epochs that does not draw nnU-Net's plot, which takes seconds."""
+    trainer = make_trainer({"epochs": 2, "iterations": 3, "seed": 1, **settings})
+    trainer.logger.plot_progress_png = lambda folder: None
+    return trainer
+
+
+def trained(make_trainer, **settings):
+    trainer = prepared(make_trainer, **settings)
+    trainer.run_training()
+    return trainer
+
+
+def test_a_seed_fixes_the_weights_bit_for_bit(make_trainer):
+    first = weights(trained(make_trainer))
+    torch.rand(7)
+    assert torch.equal(first, weights(trained(make_trainer)))
+    assert not torch.equal(first, weights(trained(make_trainer, seed=2)))
+
+
+def test_a_continued_run_is_the_uninterrupted_one(make_trainer, tmp_path):
+    settings = {"loss": "t-loss", "optimizer": "adam"}
+    whole = trained(make_trainer, **settings)
+
+    class Killed(Exception):
+        pass
+
+    stopped = prepared(make_trainer, **settings)
+    end = stopped.on_epoch_end
+
+    def save_and_die():
+        stopped.save_checkpoint(str(tmp_path / "checkpoint.pth"))
+        end()
+        raise Killed
+
+    stopped.on_epoch_end = save_and_die
+    with pytest.raises(Killed):
+        stopped.run_training()
+    again = prepared(make_trainer, **settings)
+    again.load_checkpoint(str(tmp_path / "checkpoint.pth"))
+    again.run_training()
+    assert torch.equal(weights(whole), weights(again))
+    assert torch.equal(whole.robust_loss.log_nu, again.robust_loss.log_nu)
+
+
+def test_the_memorisation_curve(make_trainer):
+    trainer = trained(make_trainer)
+    folder = Path(trainer.output_folder)
+    curve = [json.loads(line) for line in (folder / "memorisation.jsonl").read_text().splitlines()]
+    assert [point["epoch"] for point in curve] == [0, 1]
+    for point in curve:
+        assert point["wrong_pixels"] > 0
+        assert 0 <= point["memorised"] <= 1
+        # two classes: what is not predicted as told is predicted as it should be
+        assert point["memorised"] + point["corrected"] == pytest.approx(1)
+    assert (folder / "memorisation.png").stat().st_size > 1000
+
+
+def test_clean_labels_stay_on_their_pixels(make_trainer, nnunet_folders):
+    # the labels of these cases are right: whatever the augmentation, both channels agree
+    (splits,) = nnunet_folders.glob("nnUNet_preprocessed/*/splits_final.json")
+    splits.write_text(json.dumps([{"train": ["case0", "case2"], "val": ["case4"]}]))
+    trainer = prepared(make_trainer)
+    trainer.initialize()
+    generator, validation = trainer.get_dataloaders()
+    for _ in range(6):
+        for target in next(generator)["target"]:
+            assert target.shape[1] == 2
+            assert target[:, 0].any()
+            assert torch.equal(target[:, 0], target[:, 1])
+    assert next(validation)["target"][0].shape[1] == 1
+
+
+def test_without_clean_labels_there_is_no_curve(make_trainer, preprocessed):
+    (preprocessed / "labelsTr_clean" / "case0.nii.gz").unlink()
+    trainer = trained(make_trainer)
+    assert not (Path(trainer.output_folder) / "memorisation.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["isic2017", "isic2017-poly"])
+def test_the_papers_protocol(make_trainer, name):
+    trainer = prepared(make_trainer, protocol=name, epochs=3, iterations=None)
+    rates = []
+    begin = trainer.on_train_epoch_start
+
+    def note():
+        begin()
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+
+    trainer.on_train_epoch_start = note
+    trainer.run_training()
+    assert isinstance(trainer.optimizer, torch.optim.Adam)
+    assert trainer.optimizer.param_groups[0]["weight_decay"] == 5e-6
+    assert trainer.num_iterations_per_epoch == 2  # 4 training cases, batches of 2
+    polynomial = [1e-3 * (1 - epoch / 3) ** 0.9 for epoch in range(3)]
+    written = [1e-3, 0.8e-3, 0.64e-3]
+    assert rates == pytest.approx(written if name == "isic2017" else polynomial)
+    dice = json.loads((Path(trainer.output_folder) / "test_dice.json").read_text())
+    assert list(dice) == ["0", "1", "2"]
+    summary = Path(trainer.output_folder) / "test_epoch_0002" / "summary.json"
+    content = json.loads(summary.read_text())
+    assert content["foreground_mean"]["Dice"] == dice["2"]
+    assert len(content["metric_per_case"]) == 2
+
+
+def test_an_epoch_of_the_protocol_is_one_pass(make_trainer):
+    trainer = make_trainer({"protocol": "isic2017", "epochs": 1, "seed": 1})
+    trainer.initialize()
+    loaded = []
+    dataset = trainer.dataset_class
+    original = dataset.load_case
+
+    class Noted(dataset):
+        def load_case(self, identifier):
+            loaded.append(identifier)
+            return original(self, identifier)
+
+    trainer.dataset_class = Noted
+    generator, _ = trainer.get_dataloaders()
+    trainer.one_pass.restart()
+    loaded.clear()
+    for _ in range(trainer.num_iterations_per_epoch):
+        next(generator)
+    assert sorted(loaded) == ["case0", "case1", "case2", "case3"]
+
+
+def test_light_augmentation_is_mirroring_and_gamma(make_trainer):
+    trainer = make_trainer({"protocol": "isic2017", "seed": 1})
+    trainer.initialize()
+    generator, _ = trainer.get_dataloaders()
+    transforms = generator.data_loader.transforms.transforms
+    names = [type(getattr(each, "transform", each)).__name__ for each in transforms]
+    assert names[:3] == ["SpatialTransform", "GammaTransform", "MirrorTransform"]
+    assert names[3].startswith("RemoveLabel")  # spelt in two ways by versions of its library
+    assert names[4:] == ["DownsampleSegForDSTransform"]
+    assert transforms[0].p_rotation == transforms[0].p_scaling == 0
+
+
+def test_final_validation_also_against_clean_labels(make_trainer, preprocessed, monkeypatch):
+    import SimpleITK
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    def predict_the_noisy_labels(trainer, save_probabilities):
+        folder = Path(trainer.output_folder, "validation")
+        folder.mkdir()
+        for case in ("case4", "case5"):
+            shutil.copy(preprocessed / "labelsTr" / f"{case}.nii.gz", folder)
+
+    monkeypatch.setattr(nnUNetTrainer, "perform_actual_validation", predict_the_noisy_labels)
+    trainer = make_trainer()
+    trainer.perform_actual_validation()
+    folder = Path(trainer.output_folder) / "validation"
+    summary = json.loads((folder / "summary_clean.json").read_text())
+
+    def pixels(path):
+        return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))) > 0
+
+    expected = []
+    for case in summary["metric_per_case"]:
+        name = Path(case["prediction_file"]).name
+        predicted, true = pixels(folder / name), pixels(preprocessed / "labelsTr_clean" / name)
+        expected.append(2 * (predicted & true).sum() / (predicted.sum() + true.sum()))
+        assert case["metrics"]["1"]["Dice"] == pytest.approx(expected[-1])
+    assert len(expected) == 2
+    assert expected[0] == 1  # case4 is clean
+    assert expected[1] < 0.9
+    assert summary["foreground_mean"]["Dice"] == pytest.approx(sum(expected) / 2)
+    assert "against the clean labels" in Path(trainer.log_file).read_text()

@@ -1,0 +1,74 @@
+"""Data sets of nnU-Net's with clean labels beside the noisy ones, and in whole passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: One case as nnU-Net's data sets give it: image, labels, labels of the previous stage, properties.
+Case = tuple[Any, Any, Any, dict[str, Any]]
+
+
+class OnePass:
+    """A data set of nnU-Net's that shows every case once before it shows one again.
+
+    nnU-Net's loader draws cases with replacement; the n-th case that it asks for is here the n-th
+    of a random permutation, whichever it names. With several loading processes each has a
+    permutation of its own, so that a pass is whole only with nnUNet_n_proc_DA=0.
+
+    Args:
+        dataset: nnU-Net's data set.
+    """
+
+    def __init__(self, dataset: Any) -> None:  # noqa: ANN401 (nnU-Net carries no types)
+        self.dataset = dataset
+        self.identifiers: list[str] = dataset.identifiers
+        self._left: list[str] = []
+
+    def restart(self) -> None:
+        """Begin a new pass, whatever is left of this one."""
+        self._left = []
+
+    def load_case(self, _: str) -> Case:
+        """Load the next case of the pass."""
+        if not self._left:
+            self._left = list(np.random.permutation(self.identifiers))  # noqa: NPY002 (nnU-Net's)
+        case: Case = self.dataset.load_case(self._left.pop())
+        return case
+
+
+class WithCleanLabels:
+    """A data set of nnU-Net's whose labels have a second channel: the clean labels.
+
+    nnU-Net crops and transforms all channels alike, so that both stay on the same pixels.
+
+    Args:
+        dataset: nnU-Net's data set.
+        folder: Holds the preprocessed clean labels, `CASE.npy` of the shape of the labels.
+    """
+
+    def __init__(self, dataset: Any, folder: Path) -> None:  # noqa: ANN401 (nnU-Net carries no types)
+        self.dataset = dataset
+        self.identifiers: list[str] = dataset.identifiers
+        self.folder = folder
+
+    def load_case(self, identifier: str) -> Case:
+        """Load a case, its labels `(2, *S)`: those to train on, then the clean ones."""
+        image, labels, previous, properties = self.dataset.load_case(identifier)
+        clean = np.load(self.folder / f"{identifier}.npy", mmap_mode="r")
+        return image, Stacked(labels, clean), previous, properties
+
+
+class Stacked:
+    """Two arrays of one shape `(1, *S)`, one channel each, read only where they are sliced."""
+
+    def __init__(self, first: Any, second: Any) -> None:  # noqa: ANN401 (anything to slice)
+        self.first, self.second = first, second
+        self.shape = (2, *first.shape[1:])
+        self.dtype = first.dtype
+
+    def __getitem__(self, index: Any) -> NDArray[Any]:  # noqa: ANN401 (whatever NumPy takes)
+        return np.concatenate([self.first[index], self.second[index]])

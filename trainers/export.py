@@ -1,0 +1,141 @@
+"""Models for plain nnU-Net: a zip that installs and predicts where anl-seg is not installed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+from anl_seg.errors import InputError, listed
+from anl_seg.files import atomic_path
+from anl_seg.progress import Track, untracked
+
+#: nnU-Net's own trainer, which builds the same network.
+PLAIN = "nnUNetTrainer"
+#: What of a checkpoint prediction and `-pretrained_weights` need; without the optimiser's state a
+#: checkpoint is half as large, and `--c` is not for another trainer anyway.
+KEPT = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "current_epoch")
+#: What else goes along, as in nnU-Net's own export, where it is there.
+MODEL_FILES = (
+    "plans.json",
+    "dataset.json",
+    "dataset_fingerprint.json",
+    "crossval_results_folds_*/summary.json",
+    "crossval_results_folds_*/postprocessing.*",
+)
+FOLD_FILES = ("progress.png", "validation/summary.json", "validation/summary_clean.json")
+
+
+def export_models(
+    models: Sequence[Path],
+    output: Path,
+    *,
+    folds: Sequence[str] = (),
+    checkpoint: str = "checkpoint_final.pth",
+    track: Track = untracked,
+) -> list[str]:
+    """Write trained models to a zip for `nnUNetv2_install_pretrained_model_from_zip`.
+
+    The trainer's name in checkpoints and folders becomes nnU-Net's own. Each network is built by
+    both trainers and shown the same random patch: unless the outputs are equal bit for bit, nothing
+    is written.
+
+    Args:
+        models: Folders such as nnUNet_results/Dataset501_X/nnUNetTrainerANL__plans__2d.
+        output: The zip.
+        folds: Such as "0" or "all" (default: every fold that has the checkpoint).
+        checkpoint: Name of the checkpoint of each fold.
+        track: Shows the folds done.
+
+    Returns:
+        The names of the files in the zip.
+
+    Raises:
+        InputError: If a fold or file is missing, or the outputs differ.
+    """
+    chosen = [(model, fold) for model in models for fold in _folds(model, folds, checkpoint)]
+    with TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        for model, fold in track(chosen, "exporting"):
+            plain = root / model.parent.name / _plain_name(model)
+            _copy(model, plain, MODEL_FILES)
+            _copy(model / fold, plain / fold, FOLD_FILES)
+            _rewrite(model / fold / checkpoint, plain / fold / checkpoint)
+            _check_outputs(model, plain, fold, checkpoint)
+        files = sorted(path for path in root.rglob("*") if path.is_file())
+        names = [str(path.relative_to(root)) for path in files]
+        with (
+            atomic_path(output) as partial,
+            zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for path, name in zip(files, names, strict=True):
+                archive.write(path, name)
+    return names
+
+
+def _folds(model: Path, folds: Sequence[str], checkpoint: str) -> list[str]:
+    """Names of the folders of the wanted folds, which must all have the checkpoint."""
+    if not (model / "plans.json").is_file():
+        there = sorted(path.name for path in model.parent.glob("*__*__*"))
+        raise InputError(f"no trained model {model}; models there: {', '.join(there) or 'none'}")
+    found = sorted(path.parent.name for path in model.glob(f"fold_*/{checkpoint}"))
+    wanted = [f"fold_{fold}" for fold in folds] or found
+    missing = [f"{model / fold / checkpoint} is missing" for fold in wanted if fold not in found]
+    if missing:
+        raise InputError(f"{listed(missing)}; folds that have it: {', '.join(found) or 'none'}")
+    if not wanted:
+        raise InputError(f"no fold of {model} has a {checkpoint}; is the training finished?")
+    return wanted
+
+
+def _plain_name(model: Path) -> str:
+    _, plans, configuration = model.name.split("__")
+    return f"{PLAIN}__{plans}__{configuration}"
+
+
+def _copy(source: Path, target: Path, patterns: Sequence[str]) -> None:
+    for pattern in patterns:
+        for path in source.glob(pattern):
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+
+
+def _rewrite(source: Path, target: Path) -> None:
+    checkpoint: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=False)
+    kept = {key: checkpoint[key] for key in KEPT}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**kept, "trainer_name": PLAIN}, target)
+
+
+def _check_outputs(model: Path, plain: Path, fold: str, checkpoint: str) -> None:
+    outputs = [_output(folder, fold, checkpoint) for folder in (model, plain)]
+    if not torch.equal(*outputs):
+        raise InputError(
+            f"{model / fold}: the network that {PLAIN} builds from these plans gives another "
+            "output than the trained one; only trainers that keep nnU-Net's architecture can be "
+            "exported"
+        )
+
+
+@torch.no_grad()
+def _output(model: Path, fold: str, checkpoint: str) -> torch.Tensor:
+    """What the network of a model folder makes of a patch of noise, always the same."""
+    predictor = nnUNetPredictor(device=torch.device("cpu"), perform_everything_on_device=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer tells every step
+        predictor.initialize_from_trained_model_folder(
+            str(model), (fold.removeprefix("fold_"),), checkpoint
+        )
+    network = predictor.network.eval()
+    channels = next(network.parameters()).shape[1]
+    generator = torch.Generator().manual_seed(0)
+    patch = predictor.configuration_manager.patch_size
+    output: torch.Tensor = network(torch.randn(1, channels, *patch, generator=generator))
+    return output

@@ -1,0 +1,41 @@
+"""May the network compute in bf16 on this machine?"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+from anl_seg.errors import InputError
+
+CPUINFO = Path("/proc/cpuinfo")
+#: Flags of the instructions: x86 (AMX or AVX512) and ARM.
+FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
+
+
+def check_bf16(device: torch.device) -> None:
+    """Check that `device` computes in bf16 by instructions of its own.
+
+    Raises:
+        InputError: If it does not; emulated, bf16 is slower than float32.
+    """
+    if device.type == "cuda":
+        capable = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu":
+        capable = bool(_cpu_flags() & FLAGS)
+    else:
+        capable = False
+    if not capable:
+        raise InputError(
+            f"precision bf16 needs a device with bf16 instructions, which {device} has not (on a "
+            f"CPU one of {', '.join(sorted(FLAGS))} among the flags in {CPUINFO}); "
+            "plan with --precision float32"
+        )
+
+
+def _cpu_flags() -> set[str]:
+    if not CPUINFO.exists():  # not Linux
+        return set()
+    found = re.search(r"^(?:flags|Features)\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)
+    return set(found[1].split()) if found else set()

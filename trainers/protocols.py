@@ -1,0 +1,68 @@
+"""Training schedules by name, as data: nnU-Net's own, and the paper's for ISIC-2017."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+#: Optimiser -> its initial learning rate: nnU-Net's for SGD, the paper's for Adam.
+LEARNING_RATES: Mapping[str, float] = MappingProxyType({"sgd": 1e-2, "adam": 1e-3})
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a network is trained, whatever the loss; None leaves what nnU-Net does.
+
+    Attributes:
+        summary: In words, for `anl-seg plan --help`.
+        optimizer: A key of `LEARNING_RATES`.
+        decay: Factor of the learning rate after each epoch, or None for nnU-Net's polynomial, which
+            ends at 0.
+        weight_decay: Weight decay of the network; a positive delta switches it off all the same.
+        epochs: Number of epochs.
+        one_pass: Whether an epoch shows every training case once, instead of 250 random batches.
+        batch_size: Images a step.
+        patch_size: Height and width in pixels that the 2D images must have.
+        light_augmentation: Whether mirroring and gamma are all the augmentation there is.
+        test_epochs: After how many last epochs Dice is measured on the test images.
+    """
+
+    summary: str
+    optimizer: str = "sgd"
+    decay: float | None = None
+    weight_decay: float | None = None
+    epochs: int | None = None
+    one_pass: bool = False
+    batch_size: int | None = None
+    patch_size: tuple[int, int] | None = None
+    light_augmentation: bool = False
+    test_epochs: int = 0
+
+
+_ISIC2017 = Protocol(
+    summary="section VI-B of the paper to the letter: after 50 epochs the step is 1e-8",
+    optimizer="adam",
+    decay=0.8,
+    weight_decay=5e-6,
+    epochs=100,
+    one_pass=True,
+    batch_size=16,
+    patch_size=(256, 256),
+    light_augmentation=True,
+    test_epochs=10,
+)
+
+#: Name -> protocol.
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "nnunet": Protocol(summary="nnU-Net's own"),
+        "isic2017": _ISIC2017,
+        # 0.8 an epoch leaves a rate of 2e-10 for the 100th: the network stands still long before.
+        "isic2017-poly": replace(
+            _ISIC2017,
+            summary="the same, with nnU-Net's polynomial decay in place of 0.8 an epoch",
+            decay=None,
+        ),
+    }
+)
