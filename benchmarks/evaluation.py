@@ -178,12 +178,12 @@ def table(masks: Masks, costs: dict[str, Cost]) -> str:
     base = costs[BASELINE]
     lines = [
         f"## {masks.title}\n",
-        "| command | seconds | times faster | MiB of its largest process |",
-        "|---|---|---|---|",
+        "| command | times faster | MiB of its largest process |",
+        "|---|---|---|",
     ]
     for row, cost in costs.items():
         faster = base.seconds / cost.seconds
-        lines.append(f"| `{row}` | {cost.seconds:.2f} | {faster:.1f} | {cost.peak_mib:.0f} |")
+        lines.append(f"| `{row}` | {faster:.1f} | {cost.peak_mib:.0f} |")
     reached = base.seconds / costs[OURS].seconds
     lines.append(f"\nGoal {GOAL:.0f} times, {'reached' if reached >= GOAL else 'MISSED'}.\n")
     return "\n".join(lines)
