@@ -71,6 +71,7 @@ def test_three_scales_are_weighted_two_to_one(make_trainer):
 
 def test_under_ddp_the_lowest_scale_keeps_nnunets_tiny_weight(make_trainer):
     trainer = make_trainer()
+    trainer.initialize()
     trainer.is_ddp = True
     assert trainer._build_loss().weight_factors[-1] == pytest.approx(1e-6, rel=1e-3)
 

@@ -87,7 +87,8 @@ def soft_dice(p, target, counts):
 def test_soft_dice_joins_with_its_weight(make_trainer):
     labels = {"background": 0, "lesion": 1, "ignore": 2}
     trainer = make_trainer({"loss": "mae", "dice_weight": 0.5}, labels=labels)
-    loss = trainer._build_loss().loss
+    trainer.initialize()
+    loss = trainer.loss.loss
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 2, 8, 8, generator=generator)
     target = torch.randint(0, 3, (2, 1, 8, 8), generator=generator).to(torch.int16)
@@ -101,7 +102,8 @@ def test_soft_dice_joins_with_its_weight(make_trainer):
 def test_soft_dice_of_regions(make_trainer):
     labels = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
     trainer = make_trainer({"loss": "mae", "dice_weight": 0.5}, labels=labels)
-    loss = trainer._build_loss().loss
+    trainer.initialize()
+    loss = trainer.loss.loss
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(2, 2, 8, 8, generator=generator)
     target = torch.rand(2, 3, 8, 8, generator=generator) < 0.4
