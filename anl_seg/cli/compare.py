@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class Empty(str, Enum):
-    """Choices of --empty."""
-
-    nan = "nan"
-    one = "one"
-    zero = "zero"
+from anl_seg.cli.choices import Empty
 
 
 def command(
