@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from anl_seg.processes import end_with_parent
 from anl_seg.progress import Track
 
 Item = TypeVar("Item")
@@ -23,7 +22,7 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor | None]:
         yield None
         return
     context = multiprocessing.get_context("spawn")  # forking is not safe beside threads
-    pool = ProcessPoolExecutor(jobs, context, initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(jobs, context, initializer=end_with_parent)
     try:
         yield pool
     finally:
@@ -44,15 +43,3 @@ def run(
     results = map(work, items) if pool is None else pool.map(work, items)
     for _ in track(items, text):
         yield next(results)
-
-
-def _end_with_parent() -> None:
-    """A killed parent cannot end its workers, so each of them watches it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # only workers call this
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from anl_seg.files import atomic_path, write_text
 
 CURVE = "memorisation.jsonl"
 PLOT = "memorisation.png"
+#: Epochs of small data sets are shorter than drawing takes.
+PLOT_SECONDS = 30.0
 
 
 class FitOfLabels(nn.Module):
@@ -92,14 +95,21 @@ def _dice(confusion: Tensor) -> float | None:
     return float(dice[both > 0].mean()) if (both > 0).any() else None
 
 
-def add_to_curve(folder: Path, epoch: int, values: dict[str, float | int | None]) -> None:
-    """Write `values` of an epoch, counted from 0, and the plot; later epochs there are dropped."""
+def add_to_curve(
+    folder: Path, epoch: int, values: dict[str, float | int | None], *, last: bool = False
+) -> None:
+    """Write `values` of an epoch, counted from 0; later epochs there are dropped.
+
+    Draws the plot where it is the `last` epoch, or the plot is older than `PLOT_SECONDS`.
+    """
     path = folder / CURVE
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     curve = [point for point in map(json.loads, lines) if point["epoch"] < epoch]
     curve.append({"epoch": epoch, **values})
     write_text(path, "".join(json.dumps(point) + "\n" for point in curve))
-    _plot(folder / PLOT, curve)
+    plot = folder / PLOT
+    if last or not plot.exists() or time.time() - plot.stat().st_mtime > PLOT_SECONDS:
+        _plot(plot, curve)
 
 
 def _plot(path: Path, curve: list[dict[str, Any]]) -> None:

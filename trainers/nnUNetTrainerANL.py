@@ -32,6 +32,7 @@ from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from nnunetv2.utilities.json_export import recursive_fix_for_json_export
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
@@ -104,6 +105,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     def initialize(self) -> None:
         """Apply schedule and seed, then let nnU-Net build network, optimiser and loss."""
+        _keep_to_threads()
         # Defaults spelt out: the checkpoint carries the plans, and defaults may change one day.
         self.plans_manager.plans[PLANS_KEY] = self.settings.to_plans()
         if self.settings.loss != NNUNET_LOSS:
@@ -295,7 +297,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
             if self.is_ddp:
                 dist.all_reduce(counts)
             if self.local_rank == 0:
-                add_to_curve(Path(self.output_folder), epoch, fit(counts))
+                last = epoch == self.num_epochs - 1
+                add_to_curve(Path(self.output_folder), epoch, fit(counts), last=last)
         if epoch >= self.num_epochs - self.settings.schedule.test_epochs:
             if self.local_rank == 0:
                 self._test(epoch)
@@ -392,10 +395,17 @@ class nnUNetTrainerANL(nnUNetTrainer):
     # Checkpoints
 
     def save_checkpoint(self, filename: str) -> None:
-        """Save what nnU-Net saves; the loss's own parameters go into their optimiser group."""
+        """Save what nnU-Net saves; the loss's own parameters go into their optimiser group.
+
+        A run that is killed meanwhile leaves the checkpoint of before.
+        """
         if self.robust_loss is not None and self._loss_parameters():
             self.optimizer.param_groups[-1][LOSS_STATE] = self.robust_loss.state_dict()
-        super().save_checkpoint(filename)
+        if self.disable_checkpointing or self.local_rank != 0:
+            super().save_checkpoint(filename)  # which says so, or does nothing
+            return
+        with atomic_path(Path(filename)) as partial:
+            super().save_checkpoint(str(partial))
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Load a checkpoint of a run with the same settings; exits with code 2 if they differ."""
@@ -411,8 +421,10 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def _check_same(self, plans: Mapping[str, Any], filename: str) -> None:
         """Check that settings and configuration are those of the plans in a checkpoint."""
         differences = self.settings.differences(Settings.from_plans(plans, self.loss_name))
-        here = self.plans_manager.plans["configurations"][self.configuration_name]
-        there = plans["configurations"][self.configuration_name]
+        here, there = (
+            PlansManager(each).get_configuration(self.configuration_name).configuration
+            for each in (self.plans_manager.plans, plans)
+        )
         differences += [
             f"{key} is {here.get(key)}, was {there.get(key)}"
             for key in sorted({*here, *there})
@@ -598,6 +610,17 @@ class DecayByEpoch(LRScheduler):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
+
+def _keep_to_threads() -> None:
+    """Use as many threads as OMP_NUM_THREADS says, where it says so.
+
+    On a CPU nnU-Net takes all processors, whatever it says; of two trainings at a time each then
+    waits for threads of its own that cannot run, and takes twenty times as long.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and int(threads) > 0:
+        torch.set_num_threads(int(threads))
 
 
 def _is_light(transform: object) -> bool:

@@ -38,7 +38,16 @@ def results_folder(dataset: str) -> Path:
     return _find(dataset, "nnUNet_results", "train with nnUNetv2_train first")
 
 
-def folder_like(source: Path, dataset: str) -> Path:
+def raw_folder(dataset: str) -> Path:
+    """Find the raw data set with an id or name.
+
+    Raises:
+        InputError: If nnUNet_raw is not set, or holds no or several such data sets.
+    """
+    return _find(dataset, "nnUNet_raw", "`anl-seg noise` makes a noisy copy")
+
+
+def folder_like(source: Path, raw: Path) -> Path:
     """Prepare the preprocessed folder of a raw data set for the plans of another one, `source`.
 
     The folder gets what nnU-Net looks for beside plans: `dataset.json` and, of the source, the
@@ -46,12 +55,11 @@ def folder_like(source: Path, dataset: str) -> Path:
 
     Args:
         source: The other data set's folder in nnUNet_preprocessed.
-        dataset: Id or name of the raw data set, such as the noisy copy of the source.
+        raw: The raw data set, such as the noisy copy of the source.
 
     Raises:
-        InputError: If there is no such raw data set, or it is not of the same kind.
+        InputError: If it is not of the same kind.
     """
-    raw = _find(dataset, "nnUNet_raw", "`anl-seg noise` makes a noisy copy")
     folder = source.parent / raw.name
     if folder == source:
         raise InputError(f"{raw.name} is to have the plans of itself; leave --from away")

@@ -46,6 +46,11 @@ class ArrayBatches:
             "train": (self.images, self.labels),
             "test": (test_images, test_labels),
         }
+        for name, further in data.further.items():
+            self.sets[name] = (
+                torch.from_numpy(further.images).to(device),
+                torch.from_numpy(further.labels).to(device),
+            )
         self.slices = order.batches(len(self.labels), protocol.batch_size, ranks.rank, ranks.world)
         mean, std = (
             torch.tensor(values, device=device).view(1, -1, 1, 1)

@@ -52,6 +52,15 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def gather_over_ranks(tensor: Tensor) -> Tensor:
+    """Join `tensor`, of the same length in all processes, along its first axis."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, tensor)
+    return torch.cat(parts)
+
+
 def share_buffers(model: nn.Module) -> None:
     """Give all processes the running statistics of the first one, which its checkpoints hold.
 

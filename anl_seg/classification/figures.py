@@ -15,24 +15,46 @@ if TYPE_CHECKING:
 
 #: Okabe and Ito's colours, told apart by the colour-blind too.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
+PINK, SKY, YELLOW = "#CC79A7", "#56B4E9", "#E69F00"
+#: The curves of Fig. 3: label -> field of `Epoch`, colour and style.
+CURVES = {
+    "test": ("test_accuracy", BLACK, "-"),
+    "training, clean": ("clean_accuracy", BLUE, "--"),
+    "training, mislabelled": ("mislabelled_accuracy", ORANGE, ":"),
+}
+#: Of the bars of each class: clean labels, given labels, and predictions.
+BAR_COLORS = (BLACK, ORANGE, BLUE, GREEN, PINK, SKY, YELLOW)
+#: More names than that do not fit below an axis.
+MOST_CLASS_NAMES = 20
 
 
 def draw_accuracies(log: Sequence[Epoch], title: str, path: Path) -> None:
     """Draw accuracies over the epochs: test, clean and mislabelled training images (Fig. 3)."""
     figure, axes = _figure(title)
-    epochs = [epoch.epoch for epoch in log]
-    curves: dict[str, tuple[str, str, list[float | None]]] = {
-        "test": (BLACK, "-", [epoch.test_accuracy for epoch in log]),
-        "training, clean": (BLUE, "--", [epoch.clean_accuracy for epoch in log]),
-        "training, mislabelled": (ORANGE, ":", [epoch.mislabelled_accuracy for epoch in log]),
-    }
-    for label, (color, style, shares) in curves.items():
-        if None not in shares:
-            percent = [100 * share for share in shares if share is not None]
-            axes.plot(epochs, percent, style, color=color, label=label)
+    plot_accuracies(axes, log)
     axes.set(xlabel="epoch", ylabel="accuracy against the given label (%)", ylim=(0, 100))
     axes.legend(frameon=False)
     _save(figure, path)
+
+
+def plot_accuracies(axes: Axes, log: Sequence[Epoch]) -> None:
+    """Plot the curves of Fig. 3, in percent."""
+    epochs = [epoch.epoch for epoch in log]
+    for label, percent in accuracies(log).items():
+        _, color, style = CURVES[label]
+        axes.plot(epochs, percent, style, color=color, label=label)
+
+
+def accuracies(log: Sequence[Epoch]) -> dict[str, list[float]]:
+    """The curves of Fig. 3 in percent, by label; not those of images that there are none of."""
+    shares = {
+        label: [getattr(epoch, name) for epoch in log] for label, (name, *_) in CURVES.items()
+    }
+    return {
+        label: [100 * share for share in curve]
+        for label, curve in shares.items()
+        if None not in curve
+    }
 
 
 def draw_marginals(
@@ -42,28 +64,35 @@ def draw_marginals(
 
     Args:
         classes: Names of the K classes.
-        shares: Up to three rows of K shares, by name.
+        shares: Rows of K shares, by name.
         title: Over the picture.
         path: Of the picture.
     """
     figure, axes = _figure(title)
+    plot_marginals(axes, classes, shares)
+    axes.legend(frameon=False, ncols=3)
+    axes.margins(y=0.2)
+    _save(figure, path)
+
+
+def plot_marginals(
+    axes: Axes, classes: Sequence[str], shares: Mapping[str, Sequence[float]]
+) -> None:
+    """Plot the bars of Fig. 2, in percent, and a line where all classes would be equal."""
     places = range(len(classes))
     width = 0.8 / len(shares)
     for number, (label, row) in enumerate(shares.items()):
         lefts = [place - 0.4 + (number + 0.5) * width for place in places]
-        color = (BLACK, ORANGE, BLUE)[number]
+        color = BAR_COLORS[number % len(BAR_COLORS)]
         axes.bar(lefts, [100 * share for share in row], width, color=color, label=label)
     axes.axhline(100 / len(classes), color="grey", linewidth=0.8, linestyle="--")
-    if len(classes) <= 20:
+    if len(classes) <= MOST_CLASS_NAMES:
         axes.set_xticks(places, classes)
         if max(map(len, classes)) > 3:
             axes.tick_params(axis="x", labelrotation=45)
             for name in axes.get_xticklabels():
                 name.set(ha="right", rotation_mode="anchor")
     axes.set(xlabel="class", ylabel="marginal probability (%)")
-    axes.legend(frameon=False, ncols=3)
-    axes.margins(y=0.2)
-    _save(figure, path)
 
 
 def _figure(title: str) -> tuple[Figure, Axes]:

@@ -16,6 +16,7 @@ from anl_seg.classification.records import Epoch
 from anl_seg.classification.run import Result, run
 from anl_seg.classification.settings import Settings, processors
 from anl_seg.errors import InputError
+from anl_seg.processes import end_with_parent
 from anl_seg.progress import Track, untracked
 
 DEFAULT_FOLDER = Path("runs")
@@ -112,7 +113,7 @@ def _in_processes(
     pool = ProcessPoolExecutor(
         parallel,
         mp_context=get_context("spawn"),
-        initializer=torch.set_num_threads,
+        initializer=_begin,
         initargs=(max(1, processors() // parallel),),
     )
     try:
@@ -126,6 +127,12 @@ def _in_processes(
             yield *futures[future], future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin(threads: int) -> None:
+    """In a process of the pool: take its share of the machine, and end with the parent."""
+    end_with_parent()
+    torch.set_num_threads(threads)
 
 
 def _end_of_epoch(epoch: Epoch) -> str:

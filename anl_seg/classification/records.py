@@ -1,17 +1,17 @@
-"""What a run writes: run.json, log.jsonl, TensorBoard's events, the checkpoint, and reading it."""
+"""What a run writes: run.json, logs, TensorBoard's events, the checkpoint, and reading it."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import platform
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from anl_seg.classification.gradients import Box
 from anl_seg.classification.training import Learner
 from anl_seg.errors import InputError
 from anl_seg.files import atomic_path, write_json, write_text
@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 
 RUN_NAME = "run.json"
 LOG_NAME = "log.jsonl"
+GRADIENTS_NAME = "gradients.jsonl"
 CHECKPOINT_NAME = "checkpoint.pt"
 LABELS_NAME = "labels.npz"
 MARGINALS_NAME = "marginals.json"
 EVENTS_NAME = "tensorboard"
 MARGINALS_FIGURE_NAME = "marginals.png"
 ACCURACIES_FIGURE_NAME = "accuracies.png"
+#: Fields of `Epoch` that the log leaves out where no images are held out.
+OF_VALIDATION = ("validation_accuracy", "validation_accuracy_clean")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Epoch:
         mislabelled_accuracy: Share of the other training images predicted as their wrong label.
         loss: Mean over the training images, without penalties.
         lr: Learning rate of the epoch.
+        gradients: Box plots of the loss's gradients, see `anl_seg.classification.gradients`; they
+            stand in gradients.jsonl, not in the log.
+        validation_accuracy: On the images held out, against the labels given; the log has it only
+            where there are such images.
+        validation_accuracy_clean: Likewise, against the right labels.
     """
 
     epoch: int
@@ -48,6 +56,9 @@ class Epoch:
     mislabelled_accuracy: float | None
     loss: float
     lr: float
+    gradients: dict[str, Box] | None = None
+    validation_accuracy: float | None = None
+    validation_accuracy_clean: float | None = None
 
 
 def read_log(folder: Path) -> list[Epoch]:
@@ -58,6 +69,16 @@ def read_log(folder: Path) -> list[Epoch]:
     """
     lines = (folder / LOG_NAME).read_text(encoding="utf-8").splitlines()
     return [Epoch(**json.loads(line)) for line in lines]
+
+
+def read_gradients(folder: Path) -> list[dict[str, Box]]:
+    """Read the box plots of a run, one an epoch: "clean" and, where there are any, "mislabelled".
+
+    Raises:
+        OSError: If the folder has none, as after a run whose loss has no normalised negative part.
+    """
+    lines = (folder / GRADIENTS_NAME).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["gradients"] for line in lines]
 
 
 def write_run(folder: Path, content: dict[str, Any]) -> None:
@@ -93,12 +114,14 @@ def open_events(folder: Path, done: int) -> SummaryWriter:
 
 
 def save_epoch(folder: Path, learner: Learner, log: list[Epoch], events: SummaryWriter) -> None:
-    """Save the last epoch of `log`: the log, TensorBoard's events, and then the checkpoint."""
+    """Save the last epoch of `log`: TensorBoard's events, the logs, and then the checkpoint."""
     last = log[-1]
     scalars = {
         "accuracy/test": last.test_accuracy,
         "accuracy/training, clean": last.clean_accuracy,
         "accuracy/training, mislabelled": last.mislabelled_accuracy,
+        "accuracy/validation": last.validation_accuracy,
+        "accuracy/validation, clean": last.validation_accuracy_clean,
         "loss": last.loss,
         "learning rate": last.lr,
     }
@@ -106,8 +129,15 @@ def save_epoch(folder: Path, learner: Learner, log: list[Epoch], events: Summary
         if value is not None:
             events.add_scalar(name, value, last.epoch)
     events.flush()
-    lines = (json.dumps(dataclasses.asdict(epoch)) for epoch in log)
-    write_text(folder / LOG_NAME, "".join(f"{line}\n" for line in lines))
+    rows = [dataclasses.asdict(epoch) for epoch in log]
+    boxes = [{"epoch": row["epoch"], "gradients": row.pop("gradients")} for row in rows]
+    for row in rows:
+        for name in OF_VALIDATION:
+            if row[name] is None:
+                del row[name]
+    _write_lines(folder / LOG_NAME, rows)
+    if last.gradients is not None:
+        _write_lines(folder / GRADIENTS_NAME, boxes)
     save_checkpoint(folder, learner, log)
 
 
@@ -138,7 +168,7 @@ def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
 def written(folder: Path) -> list[Path]:
     """The files in `folder` that have the names that a run gives."""
     names = (
-        *(RUN_NAME, LOG_NAME, CHECKPOINT_NAME, LABELS_NAME, MARGINALS_NAME),
+        *(RUN_NAME, LOG_NAME, GRADIENTS_NAME, CHECKPOINT_NAME, LABELS_NAME, MARGINALS_NAME),
         *(MARGINALS_FIGURE_NAME, ACCURACIES_FIGURE_NAME),
     )
     events = sorted((folder / EVENTS_NAME).glob("events.out.tfevents.*"))
@@ -151,16 +181,5 @@ def clear(folder: Path) -> None:
         path.unlink()
 
 
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    return {
-        "python": platform.python_version(),
-        **{name: _version(name) for name in ("anl-seg", "numpy", "torch", "torchvision")},
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+def _write_lines(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_text(path, "".join(f"{json.dumps(row)}\n" for row in rows))

@@ -22,6 +22,7 @@ from anl_seg.classification.models import create
 from anl_seg.classification.protocols import Protocol
 from anl_seg.classification.records import Epoch
 from anl_seg.classification.settings import Settings, device_of, preset_of, protocol_of
+from anl_seg.classification.validation import VALIDATION, VALIDATION_CLEAN, hold_out
 from anl_seg.datasets.classification import load
 from anl_seg.errors import InputError, named
 from anl_seg.files import write_json
@@ -29,6 +30,10 @@ from anl_seg.losses import Preset
 from anl_seg.noise import labels as label_noise
 from anl_seg.noise.labels import NoisyLabels
 from anl_seg.progress import Track, untracked
+from anl_seg.provenance import versions
+
+#: What the numbers of a run depend on.
+PACKAGES = ("anl-seg", "numpy", "torch", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Result:
         last: Test accuracy after the last epoch, which the paper's tables report.
         best: The highest of all epochs, which looks at the test set and is no estimate.
         best_epoch: The first epoch that has it, counted from 1.
-        further: Accuracy after the last epoch on other sets of the data set, by name.
+        further: Accuracy after the last epoch on other sets of the data set, by name, and on what
+            is held out: "validation" and, against the right labels, "validation_clean".
         images_per_second: Of training, evaluation included, since the run was last started; None if
             it had nothing left to do then.
     """
@@ -70,7 +76,8 @@ def run(
     Args:
         settings: What to do.
         folder: Gets run.json, log.jsonl, labels.npz, checkpoint.pt, tensorboard/, marginals.json,
-            accuracies.png and marginals.png.
+            accuracies.png, marginals.png and, for a loss with a normalised negative part,
+            gradients.jsonl.
         overwrite: Whether what a run wrote into `folder` is taken away first.
         compiled: Whether to use `torch.compile`; by default on CUDA.
         workers: Processes that read image files; by default one per processor, at most 8.
@@ -87,8 +94,9 @@ def run(
     preset = preset_of(settings, protocol)
     device = device_of(settings, ranks.local_rank)
     data = load(protocol.dataset, settings.data)
-    noisy = noisy_labels(settings, data)
-    about = _describe(settings, protocol, preset, noisy, device)
+    all_labels = noisy_labels(settings, data)
+    data, noisy = hold_out(data, all_labels, settings.validation, settings.seed)
+    about = _describe(settings, protocol, preset, all_labels, device)
     recorded = None if overwrite else _recorded(folder, about)
     if recorded is not None and recorded["result"]:
         return Result(**recorded["result"])
@@ -112,7 +120,7 @@ def run(
             if overwrite:
                 records.clear(folder)
             records.write_run(folder, {**about, "result": None})
-            label_noise.save(noisy, folder / records.LABELS_NAME)
+            label_noise.save(all_labels, folder / records.LABELS_NAME)
         wait_for_all()
         log = records.load_checkpoint(folder, learner)
         done, start = len(log), time.perf_counter()
@@ -170,13 +178,21 @@ def _train(
 ) -> Epoch:
     rate = training.set_learning_rate(learner, protocol, number)
     scores = training.train_epoch(learner, batches, seed, number)
+    shares = {
+        part: training.accuracy(learner, batches.plain(part))
+        for part in ("test", VALIDATION, VALIDATION_CLEAN)
+        if part in batches.parts
+    }
     return Epoch(
         epoch=number + 1,
-        test_accuracy=training.accuracy(learner, batches.plain("test")),
+        test_accuracy=shares["test"],
         clean_accuracy=scores.clean_accuracy,
         mislabelled_accuracy=scores.mislabelled_accuracy,
         loss=scores.loss,
         lr=rate,
+        gradients=scores.gradients,
+        validation_accuracy=shares.get(VALIDATION),
+        validation_accuracy_clean=shares.get(VALIDATION_CLEAN),
     )
 
 
@@ -216,6 +232,7 @@ def _describe(
             "hyper_parameters": dict(preset.hyper_parameters),
             "l1": preset.l1,
             "l2": preset.l2,
+            "jacobian": preset.jacobian,
             "source": preset.source,
         },
         "labels": {
@@ -229,7 +246,7 @@ def _describe(
         },
         "device": str(device),
         "threads": torch.get_num_threads(),
-        "versions": records.versions(),
+        "versions": versions(*PACKAGES),
     }
 
 
@@ -250,9 +267,9 @@ def _recorded(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     asked = json.loads(json.dumps(about))
     for part in ("settings", "protocol", "loss", "labels"):
         old, new = recorded.get(part, {}), asked[part]
-        different = [key for key in new if old.get(key) != new[key]]
+        different = [key for key in {**old, **new} if old.get(key) != new.get(key)]
         if different:
-            changes = [f"{key} was {old.get(key)}, now {new[key]}" for key in different]
+            changes = [f"{key} was {old.get(key)}, now {new.get(key)}" for key in different]
             raise InputError(
                 f"{folder} holds another run ({named(changes)}); choose another folder, or "
                 "--overwrite"

@@ -20,7 +20,7 @@ from anl_seg.losses import Preset
 PRECISIONS = ("float32", "bf16")
 #: Names in `overrides` that change the protocol; the rest goes to the loss and its penalties.
 OF_PROTOCOL = ("epochs", "batch_size", "learning_rate")
-OF_PENALTY = ("l1", "l2")
+OF_PENALTY = ("l1", "l2", "jacobian")
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,14 @@ class Settings:
         human: File of CIFAR-10N's or CIFAR-100N's labels, for the noise `human`.
         labels: Noisy labels to load, as `anl-seg label-noise` writes them, instead of drawing.
         overrides: Values in place of the protocol's (`epochs`, `batch_size`, `learning_rate`), of
-            the preset's (`l1`, `l2`), or hyper-parameters of the loss.
+            the preset's (`l1`, `l2`, `jacobian`), or hyper-parameters of the loss.
         device: "cpu", "cuda", "mps" or "auto".
         precision: "float32", or "bf16" for autocast.
+        validation: Share of the training images that are held out, see
+            `anl_seg.classification.validation`.
+
+    Raises:
+        InputError: If `validation` is no such share.
     """
 
     protocol: str = "digits"
@@ -53,6 +58,12 @@ class Settings:
     overrides: Mapping[str, float] = field(default_factory=dict)
     device: str = "auto"
     precision: str = "float32"
+    validation: float = 0.0
+
+    def __post_init__(self) -> None:
+        share = self.validation
+        if not isinstance(share, (int, float)) or not 0 <= share < 1:
+            raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
 
     @property
     def name(self) -> str:
@@ -62,10 +73,11 @@ class Settings:
         return f"{self.protocol}-{noise}{rate}-{self.loss}-seed{self.seed}"
 
     def as_json(self) -> dict[str, Any]:
-        """For run.json: paths as text."""
+        """For run.json: paths as text; `validation` only where images are held out."""
         return {
             key: str(value) if isinstance(value, Path) else value
             for key, value in dataclasses.asdict(self).items()
+            if key != "validation" or value
         }
 
 

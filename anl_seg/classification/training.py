@@ -13,11 +13,23 @@ from torch.nn.parallel import DistributedDataParallel
 
 from anl_seg.classification import order
 from anl_seg.classification.batches import Batches
-from anl_seg.classification.distributed import Ranks, share_buffers, sum_over_ranks
+from anl_seg.classification.distributed import (
+    Ranks,
+    gather_over_ranks,
+    share_buffers,
+    sum_over_ranks,
+)
+from anl_seg.classification.gradients import (
+    Box,
+    describe_boxes,
+    largest_gradients,
+    negative_summand,
+)
 from anl_seg.classification.protocols import Protocol
-from anl_seg.losses import Preset, add_l1_gradient, create
+from anl_seg.losses import Preset, add_l1_gradient, create, jacobian_norm_squared
+from anl_seg.losses.functional import Summand
 
-#: Images and labels to the loss of the batch, and the class predicted for each image.
+#: Images and labels to the loss of the batch, without penalties, and the logits of each image.
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -32,6 +44,7 @@ class Learner:
         step: One optimisation step.
         device: Where it all is.
         autocast: Makes the context in which the network runs.
+        negative: The normalised negative part of the loss, if it has one.
     """
 
     model: nn.Module
@@ -40,6 +53,7 @@ class Learner:
     step: Step
     device: torch.device
     autocast: Callable[[], AbstractContextManager[object]]
+    negative: Summand | None
 
 
 @dataclass(frozen=True)
@@ -47,12 +61,14 @@ class TrainingScores:
     """Of one epoch: the mean loss, without penalties, and accuracies against the given labels.
 
     The accuracies are those of the predictions on which the steps were made, so on augmented images
-    and with batch statistics. Without mislabelled images their accuracy is None.
+    and with batch statistics; the box plots of `largest_gradients` too, which only a loss with a
+    normalised negative part has. Without mislabelled images their accuracy is None.
     """
 
     loss: float
     clean_accuracy: float | None
     mislabelled_accuracy: float | None
+    gradients: dict[str, Box] | None
 
 
 def make_learner(
@@ -72,11 +88,15 @@ def make_learner(
         model: Takes `(B, C, H, W)`, gives logits `(B, K)`.
         loss: A name from `anl_seg.losses.names()`.
         preset: Its hyper-parameters; L1 is added to the gradient, before it is clipped, as if it
-            were part of the loss; L2 is weight decay of SGD, after clipping.
+            were part of the loss; L2 is weight decay of SGD, after clipping. The Jacobian penalty
+            is part of the loss, delta / 2 |d logits / d images|^2, estimated with one random
+            direction a step: so Hoffman et al. (arXiv:1908.02729), whom the paper cites, write it,
+            and so delta weighs squares as it does in L2. (The paper gives no formula.)
         protocol: The rest.
         device: Where to train.
         precision: "float32", or "bf16" for autocast; weights and loss stay in float32.
-        compiled: Whether network and loss go through `torch.compile`, on one GPU into CUDA graphs.
+        compiled: Whether network and loss go through `torch.compile`, on one GPU into CUDA graphs;
+            with a Jacobian penalty they do not, as it cannot differentiate twice.
         ranks: Gradients are averaged over these processes.
     """
     model = model.to(device).to(memory_format=torch.channels_last)
@@ -107,21 +127,28 @@ def make_learner(
             logits = network(images)
         return criterion(logits, labels), logits
 
-    if compiled:
+    if compiled and not preset.jacobian:
         mode = "reduce-overhead" if device.type == "cuda" and alone else None
         forward = torch.compile(forward, dynamic=False, mode=mode)
 
     def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         optimizer.zero_grad(set_to_none=True)
+        if preset.jacobian:
+            images.requires_grad_()
         loss, logits = forward(images, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        objective = loss
+        if preset.jacobian:
+            norm = jacobian_norm_squared(images, logits.float())
+            objective = loss + preset.jacobian / 2 * norm
+        objective.backward()  # type: ignore[no-untyped-call]
         if preset.l1:
             add_l1_gradient(model.parameters(), preset.l1)
         nn.utils.clip_grad_norm_(parameters, protocol.clip_norm)
         optimizer.step()
-        return loss.detach(), logits.detach().argmax(1)
+        return loss.detach(), logits.detach()
 
-    return Learner(model, criterion, optimizer, step, device, autocast)
+    negative = negative_summand(criterion)
+    return Learner(model, criterion, optimizer, step, device, autocast, negative)
 
 
 def set_learning_rate(learner: Learner, protocol: Protocol, epoch: int) -> float:
@@ -142,17 +169,22 @@ def train_epoch(learner: Learner, batches: Batches, seed: int, epoch: int) -> Tr
     loss_sum = torch.zeros((), device=learner.device)
     # Images by whether they are mislabelled (2) and predicted as labelled (1).
     tally = torch.zeros(4, device=learner.device)
+    gradients, wrong = [], []
     for images, labels, mislabelled in batches.training(epoch):
-        loss, predicted = learner.step(images, labels)
+        loss, logits = learner.step(images, labels)
         loss_sum += loss * len(labels)
-        kind = 2 * mislabelled + (predicted == labels)
+        kind = 2 * mislabelled + (logits.argmax(1) == labels)
         tally.index_add_(0, kind, tally.new_ones(len(labels)))
+        if learner.negative is not None:
+            gradients.append(largest_gradients(learner.negative, logits.float(), labels))
+            wrong.append(mislabelled)
     share_buffers(learner.model)
     clean_misses, clean_hits, wrong_misses, wrong_hits = sum_over_ranks(tally).tolist()
     return TrainingScores(
         sum_over_ranks(loss_sum).item() / int(tally.sum()),
         _share(clean_hits, clean_misses),
         _share(wrong_hits, wrong_misses),
+        _boxes(gradients, wrong) if gradients else None,
     )
 
 
@@ -188,6 +220,13 @@ def _predict(
     for images, labels in batches:
         with learner.autocast():
             yield learner.model(images), labels
+
+
+def _boxes(gradients: list[Tensor], wrong: list[Tensor]) -> dict[str, Box]:
+    values, groups = (
+        gather_over_ranks(torch.cat(parts)).cpu().numpy() for parts in (gradients, wrong)
+    )
+    return describe_boxes(values, groups)
 
 
 def _share(hits: int, misses: int) -> float | None:

@@ -23,6 +23,11 @@ COMMANDS = {
     "losses": "losses",
     "label-noise": "label_noise",
     "classify": "classify",
+    "sweep": "sweep",
+    "collect": "collect",
+    "table": "table",
+    "figure": "figure",
+    "tune": "tune",
     "trainers-path": "trainers_path",
 }
 

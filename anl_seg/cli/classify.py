@@ -58,8 +58,8 @@ def command(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="In place of the paper's value: epochs, batch_size, learning_rate, l1, l2, or "
-            "what the loss has, such as alpha. May be repeated.",
+            help="In place of the paper's value: epochs, batch_size, learning_rate, l1, l2, "
+            "jacobian, or what the loss has, such as alpha. May be repeated.",
         ),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")] = "auto",

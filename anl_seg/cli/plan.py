@@ -53,6 +53,7 @@ def command(
         folder_like,
         missing_images,
         preprocessed_folder,
+        raw_folder,
         write_plans,
     )
     from anl_seg.trainers.settings import Settings
@@ -75,7 +76,7 @@ def command(
     if source_folder is None:
         folder = preprocessed_folder(dataset)
     else:
-        folder = folder_like(source_folder, dataset)
+        folder = folder_like(source_folder, raw_folder(dataset))
     path = write_plans(
         folder,
         source,

@@ -17,6 +17,14 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledArrays:
+    """Images, `(n, H, W, C)` uint8, and their labels, `(n,)` int64."""
+
+    images: NDArray[np.uint8]
+    labels: Labels
+
+
+@dataclass(frozen=True, eq=False)
 class ImageArrays:
     """A small data set, whole in memory.
 
@@ -29,6 +37,7 @@ class ImageArrays:
         classes: Names of the K classes, in the order of the labels.
         index: Where each training image stands in the official order, `(n,)` int64; CIFAR-N's
             labels are in that order.
+        further: Other sets to evaluate on, by name.
     """
 
     name: str
@@ -38,6 +47,7 @@ class ImageArrays:
     y_test: Labels
     classes: tuple[str, ...]
     index: Labels
+    further: Mapping[str, LabelledArrays] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

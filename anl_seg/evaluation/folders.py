@@ -20,6 +20,7 @@ from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
 from anl_seg.evaluation.problems import not_in_manifest, unknown_labels, unpaired
 from anl_seg.masks import find_masks
+from anl_seg.processes import end_with_parent
 from anl_seg.progress import Track, untracked
 
 DEFAULTS = Conventions()
@@ -190,7 +191,7 @@ def _mapping(jobs: int) -> Iterator[Callable[..., Iterable[MeasuredCase | list[s
         yield map
         return
     try:
-        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
             yield partial(pool.map, chunksize=CHUNK_CASES)
     except BrokenProcessPool as error:
         raise CommandFailedError(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
+from anl_seg import paper
 from anl_seg.errors import InputError
 
 
@@ -33,19 +32,17 @@ class Published:
 
 @cache
 def table_vi() -> tuple[Published, ...]:
-    """Read all cells of Table VI, row by row; the source stands at the head of `table_vi.csv`."""
-    lines = files("anl_seg.evaluation").joinpath("table_vi.csv").read_text("utf-8").splitlines()
-    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    """All cells of Table VI, row by row."""
     return tuple(
         Published(
-            method=row["method"],
-            printed=row["printed"],
-            eta_alpha=float(row["eta_alpha"]),
-            eta_beta=float(row["eta_beta"]),
-            mean=float(row["mean"]),
-            std=float(row["std"]),
+            method=cell.loss,
+            printed=cell.printed,
+            eta_alpha=float(cell.settings["eta_alpha"]),
+            eta_beta=float(cell.settings["eta_beta"]),
+            mean=cell.mean,
+            std=cell.std,
         )
-        for row in rows
+        for cell in paper.published(6)
     )
 
 

@@ -86,7 +86,7 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
     _claim(folder, settings, begun=clean.exists())
     _once(folder, "data set", partial(_make_clean_dataset, folder, clean, settings, track))
     _once(folder, "noisy masks", partial(_corrupt, clean, noisy, settings, track))
-    _once(folder, "planning and preprocessing", partial(nnunet.preprocess, NOISY_ID))
+    _once(folder, "planning and preprocessing", partial(_preprocess, nnunet))
     for loss, plans in RUNS.items():
         train = partial(_train, nnunet, plans, trainings[loss], track)
         predict = partial(_predict, nnunet, plans, clean / "imagesTs", folder / plans, track)
@@ -99,7 +99,8 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
             noisy=noisy,
             test_predictions={loss: folder / plans for loss, plans in RUNS.items()},
             training_predictions={
-                loss: nnunet.validation(NOISY_NAME, plans) for loss, plans in RUNS.items()
+                loss: nnunet.trained(NOISY_NAME, plans) / "validation"
+                for loss, plans in RUNS.items()
             },
         ),
         asdict(settings) | {"device": device},
@@ -167,6 +168,11 @@ def _corrupt(clean: Path, noisy: Path, settings: DemoSettings, track: Track) -> 
         overwrite=True,  # of what an interrupted call left behind
         track=track,
     )
+
+
+def _preprocess(nnunet: NnUNet) -> None:
+    nnunet.plan(NOISY_ID)
+    nnunet.preprocess(NOISY_ID, "nnUNetPlans")
 
 
 def _train(nnunet: NnUNet, plans: str, settings: Settings, track: Track) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anl_seg.errors import CommandFailedError
+from anl_seg.processes import program_ends_with_parent
 
 TRAINER = "nnUNetTrainerANL"
 LOG_TAIL_LINES = 15
@@ -21,15 +22,17 @@ WORKERS = min(8, os.cpu_count() or 1)
 
 @dataclass(frozen=True)
 class NnUNet:
-    """nnU-Net's 2D configuration, with its three folders and the logs below one folder.
+    """nnU-Net's 2D configuration, with its three folders and the logs.
 
     Attributes:
-        root: Holds nnUNet_raw, nnUNet_preprocessed, nnUNet_results and logs.
+        root: Holds nnUNet_raw and nnUNet_preprocessed.
         device: "cpu", "cuda" or "mps", as for nnU-Net's `-device`.
+        output: Holds nnUNet_results and logs (default: `root`).
     """
 
     root: Path
     device: str
+    output: Path | None = None
 
     @property
     def raw(self) -> Path:
@@ -41,32 +44,44 @@ class NnUNet:
         """The folder of preprocessed data sets and plans."""
         return self.root / "nnUNet_preprocessed"
 
-    def validation(self, dataset_name: str, plans: str) -> Path:
-        """The folder where `train` leaves its predictions for the training images."""
-        model = f"{TRAINER}__{plans}__2d"
-        return self.root / "nnUNet_results" / dataset_name / model / "fold_all" / "validation"
+    @property
+    def results(self) -> Path:
+        """The folder of trained networks."""
+        return (self.output or self.root) / "nnUNet_results"
 
-    def preprocess(self, dataset: int) -> None:
-        """Check, plan and preprocess a raw data set."""
-        command = ["nnUNetv2_plan_and_preprocess", "-d", dataset, "-c", "2d"]
-        command += ["-npfp", WORKERS, "-np", WORKERS, "--verify_dataset_integrity"]
+    def trained(self, dataset_name: str, plans: str, fold: str = "all") -> Path:
+        """The folder where `train` leaves everything."""
+        return self.results / dataset_name / f"{TRAINER}__{plans}__2d" / f"fold_{fold}"
+
+    def plan(self, dataset: int) -> None:
+        """Check a raw data set and plan for it, without preprocessing its images."""
+        command = ["nnUNetv2_plan_and_preprocess", "-d", dataset, "-c", "2d", "--no_pp"]
+        command += ["-npfp", WORKERS, "--verify_dataset_integrity"]
+        deque(self._lines(f"plan_{dataset}", command), maxlen=0)
+
+    def preprocess(self, dataset: int, plans: str) -> None:
+        """Preprocess the images of a raw data set that has plans."""
+        command = ["nnUNetv2_preprocess", "-d", dataset, "-c", "2d", "-plans_name", plans]
+        command += ["-np", WORKERS]
         deque(self._lines(f"preprocess_{dataset}", command), maxlen=0)
 
-    def train(self, dataset: int, plans: str) -> Iterator[int]:
-        """Train on all training cases of a data set, and yield the number of every epoch begun.
+    def train(self, dataset: int, plans: str, fold: str = "all") -> Iterator[int]:
+        """Train, from where a stopped training was, and yield the number of every epoch begun.
 
         The data are loaded in one process: with several, a seed does not fix their order.
         """
-        command = ["nnUNetv2_train", dataset, "2d", "all", "-tr", TRAINER, "-p", plans]
-        command += ["-device", self.device]
+        command = ["nnUNetv2_train", dataset, "2d", fold, "-tr", TRAINER, "-p", plans]
+        command += ["-device", self.device, "--c"]
         for line in self._lines(f"train_{plans}", command, {"nnUNet_n_proc_DA": "0"}):
             if epoch := re.search(r": Epoch (\d+)\s*$", line):
                 yield int(epoch[1])
 
-    def predict(self, dataset: int, plans: str, images: Path, predictions: Path) -> Iterator[str]:
+    def predict(
+        self, dataset: int, plans: str, images: Path, predictions: Path, fold: str = "all"
+    ) -> Iterator[str]:
         """Predict images with the network that `train` left behind, and yield every case begun."""
         command = ["nnUNetv2_predict", "-i", images, "-o", predictions, "-d", dataset, "-c", "2d"]
-        command += ["-f", "all", "-tr", TRAINER, "-p", plans, "-device", self.device]
+        command += ["-f", fold, "-tr", TRAINER, "-p", plans, "-device", self.device]
         command += ["-npp", WORKERS, "-nps", WORKERS]
         for line in self._lines(f"predict_{plans}", command):
             if case := re.match(r"Predicting (\S+):", line):
@@ -81,7 +96,7 @@ class NnUNet:
             CommandFailedError: If it ends with an error.
         """
         script, *arguments = map(str, command)
-        log = self.root / "logs" / f"{name}.txt"
+        log = (self.output or self.root) / "logs" / f"{name}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         with (
             log.open("w", encoding="utf-8") as file,
@@ -92,6 +107,7 @@ class NnUNet:
                 encoding="utf-8",
                 errors="replace",
                 env=self._environment() | dict(variables or {}),
+                preexec_fn=program_ends_with_parent(),
             ) as process,
         ):
             try:
@@ -112,8 +128,7 @@ class NnUNet:
 
     def _environment(self) -> dict[str, str]:
         variables = {"PYTHONUNBUFFERED": "1", "nnUNet_def_n_proc": str(WORKERS)}
-        for kind in ("raw", "preprocessed", "results"):
-            folder = self.root / f"nnUNet_{kind}"
+        for folder in (self.raw, self.preprocessed, self.results):
             folder.mkdir(parents=True, exist_ok=True)
             variables[folder.name] = str(folder.resolve())
         return os.environ | variables

@@ -1,8 +1,8 @@
-"""Pictures of cases in rows: the image, then each mask as an outline upon it."""
+"""Pictures of cases, in rows or columns: the image, then each mask as an outline upon it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,29 +27,57 @@ class Row:
     masks: Mapping[str, Path]
 
 
-def draw_rows(rows: Sequence[Row]) -> Figure:
+def draw_rows(cases: Sequence[Row]) -> Figure:
     """Draw cases below each other, the image first, then every mask as an outline.
 
     Args:
-        rows: At least one case, all with the same columns.
+        cases: At least one, all with the same masks.
 
     Raises:
         OSError: If an image or a mask cannot be read.
     """
-    columns = ["image", *rows[0].masks]
-    figure = Figure(figsize=(PANEL * len(columns), PANEL * 1.12 * len(rows)), layout="constrained")
-    panels = figure.subplots(len(rows), len(columns), squeeze=False)
-    for row, row_panels in zip(rows, panels, strict=True):
-        image = np.asarray(Image.open(row.image))
-        row_panels[0].set_ylabel(row.title, fontsize=8)
-        for column, panel in zip(columns, row_panels, strict=True):
-            panel.imshow(image)
-            panel.set(xticks=[], yticks=[])
-            if column in row.masks:
-                _outline(panel, np.asarray(Image.open(row.masks[column])) > 0)
-    for column, panel in zip(columns, panels[0], strict=True):
-        panel.set_title(column, fontsize=9)
+    titles = ["image", *cases[0].masks]
+    size = (PANEL * len(titles), PANEL * 1.12 * len(cases))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(len(cases), len(titles), squeeze=False)
+    for case, row in zip(cases, panels, strict=True):
+        _draw_case(case, row)
+        row[0].set_ylabel(case.title, fontsize=8)
+    for title, panel in zip(titles, panels[0], strict=True):
+        panel.set_title(title, fontsize=9)
     return figure
+
+
+def draw_columns(cases: Sequence[Row], panel: float = PANEL) -> Figure:
+    """Draw cases side by side, the image above, then every mask as an outline.
+
+    Args:
+        cases: At least one, all with the same masks.
+        panel: Width and height of one panel in inches.
+
+    Raises:
+        OSError: If an image or a mask cannot be read.
+    """
+    titles = ["image", *cases[0].masks]
+    figure = Figure(figsize=(panel * len(cases), panel * len(titles)), layout="constrained")
+    panels = figure.subplots(len(titles), len(cases), squeeze=False)
+    for case, column in zip(cases, panels.T, strict=True):
+        _draw_case(case, column)
+        column[0].set_title(case.title)
+    for title, first in zip(titles, panels[:, 0], strict=True):
+        first.set_ylabel(title)
+    return figure
+
+
+def _draw_case(case: Row, panels: Iterable[Axes]) -> None:
+    """The image in the first panel, and in each further one with the outline of a mask."""
+    image = np.asarray(Image.open(case.image))
+    for panel, mask in zip(panels, [None, *case.masks.values()], strict=True):
+        panel.imshow(image)
+        panel.set(xticks=[], yticks=[])
+        panel.spines[:].set_visible(False)
+        if mask is not None:
+            _outline(panel, np.asarray(Image.open(mask)) > 0)
 
 
 def _outline(panel: Axes, mask: NDArray[np.bool_]) -> None:

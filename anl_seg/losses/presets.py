@@ -16,12 +16,14 @@ class Preset:
         l1: Weight delta of the L1 norm, for `add_l1_gradient`.
         l2: Weight decay of the optimiser.
         source: Where the values stand.
+        jacobian: Weight delta of the Jacobian penalty, delta / 2 `jacobian_norm_squared`.
     """
 
     hyper_parameters: Mapping[str, float] = field(default_factory=dict)
     l1: float = 0.0
     l2: float = 0.0
     source: str = "Table VIII"
+    jacobian: float = 0.0
 
 
 def _preset(

@@ -50,7 +50,9 @@ with ranks() as this:
     mean = normalized[0].running_mean.clone()
     assert sum_over_ranks(mean) == this.world * normalized[0].running_mean
     if this.is_first:
-        torch.save([this.world, model.state_dict(), vars(scores), accuracy, marginals], sys.argv[1])
+        gradients = vars(scores).pop("gradients")
+        learnt = [this.world, model.state_dict(), vars(scores), accuracy, marginals, gradients]
+        torch.save(learnt, sys.argv[1])
 """
 
 
@@ -82,6 +84,8 @@ def test_gradients_are_those_of_the_whole_batch(tmp_path, monkeypatch):
     assert two[2] == pytest.approx(one[2], rel=1e-4)
     assert two[3] == pytest.approx(one[3])
     torch.testing.assert_close(two[4], one[4], rtol=1e-4, atol=1e-6)
+    for name, box in one[5].items():
+        assert two[5][name] == pytest.approx(box, rel=1e-2)
 
 
 def test_the_command_under_torchrun_writes_one_run(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 import torch
 from tensorboardX.proto import event_pb2
 
-from anl_seg.classification import Settings, read_log, read_run, run
+from anl_seg.classification import Settings, read_gradients, read_log, read_run, run
 from anl_seg.datasets import classification as datasets
 from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
@@ -47,6 +47,15 @@ def test_the_log_has_one_object_an_epoch(finished):
     assert result.best == max(accuracies)
     assert result.best_epoch == 1 + accuracies.index(max(accuracies))
     assert result.last > 0.2  # it learns
+
+
+def test_gradients_of_the_negative_part_lie_beside_the_log(finished):
+    folder, _ = finished
+    boxes = read_gradients(folder)
+    assert len(boxes) == 3
+    for epoch in boxes:
+        assert epoch["clean"]["n"] + epoch["mislabelled"]["n"] == 1442
+        assert epoch["clean"]["low"] <= epoch["clean"]["median"] <= epoch["clean"]["high"]
 
 
 def test_run_json_tells_all(finished):
@@ -149,6 +158,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(finished, tmp_path):
     assert run(SETTINGS, tmp_path, report=reported.append).last == result.last
     assert [epoch.epoch for epoch in reported] == [3]
     assert read_log(tmp_path) == read_log(folder)
+    assert read_gradients(tmp_path) == read_gradients(folder)
     for name, weight in weights(folder).items():
         assert torch.equal(weight, weights(tmp_path)[name])
 
@@ -242,6 +252,7 @@ def test_labels_can_be_loaded_instead_of_drawn(finished, tmp_path):
         ({"overrides": {"learning_rate": 0.0}}, "learning_rate must be a number above 0"),
         ({"overrides": {"learning_rate": math.nan}}, "learning_rate must be a number above 0"),
         ({"overrides": {"l1": -1.0}}, "l1 must be a number of at least 0, got -1"),
+        ({"overrides": {"jacobian": -1.0}}, "jacobian must be a number of at least 0, got -1"),
         ({"overrides": {"l2": math.nan}}, "l2 must be a number of at least 0, got nan"),
         ({"labels": Path("noisy.npz")}, r"noisy\.npz says what the noise is; leave out --noise"),
         ({"device": "tpu"}, r"no device 'tpu'.*cpu"),
@@ -271,3 +282,4 @@ def test_a_loss_that_the_paper_did_not_train_takes_its_defaults(tmp_path):
     told = read_run(tmp_path)["loss"]
     assert (told["l1"], told["l2"]) == (0, 1e-4)
     assert "defaults" in told["source"]
+    assert not (tmp_path / "gradients.jsonl").exists()

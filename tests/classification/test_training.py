@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from anl_seg.classification import training
 from anl_seg.classification.distributed import Ranks
+from anl_seg.classification.gradients import largest_gradients
 from anl_seg.classification.inputs import make_batches
 from anl_seg.classification.protocols import PROTOCOLS
 from anl_seg.classification.schedules import Exponential
@@ -95,17 +97,48 @@ def test_weight_decay_is_not_clipped():
     torch.testing.assert_close(after, 0.9 * before, rtol=1e-5, atol=1e-6)
 
 
-def test_the_reported_loss_has_no_penalty():
-    with_penalty, without = learner(preset=Preset(l1=1.0)), learner(preset=Preset())
+def test_the_jacobian_penalty_is_half_delta_times_the_squared_norm():
+    # A linear network, whose Jacobian is its weight, and each direction one of two unit vectors.
+    delta, rate = 3.0, 0.1
+    protocol = dataclasses.replace(PROTOCOL, learning_rate=rate, momentum=0.0, clip_norm=1e9)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+    before = model[1].weight.detach().clone()
+    ours, plain = (
+        training.make_learner(copy.deepcopy(model), "ce", preset, protocol, device=CPU)
+        for preset in (Preset(jacobian=delta), Preset())
+    )
+    images, labels = batch(n=20_000)
+    labels = labels % 2
+    torch.manual_seed(1)
+    ours.step(images, labels)
+    plain.step(images, labels)
+    found = (plain.model[1].weight - ours.model[1].weight) / rate
+    torch.testing.assert_close(found, delta * before, rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("penalty", [{"l1": 1.0}, {"jacobian": 1.0}])
+def test_the_reported_loss_has_no_penalty(penalty):
+    with_penalty, without = learner(preset=Preset(**penalty)), learner(preset=Preset())
     images, labels = batch()
     assert with_penalty.step(images, labels)[0] == without.step(images, labels)[0]
 
 
-def test_predictions_are_those_before_the_step():
+def test_logits_are_those_before_the_step():
     ours = learner()
     images, labels = batch()
-    expected = network()(images).argmax(1)
-    assert torch.equal(ours.step(images, labels)[1], expected)
+    expected = network()(images)
+    torch.testing.assert_close(ours.step(images, labels)[1], expected)
+
+
+def test_a_network_with_a_jacobian_penalty_is_not_compiled():
+    plain, compiled = (learner(preset=Preset(jacobian=1.0), compiled=c) for c in (False, True))
+    losses = []
+    for ours in (plain, compiled):
+        torch.manual_seed(0)  # of the random directions
+        ours.step(*batch())
+        losses.append(ours.step(*batch())[0])
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.slow
@@ -166,6 +199,28 @@ def test_accuracies_of_clean_and_mislabelled_images_are_counted_apart():
 def test_without_noise_there_is_no_accuracy_of_mislabelled_images():
     scores = training.train_epoch(learner(), batches(small_data(), eta=0.0), seed=1, epoch=0)
     assert scores.mislabelled_accuracy is None
+    assert set(scores.gradients) == {"clean"}
+
+
+def test_gradients_of_the_negative_part_are_described_for_the_epoch():
+    ours = learner(protocol=dataclasses.replace(PROTOCOL, learning_rate=0.0))
+    data = batches(small_data())
+    values = {False: [], True: []}
+    model = network().train()
+    for images, labels, mislabelled in data.training(0):
+        found = largest_gradients(ours.negative, model(images), labels)
+        for value, wrong in zip(found.tolist(), mislabelled.tolist(), strict=True):
+            values[wrong].append(value)
+    boxes = training.train_epoch(ours, data, seed=1, epoch=0).gradients
+    for name, wrong in {"clean": False, "mislabelled": True}.items():
+        assert boxes[name]["n"] == len(values[wrong])
+        assert boxes[name]["mean"] == pytest.approx(np.mean(values[wrong]), rel=1e-4)
+        assert boxes[name]["median"] == pytest.approx(np.median(values[wrong]), rel=1e-4)
+
+
+def test_a_loss_without_a_negative_part_has_no_such_gradients():
+    scores = training.train_epoch(learner("ce", Preset()), batches(small_data()), seed=1, epoch=0)
+    assert scores.gradients is None
 
 
 def test_evaluation_uses_running_statistics_and_plain_images():
@@ -201,6 +256,7 @@ def test_no_synchronisation_inside_an_epoch():
     torch.cuda.set_sync_debug_mode("error")
     try:
         for images, labels, _ in steps:
-            ours.step(images, labels)
+            _, logits = ours.step(images, labels)
+            largest_gradients(ours.negative, logits, labels)
     finally:
         torch.cuda.set_sync_debug_mode("default")

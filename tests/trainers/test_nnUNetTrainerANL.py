@@ -255,6 +255,56 @@ def test_another_batch_size_is_another_run(make_trainer, tmp_path, capsys):
     assert "batch_size is 4, was 2" in capsys.readouterr().err
 
 
+def test_what_a_configuration_inherits_counts_too(make_trainer, tmp_path, capsys):
+    # as the cascade inherits from 3d_fullres
+    def cascade(batch_size):
+        trainer = make_trainer()
+        configurations = trainer.plans_manager.plans["configurations"]
+        configurations["parent"] = configurations["hand"] | {"batch_size": batch_size}
+        configurations["hand"] = {"inherits_from": "parent"}
+        return trainer
+
+    trainer = cascade(2)
+    trainer.initialize()
+    path = str(tmp_path / "checkpoint.pth")
+    trainer.save_checkpoint(path)
+    cascade(2).load_checkpoint(path)
+    with pytest.raises(SystemExit) as stop:
+        cascade(4).load_checkpoint(path)
+    assert stop.value.code == 2
+    assert "batch_size is 4, was 2" in capsys.readouterr().err
+
+
+def test_a_run_killed_while_it_saves_keeps_the_checkpoint_of_before(
+    make_trainer, tmp_path, monkeypatch
+):
+    trainer = make_trainer()
+    trainer.initialize()
+    path = tmp_path / "checkpoint.pth"
+    trainer.save_checkpoint(str(path))
+    whole = path.read_bytes()
+
+    def half(checkpoint, file):
+        with open(file, "wb") as stream:
+            stream.write(b"half a checkpoint")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", half)
+        with pytest.raises(KeyboardInterrupt):
+            trainer.save_checkpoint(str(path))
+    assert path.read_bytes() == whole
+    assert list(tmp_path.glob(".partial*")) == []
+
+
+def test_checkpoints_can_be_switched_off(make_trainer, tmp_path):
+    trainer = make_trainer()
+    trainer.initialize()
+    trainer.disable_checkpointing = True
+    trainer.save_checkpoint(str(tmp_path / "checkpoint.pth"))
+    assert not (tmp_path / "checkpoint.pth").exists()
+
+
 def test_wrong_settings_are_one_line_and_exit_code_2(make_trainer, capsys):
     trainer = make_trainer({"loss": "anl-cee"})
     with pytest.raises(SystemExit) as stop:

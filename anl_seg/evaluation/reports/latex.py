@@ -23,7 +23,11 @@ ESCAPES = {
     "×": r"$\times$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
+    "γ": r"$\gamma$",
+    "δ": r"$\delta$",
     "η": r"$\eta$",
+    "λ": r"$\lambda$",
+    "τ": r"$\tau$",
 }
 
 

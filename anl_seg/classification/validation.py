@@ -1,0 +1,80 @@
+"""A share of the training images, held out to choose hyper-parameters by."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from anl_seg.datasets.classification import ImageArrays, ImageFiles
+from anl_seg.datasets.images import LabelledArrays, LabelledFiles, Labels
+from anl_seg.errors import InputError
+from anl_seg.noise.labels import NoisyLabels
+
+#: The held-out images with the labels that they were given, and with the right ones.
+VALIDATION, VALIDATION_CLEAN = "validation", "validation_clean"
+
+
+def hold_out(
+    data: ImageArrays | ImageFiles, noisy: NoisyLabels, share: float, seed: int
+) -> tuple[ImageArrays | ImageFiles, NoisyLabels]:
+    """Move a share of the training images to the further sets, which are only evaluated on.
+
+    It is stratified by the given labels, which are all that one has of real data, and the same for
+    the same seed. The clean labels of `ImageFiles` are not known; for them there is one set only.
+
+    Args:
+        data: The images.
+        noisy: Their training labels.
+        share: From 0, for nothing, to below 1.
+        seed: Of the draw.
+
+    Returns:
+        What is left to train on, the held-out images among its `further`, and its labels.
+
+    Raises:
+        InputError: If some class has too few images to be in both parts.
+    """
+    if not share:
+        return data, noisy
+    kept, held = _split(noisy, share, seed)
+    rest = dataclasses.replace(noisy, labels=noisy.labels[kept], clean=noisy.clean[kept])
+    given = noisy.labels[held]
+    if isinstance(data, ImageFiles):
+        files = LabelledFiles(tuple(data.train_files[place] for place in held), given)
+        kept_files = dataclasses.replace(
+            data,
+            train_files=tuple(data.train_files[place] for place in kept),
+            y_train=data.y_train[kept],
+            further={**data.further, VALIDATION: files},
+        )
+        return kept_files, rest
+    images = data.x_train[held]
+    kept_arrays = dataclasses.replace(
+        data,
+        x_train=data.x_train[kept],
+        y_train=data.y_train[kept],
+        index=data.index[kept],
+        further={
+            **data.further,
+            VALIDATION: LabelledArrays(images, given),
+            VALIDATION_CLEAN: LabelledArrays(images, noisy.clean[held]),
+        },
+    )
+    return kept_arrays, rest
+
+
+def _split(noisy: NoisyLabels, share: float, seed: int) -> tuple[Labels, Labels]:
+    """Places of the images to train on, and of those held out, both in their order."""
+    from sklearn.model_selection import train_test_split  # slow to import
+
+    try:
+        kept, held = train_test_split(
+            np.arange(len(noisy.labels)),
+            test_size=share,
+            stratify=noisy.labels,
+            random_state=seed % 2**32,
+        )
+    except ValueError as error:
+        raise InputError(f"a validation share of {share:g} cannot be held out: {error}") from error
+    return np.sort(kept), np.sort(held)

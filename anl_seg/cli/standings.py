@@ -1,0 +1,80 @@
+"""How the runs of a sweep stand: a live table on a terminal, a plain line at changes elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from anl_seg.experiments.sweep import Standing
+
+#: In the order shown.
+STATES = ("done", "running", "queued", "waiting", "stopped", "failed")
+#: Of running and of failed runs, how many are shown.
+SHOWN_RUNS = 12
+
+
+@contextmanager
+def watching(workers: int) -> Iterator[Callable[[Sequence[Standing]], None]]:
+    """A function to call again and again with how the runs stand; it shows that on stderr."""
+    if not sys.stderr.isatty():
+        yield _lines(workers)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    with Live(console=Console(stderr=True), refresh_per_second=2) as live:
+        yield lambda found: live.update(table(found, workers))
+
+
+def summary(found: Sequence[Standing], workers: int) -> str:
+    """One line: how many runs are in each state, and about how long the others will take."""
+    from anl_seg.experiments.estimates import in_words, seconds_left
+
+    counts = Counter(standing.state for standing in found)
+    parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    if counts["done"] + counts["failed"] < len(found):
+        left = seconds_left(found, workers)
+        parts.append("no estimate yet" if left is None else f"about {in_words(left)} left")
+    return f"{len(found)} runs: {', '.join(parts)}"
+
+
+def table(found: Sequence[Standing], workers: int) -> Table:
+    """The summary, and a row for each run that is running or has failed."""
+    from rich.table import Table
+
+    rows = Table(title=summary(found, workers), title_justify="left", title_style="bold")
+    for column in ("run", "state", "minutes", "attempt"):
+        rows.add_column(column, justify="left" if column in ("run", "state") else "right")
+    for state in ("running", "failed", "stopped"):
+        for standing in [each for each in found if each.state == state][:SHOWN_RUNS]:
+            record = standing.record
+            rows.add_row(record.id, state, _minutes(standing), str(record.attempts))
+    return rows
+
+
+def _lines(workers: int) -> Callable[[Sequence[Standing]], None]:
+    last = Counter[str]()
+
+    def show(found: Sequence[Standing]) -> None:
+        nonlocal last
+        counts = Counter(standing.state for standing in found)
+        if counts != last:
+            last = counts
+            print(summary(found, workers), file=sys.stderr, flush=True)
+
+    return show
+
+
+def _minutes(standing: Standing) -> str:
+    record = standing.record
+    if standing.state != "running" or record.started is None:
+        return "" if record.seconds is None else f"{record.seconds / 60:.1f}"
+    since = datetime.now(timezone.utc) - datetime.fromisoformat(record.started)
+    return f"{since.total_seconds() / 60:.1f}"

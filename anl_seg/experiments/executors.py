@@ -1,0 +1,50 @@
+"""The executors by name: this machine, or a SLURM cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from anl_seg.errors import InputError
+from anl_seg.experiments.local import LocalExecutor
+from anl_seg.experiments.sweep import Executor
+
+
+def make_executor(
+    name: str,
+    root: Path,
+    *,
+    workers: int = 1,
+    gpus: str | None = None,
+    slurm: Sequence[str] = (),
+) -> Executor:
+    """Make an executor from the options of a command.
+
+    Args:
+        name: "local" or "slurm".
+        root: The folder of the runs.
+        workers: Runs at a time.
+        gpus: GPUs of this machine to deal out, such as "0,1".
+        slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
+
+    Raises:
+        InputError: If an option is not for this executor, or a value makes no sense.
+    """
+    if name == "slurm":
+        from anl_seg.experiments.slurm import SlurmExecutor, parse_options
+
+        if gpus is not None:
+            raise InputError("--gpus is for this machine; with SLURM: --slurm gpus=1")
+        return SlurmExecutor(root, parse_options(slurm), parallel=workers)
+    if slurm:
+        raise InputError("--slurm is for --executor slurm; leave one of the two away or add it")
+    return LocalExecutor(workers, _numbers(gpus))
+
+
+def _numbers(gpus: str | None) -> list[int] | None:
+    if gpus is None:
+        return None
+    try:
+        return [int(number) for number in gpus.split(",")]
+    except ValueError as error:
+        raise InputError(f"--gpus takes numbers such as 0,1,2, got {gpus!r}") from error

@@ -1,0 +1,10 @@
+"""The paper's Figures 2 to 8 from runs: which runs each one needs, and how it is drawn of them.
+
+pieces = runs_of_figure(8, dataset="digits")
+draw_figure(8, pieces, Path("runs"), Path("figure_8.pdf"))
+"""
+
+from anl_seg.experiments.figures.drawing import FIGURES, draw_figure, missing_runs
+from anl_seg.experiments.figures.pieces import Piece, runs_of_figure
+
+__all__ = ["FIGURES", "Piece", "draw_figure", "missing_runs", "runs_of_figure"]

@@ -1,0 +1,86 @@
+"""Figures 3, 4, 5 and 8: accuracies over the epochs, in panels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib import colormaps
+
+from anl_seg.classification.figures import BLACK, BLUE, accuracies, plot_accuracies
+from anl_seg.classification.records import Epoch, read_log
+from anl_seg.experiments.figures.pieces import DELTAS, NONE, Piece
+from anl_seg.experiments.figures.style import Drawing, Placed, add_legend, note_missing, panels
+
+HEIGHT = 1.25
+#: A panel of Fig. 4 and 5, of which there are three, not five, in a row.
+WIDE_HEIGHT = 1.9
+#: Of the weights of penalties, from the smallest to the largest: part of a colour map without its
+#: blue, which is ANL-CE's, and without what is too light for white paper.
+DELTA_COLORS = [
+    colormaps["plasma"](0.2 + 0.7 * place / (len(DELTAS) - 1)) for place in range(len(DELTAS))
+]
+
+
+def draw_accuracies(placed: Placed) -> Drawing:
+    """One panel a run: test, clean and mislabelled training images (Fig. 3 and 8)."""
+    figure, axes = panels(placed, HEIGHT)
+    rows: list[list[object]] = []
+    for piece, folder in placed:
+        panel = axes[piece.row, piece.column]
+        if folder is None:
+            note_missing(panel)
+            continue
+        log = read_log(folder)
+        plot_accuracies(panel, log)
+        for label, percent in accuracies(log).items():
+            rows += _rows(piece, label, log, percent)
+        panel.set_ylim(0, 100)
+    figure.supxlabel("epoch", fontsize="medium")
+    figure.supylabel("accuracy (%)", fontsize="medium")
+    add_legend(figure)
+    return Drawing(figure, ("row", "column", "curve", "epoch", "percent"), rows)
+
+
+def draw_penalties(placed: Placed) -> Drawing:
+    """One panel a penalty, one curve of test accuracy a weight (Fig. 4 and 5)."""
+    figure, axes = panels(placed, WIDE_HEIGHT)
+    looks = _looks()
+    rows: list[list[object]] = []
+    for piece, folder in placed:
+        if folder is None:
+            continue
+        log = read_log(folder)
+        percent = accuracies(log)["test"]
+        axes[piece.row, piece.column].plot(
+            [epoch.epoch for epoch in log], percent, **looks[piece.label]
+        )
+        rows += _rows(piece, piece.label, log, percent)
+    figure.supxlabel("epoch", fontsize="medium")
+    figure.supylabel("test accuracy (%)", fontsize="medium")
+    add_legend(figure, title="weight δ of the penalty")
+    return Drawing(figure, ("row", "column", "delta", "epoch", "percent"), rows)
+
+
+def _looks() -> dict[str, dict[str, Any]]:
+    """How the curve of each label looks; ANL-CE lies above all others."""
+    looks: dict[str, dict[str, Any]] = {
+        f"{delta:g}": {"color": color, "label": _power_of_ten(delta)}
+        for delta, color in zip(DELTAS, DELTA_COLORS, strict=True)
+    }
+    looks[NONE] = {"color": BLACK, "linestyle": "--", "label": NONE}
+    looks["ANL-CE"] = {"color": BLUE, "linewidth": 1.8, "label": "ANL-CE", "zorder": 3}
+    return looks
+
+
+def _power_of_ten(value: float) -> str:
+    """5e-07 as 5·10⁻⁷, in matplotlib's mathematics."""
+    digits, exponent = f"{value:.0e}".split("e")
+    factor = "" if digits == "1" else f"{digits}\\cdot"
+    return f"${factor}10^{{{int(exponent)}}}$"
+
+
+def _rows(piece: Piece, label: str, log: list[Epoch], percent: list[float]) -> list[list[object]]:
+    return [
+        [piece.row, piece.column, label, epoch.epoch, value]
+        for epoch, value in zip(log, percent, strict=True)
+    ]

@@ -1,0 +1,90 @@
+"""A figure by its number: finds its runs, draws it of them, writes picture and numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from matplotlib import rc_context
+
+from anl_seg.errors import InputError, named
+from anl_seg.experiments.figures.curves import draw_accuracies, draw_penalties
+from anl_seg.experiments.figures.gradients import draw_gradients
+from anl_seg.experiments.figures.marginals import draw_marginals
+from anl_seg.experiments.figures.masks import draw_masks
+from anl_seg.experiments.figures.pieces import Piece
+from anl_seg.experiments.figures.style import STYLE, Drawing, Placed
+from anl_seg.experiments.records import DONE, read_record
+from anl_seg.experiments.runs import Run
+from anl_seg.files import atomic_path, write_text
+
+#: Number of a figure -> what draws it.
+FIGURES: Mapping[int, Callable[[Placed], Drawing]] = MappingProxyType(
+    {
+        2: draw_marginals,
+        3: draw_accuracies,
+        4: draw_penalties,
+        5: draw_penalties,
+        6: draw_masks,
+        7: draw_gradients,
+        8: draw_accuracies,
+    }
+)
+FORMATS = (".png", ".pdf", ".svg")
+
+
+def missing_runs(pieces: Sequence[Piece], root: Path) -> list[Run]:
+    """The runs, each once, that are not done in the folder `root`.
+
+    Raises:
+        InputError: If a record cannot be read.
+    """
+    runs = {piece.run.id: piece.run for piece in pieces}
+    return [run for run in runs.values() if not _is_done(run, root)]
+
+
+def draw_figure(number: int, pieces: Sequence[Piece], root: Path, output: Path) -> Path:
+    """Draw a figure of the runs that are done; where there is none, its panel says so.
+
+    Args:
+        number: Of the figure, 2 to 8.
+        pieces: From `runs_of_figure`.
+        root: Folder of the runs.
+        output: The picture; its suffix, `FORMATS`, decides what it is.
+
+    Returns:
+        The CSV beside the picture with the numbers that are drawn.
+
+    Raises:
+        InputError: If none of the runs is done, or the suffix is unknown.
+    """
+    if output.suffix not in FORMATS:
+        raise InputError(f"a figure can be written as {named(FORMATS)}, not {output.name!r}")
+    placed = [
+        (piece, root / piece.run.id if _is_done(piece.run, root) else None) for piece in pieces
+    ]
+    if not any(folder for _, folder in placed):
+        raise InputError(f"{root} has none of the runs of figure {number}; --run makes them")
+    with rc_context(STYLE):
+        drawing = FIGURES[number](placed)
+        with atomic_path(output) as partial:
+            drawing.figure.savefig(partial)
+    numbers = output.with_suffix(".csv")
+    write_text(numbers, _as_csv(drawing))
+    return numbers
+
+
+def _is_done(run: Run, root: Path) -> bool:
+    record = read_record(root / run.id)
+    return record is not None and record.status == DONE
+
+
+def _as_csv(drawing: Drawing) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(drawing.columns)
+    writer.writerows(drawing.rows)
+    return text.getvalue()

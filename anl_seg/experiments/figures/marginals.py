@@ -1,0 +1,34 @@
+"""Figure 2: how often each class is labelled, rightly and as given, and predicted."""
+
+from __future__ import annotations
+
+import json
+
+from matplotlib.figure import Figure
+
+from anl_seg.classification.figures import plot_marginals
+from anl_seg.classification.records import MARGINALS_NAME
+from anl_seg.experiments.figures.style import PAGE, Drawing, Placed, add_legend
+
+HEIGHT = 2.4
+
+
+def draw_marginals(placed: Placed) -> Drawing:
+    """Bars of each class: the labels, which all runs share, and the predictions of each loss."""
+    shares = {}
+    for piece, folder in placed:
+        if folder is not None:
+            told = json.loads((folder / MARGINALS_NAME).read_text(encoding="utf-8"))
+            shares["clean labels"] = told["clean labels"]
+            shares["noisy labels"] = told["given labels"]
+            shares[piece.label] = told["predicted"]
+    classes = told["classes"]
+    figure = Figure(figsize=(PAGE, HEIGHT), layout="constrained")
+    plot_marginals(figure.subplots(), classes, shares)
+    add_legend(figure)
+    rows = [
+        [label, name, 100 * share]
+        for label, row in shares.items()
+        for name, share in zip(classes, row, strict=True)
+    ]
+    return Drawing(figure, ("bar", "class", "percent"), rows)

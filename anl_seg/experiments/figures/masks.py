@@ -1,0 +1,78 @@
+"""Figure 6: training images with their right and their noisy masks, and what was learnt of them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from anl_seg.errors import InputError
+from anl_seg.evaluation import confusion_matrix, count, dice
+from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
+from anl_seg.experiments.figures.style import COLUMN, Drawing, Placed
+from anl_seg.experiments.pictures import Row, draw_columns
+from anl_seg.experiments.records import read_record
+from anl_seg.experiments.worker import SHARED_NAME
+from anl_seg.masks import read_labels
+from anl_seg.noise.manifest import JSON_NAME
+
+#: The kinds of noise shown, in the order of the paper.
+KINDS = ("affine", "dilation", "erosion")
+CLEAN, NOISY, PREDICTED = "ground truth", "noisy mask", "prediction"
+
+
+def draw_masks(placed: Placed) -> Drawing:
+    """One column for each kind of noise: image, right mask, noisy mask, predicted mask.
+
+    It is the first training image of that kind, by name.
+
+    Raises:
+        InputError: If the data set of the run is no longer there.
+    """
+    ((_, folder),) = placed
+    assert folder is not None  # drawn only if there is a run
+    data = _data_of(folder)
+    noisy = read_noise_manifest(data)
+    (predictions,) = folder.glob("nnUNet_results/*/*/fold_*/validation")
+    predicted = {path.stem for path in predictions.glob("*.png")}
+    cases = []
+    for kind in KINDS:
+        of_kind = sorted(
+            case for case, mask in noisy.items() if mask.kind == kind and case in predicted
+        )
+        cases += [_case(case, noisy[case], data, predictions) for case in of_kind[:1]]
+    rows = [
+        [case.title, case.image.name, _dice(case, NOISY, CLEAN), _dice(case, PREDICTED, CLEAN)]
+        for case in cases
+    ]
+    figure = draw_columns(cases, panel=COLUMN / len(cases))
+    return Drawing(figure, ("noise", "image", "dice_noisy", "dice_prediction"), rows)
+
+
+def _data_of(folder: Path) -> Path:
+    """The noisy data set of a run, known by the hash of its manifest."""
+    record = read_record(folder)
+    shared = folder.parent / SHARED_NAME
+    for path in sorted(shared.glob(f"*/nnUNet_raw/*/{JSON_NAME}")):
+        if record and hashlib.sha256(path.read_bytes()).hexdigest() == record.noise_sha256:
+            return path.parent
+    raise InputError(
+        f"{shared} no longer holds the data set that {folder} was trained on; take that folder "
+        "away and make the run again"
+    )
+
+
+def _case(case: str, noisy: NoisyMask, data: Path, predictions: Path) -> Row:
+    return Row(
+        title=noisy.kind,
+        image=data / "imagesTr" / f"{case}_0000.png",
+        masks={
+            CLEAN: data / "labelsTr_clean" / f"{case}.png",
+            NOISY: noisy.file,
+            PREDICTED: predictions / f"{case}.png",
+        },
+    )
+
+
+def _dice(case: Row, one: str, other: str) -> float:
+    matrix = confusion_matrix(read_labels(case.masks[one]), read_labels(case.masks[other]))
+    return dice(count(matrix, 1))

@@ -1,0 +1,190 @@
+"""Which runs each figure of the paper is made of, and where in it each one goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from anl_seg.classification.settings import (
+    OF_PROTOCOL,
+    Settings,
+    parse_overrides,
+    preset_of,
+    protocol_of,
+)
+from anl_seg.errors import InputError, named
+from anl_seg.experiments.runs import Run, make_run
+from anl_seg.experiments.table_layouts import FULL
+from anl_seg.experiments.tables import Choice, lay_out
+from anl_seg.losses import Preset
+
+#: The losses whose predictions Fig. 2 shows.
+MARGINAL_LOSSES = ("ce", "anl-ce", "anl-ce*")
+#: Noise rate of Fig. 3 on CIFAR-100, and on everything else.
+ETA, ETA_CIFAR100 = 0.8, 0.6
+#: Weights of the penalties, which section VI-C tries (Fig. 4 and 5).
+DELTAS = (1e-7, 5e-7, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)
+#: The penalties by their title, L2 being weight decay.
+PENALTIES = {"L2": "l2", "L1": "l1", "Jacobian": "jacobian"}
+NO_PENALTY = dict.fromkeys(PENALTIES.values(), 0.0)
+NONE = "none"
+#: Noise rates of Fig. 7.
+GRADIENT_ETAS = (0.6, 0.8)
+#: Values of alpha and beta in Fig. 8.
+WEIGHTS = (0.1, 0.5, 1.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A run and its place in a figure.
+
+    Attributes:
+        run: The run.
+        row: Title of the row of panels; "" where there is one row only.
+        column: Title of the column.
+        label: In the legend, where a panel shows several runs.
+    """
+
+    run: Run
+    row: str = ""
+    column: str = ""
+    label: str = ""
+
+
+def runs_of_figure(
+    number: int, dataset: str | None = None, settings: Mapping[str, Any] | None = None
+) -> list[Piece]:
+    """The runs that a figure is made of; some stand in several of its places.
+
+    Args:
+        number: 2 to 8.
+        dataset: A protocol of `anl-seg classify` in place of the paper's; figure 6 has none.
+        settings: Of all runs, such as data, seed, device, epochs; of figure 6 also its scale, as
+            for Table VI.
+
+    Raises:
+        InputError: If there is no such figure, or a setting is impossible.
+    """
+    if number not in PIECES:
+        raise InputError(
+            f"no runs make figure {number}; choose one of {named([str(each) for each in PIECES])}"
+        )
+    return PIECES[number](dataset, settings or {})
+
+
+def _marginals(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+    make = partial(_classification, dataset or "cifar10", shared, noise="asymmetric", eta=0.4)
+    return [Piece(make(loss), label=loss.upper()) for loss in MARGINAL_LOSSES]
+
+
+def _accuracies(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+    """CE, MAE, NCE+RCE, and ANL-CE with the weight decay of NCE+RCE, then with its own L1."""
+    datasets = ("cifar10", "cifar100") if dataset is None else (dataset,)
+    pieces = []
+    for each in datasets:
+        eta = ETA_CIFAR100 if each.startswith("cifar100") else ETA
+        make = partial(_classification, each, shared, eta=eta)
+        runs = {loss.upper(): make(loss) for loss in ("ce", "mae", "nce+rce")}
+        runs["ANL-CE (w/ L2)"] = make("anl-ce", values=_only_weight_decay(each))
+        runs["ANL-CE (w/ L1)"] = make("anl-ce")
+        row = f"{each}, η = {eta:g}" if len(datasets) > 1 else ""
+        pieces += [Piece(run, row, column) for column, run in runs.items()]
+    return pieces
+
+
+def _penalties(loss: str, dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+    """One loss without a penalty and with each of several weights; ANL-CE beside another loss."""
+    make = partial(_classification, dataset or "cifar10", shared, eta=ETA)
+    pieces = []
+    for column, penalty in PENALTIES.items():
+        runs = {NONE: make(loss, values=NO_PENALTY)}
+        runs |= {f"{d:g}": make(loss, values={**NO_PENALTY, penalty: d}) for d in DELTAS}
+        if loss != "anl-ce":
+            runs["ANL-CE"] = make("anl-ce")
+        pieces += [Piece(run, column=column, label=label) for label, run in runs.items()]
+    return pieces
+
+
+def _masks(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+    """ANL-CE on the worst masks of Table VI."""
+    if dataset is not None:
+        raise InputError("figure 6 shows segmentation; name the folder of its images, --data")
+    settings = dict(shared)
+    seed, scale = settings.pop("seed", 1), settings.pop("scale", FULL)
+    place = "anl-ce", "0.7/0.7"
+    choice = Choice(place[:1], place[1:], (seed,), scale, settings)
+    return [Piece(lay_out(6, choice).cells[place].runs[0])]
+
+
+def _gradients(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+    make = partial(_classification, dataset or "cifar10", shared, "anl-ce")
+    return [Piece(make(eta=eta), column=f"η = {eta:g}") for eta in GRADIENT_ETAS]
+
+
+def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+    """NCE + NNCE with the weight decay of NCE+RCE."""
+    dataset = dataset or "cifar10"
+    make = partial(_classification, dataset, shared, "anl-ce", eta=ETA)
+    penalties = _only_weight_decay(dataset)
+    return [
+        Piece(
+            make(values={**penalties, "alpha": alpha, "beta": beta}),
+            row=f"α = {alpha:g}",
+            column=f"β = {beta:g}",
+        )
+        for alpha in WEIGHTS
+        for beta in WEIGHTS
+    ]
+
+
+#: Number of a figure -> its runs, for a data set and settings of all of them.
+PIECES: Mapping[int, Callable[[str | None, Mapping[str, Any]], list[Piece]]] = MappingProxyType(
+    {
+        2: _marginals,
+        3: _accuracies,
+        4: partial(_penalties, "anl-ce"),
+        5: partial(_penalties, "nce+rce"),
+        6: _masks,
+        7: _gradients,
+        8: _weights,
+    }
+)
+
+
+def _classification(
+    dataset: str,
+    shared: Mapping[str, Any],
+    loss: str,
+    *,
+    eta: float,
+    noise: str = "symmetric",
+    values: Mapping[str, float] = MappingProxyType({}),
+) -> Run:
+    """A run with hyper-parameters and penalties; one with the usual values has the usual id."""
+    preset = _preset(dataset, loss)
+    usual = {
+        **preset.hyper_parameters,
+        "l1": preset.l1,
+        "l2": preset.l2,
+        "jacobian": preset.jacobian,
+    }
+    changed = {name: value for name, value in values.items() if usual[name] != value}
+    schedule = parse_overrides(
+        [f"{name}={value}" for name, value in shared.items() if name in OF_PROTOCOL]
+    )
+    fields = {name: value for name, value in shared.items() if name not in OF_PROTOCOL}
+    own = {"protocol": dataset, "loss": loss, "noise": noise, "eta": eta}
+    return make_run("classification", {**fields, **own, "overrides": {**changed, **schedule}})
+
+
+def _only_weight_decay(dataset: str) -> dict[str, float]:
+    """The penalties of NCE+RCE in place of those of ANL-CE."""
+    return {"l1": 0.0, "l2": _preset(dataset, "nce+rce").l2}
+
+
+def _preset(dataset: str, loss: str) -> Preset:
+    settings = Settings(protocol=dataset, loss=loss)
+    return preset_of(settings, protocol_of(settings))

@@ -1,0 +1,7 @@
+"""The paper's tables as data: what Ye et al., arXiv:2412.02373, printed."""
+
+from __future__ import annotations
+
+from anl_seg.paper.tables import HyperParameters, Published, hyper_parameters, published
+
+__all__ = ["HyperParameters", "Published", "hyper_parameters", "published"]

@@ -1,0 +1,97 @@
+"""Reads the CSV files beside it, one for each table of the paper."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class Published:
+    """A cell of Tables I to VII.
+
+    Attributes:
+        loss: Our name of the row's loss.
+        printed: The row's method as the table prints it.
+        column: The column as the table prints it, or nearly.
+        settings: What the column says of the noise: noise and eta, or eta_alpha and eta_beta.
+        mean: In per cent.
+        std: Over the seeds, in per cent; NaN where the table prints none.
+    """
+
+    loss: str
+    printed: str
+    column: str
+    settings: Mapping[str, str | float]
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class HyperParameters:
+    """A cell of Table VIII that is not "-".
+
+    Attributes:
+        loss: Our name of the row's loss.
+        printed: The row's method as the table prints it.
+        column: The data set.
+        symbols: What the table calls the parameters; empty for a loss without any.
+        values: Our name of the parameter -> its value; `l1` is the paper's δ.
+    """
+
+    loss: str
+    printed: str
+    column: str
+    symbols: tuple[str, ...]
+    values: Mapping[str, float]
+
+
+@cache
+def published(number: int) -> tuple[Published, ...]:
+    """Read Table `number`, from 1 to 7, row by row; its source stands at the head of its file."""
+    return tuple(
+        Published(
+            loss=row.pop("loss"),
+            printed=row.pop("printed"),
+            column=row.pop("column"),
+            mean=float(row.pop("mean")),
+            std=float(row.pop("std") or math.nan),
+            settings=MappingProxyType({key: _value(text) for key, text in row.items() if text}),
+        )
+        for row in _rows(number)
+    )
+
+
+@cache
+def hyper_parameters() -> tuple[HyperParameters, ...]:
+    """Read Table VIII, row by row."""
+    cells: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in _rows(8):
+        cells.setdefault((row["loss"], row["printed"], row["column"]), []).append(row)
+    return tuple(
+        HyperParameters(
+            *names,
+            symbols=tuple(row["symbol"] for row in rows if row["symbol"]),
+            values=MappingProxyType(
+                {row["parameter"]: float(row["value"]) for row in rows if row["parameter"]}
+            ),
+        )
+        for names, rows in cells.items()
+    )
+
+
+def _rows(number: int) -> Iterator[dict[str, str]]:
+    lines = files("anl_seg.paper").joinpath(f"table_{number}.csv").read_text("utf-8").splitlines()
+    return csv.DictReader(line for line in lines if not line.startswith("#"))
+
+
+def _value(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,38 @@
+"""Processes that do not outlive the one that started them, even if that one is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+
+
+def end_with_parent() -> None:
+    """Make this process of `multiprocessing` end when its parent does; call it once, at its start.
+
+    A killed parent cannot end its children, so each of them watches it.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only children call this
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def program_ends_with_parent() -> Callable[[], None] | None:
+    """For `preexec_fn` of a program to start: the kernel ends it when this thread ends.
+
+    Linux only; elsewhere None, and the program of a killed process goes on to its own end.
+    """
+    if sys.platform != "linux":
+        return None
+    from ctypes import CDLL
+
+    set_option, parent_death_signal = CDLL(None).prctl, 1  # PR_SET_PDEATHSIG
+    return lambda: set_option(parent_death_signal, signal.SIGTERM)

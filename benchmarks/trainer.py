@@ -1,0 +1,262 @@
+"""Time and memory of a training step beside nnU-Net's own trainer, and what finding ours costs.
+
+    python benchmarks/trainer.py [--device cuda] [--repeats 9]   # writes benchmarks/trainer.md
+
+A step is nnU-Net's `train_step` on a batch of noise: forward, loss at every scale, backward,
+clipping, optimiser. The trainers take turns within each repetition, and each step is divided by the
+baseline's of the same repetition, so that whatever else the machine does falls on all of them. On a
+CPU one thread computes and its processor time counts, which others on the machine disturb least. On
+CUDA nnU-Net's mixed precision is on, as in its trainings; the network is not compiled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch.profiler import ProfilerActivity, profile
+
+from anl_seg.files import write_text
+from anl_seg.trainers.nnUNetTrainerANL import nnUNetTrainerANL
+from anl_seg.trainers.settings import PLANS_KEY
+
+BASELINE = "Dice + CE (nnUNetTrainer)"
+LOSSES = ("anl-ce", "gce", "anl-ce*", "t-loss")
+GOAL = 1.0
+#: Sides of the patch -> batch size: what `anl-seg plan --small` gives.
+PATCHES = {(128, 128): 8, (64, 64, 64): 2}
+#: Classes of the labels, background included.
+CLASSES = 3
+DATASET = "Dataset001_Noise"
+#: The processor's time for loading our trainer once the command has loaded nnU-Net's.
+LOOKUP = """
+import time
+import nnunetv2.run.run_training
+start = time.process_time()
+from anl_seg.trainers.nnUNetTrainerANL import nnUNetTrainerANL
+print(time.process_time() - start)
+"""
+LOOKUP_GOAL = 0.1
+Batch = dict[str, Any]
+
+
+def plans(patch: tuple[int, ...], batch_size: int) -> dict[str, Any]:
+    """Plans for a U-Net of five stages, of 16 to 128 features."""
+    dimensions = len(patch)
+    network = {
+        "n_stages": 5,
+        "features_per_stage": [16, 32, 64, 128, 128],
+        "conv_op": f"torch.nn.modules.conv.Conv{dimensions}d",
+        "kernel_sizes": [[3] * dimensions] * 5,
+        "strides": [[1] * dimensions] + [[2] * dimensions] * 4,
+        "n_conv_per_stage": [2] * 5,
+        "n_conv_per_stage_decoder": [2] * 4,
+        "conv_bias": True,
+        "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dimensions}d",
+        "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+        "dropout_op": None,
+        "dropout_op_kwargs": None,
+        "nonlin": "torch.nn.LeakyReLU",
+        "nonlin_kwargs": {"inplace": True},
+    }
+    configuration = {
+        "data_identifier": "noise",
+        "batch_size": batch_size,
+        "patch_size": list(patch),
+        "spacing": [1.0] * dimensions,
+        "normalization_schemes": ["ZScoreNormalization"],
+        "batch_dice": dimensions == 2,
+        "architecture": {
+            "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+            "arch_kwargs": network,
+            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+        },
+    }
+    return {
+        "dataset_name": DATASET,
+        "plans_name": "noise",
+        "configurations": {"noise": configuration},
+        "label_manager": "LabelManager",
+        "continue_training": False,
+    }
+
+
+def make_trainers(patch: tuple[int, ...], device: torch.device) -> dict[str, nnUNetTrainer]:
+    labels = {f"class {label}": label for label in range(1, CLASSES)}
+    description = {
+        "channel_names": {"0": "noise"},
+        "labels": {"background": 0, **labels},
+        "file_ending": ".nii.gz",
+    }
+    trainers = {}
+    for name in (BASELINE, *LOSSES):
+        content = plans(patch, PATCHES[patch])
+        trainer_class = nnUNetTrainer
+        if name != BASELINE:
+            content[PLANS_KEY] = {"loss": name}
+            trainer_class = nnUNetTrainerANL
+        torch.manual_seed(0)
+        with contextlib.redirect_stdout(io.StringIO()):
+            trainer = trainer_class(content, "noise", 0, description, device)
+            trainer.initialize()
+        trainer.network.train()
+        trainers[name] = trainer
+    return trainers
+
+
+def make_batch(trainer: nnUNetTrainer, patch: tuple[int, ...]) -> Batch:
+    images = PATCHES[patch]
+    targets = [
+        torch.randint(
+            CLASSES,
+            (images, 1, *(round(side * part) for side, part in zip(patch, scale, strict=True))),
+            dtype=torch.int16,
+        )
+        for scale in trainer._get_deep_supervision_scales()
+    ]
+    return {"data": torch.randn(images, 1, *patch), "target": targets}
+
+
+def seconds(trainer: nnUNetTrainer, batch: Batch) -> float:
+    """Time of one step: on a CPU the processor's, on CUDA the clock's until all is done."""
+    if trainer.device.type != "cuda":
+        start = time.process_time()
+        trainer.train_step(batch)
+        return time.process_time() - start
+    torch.cuda.synchronize()
+    start = time.perf_counter()
+    trainer.train_step(batch)
+    torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def peak_bytes(trainer: nnUNetTrainer, batch: Batch) -> int:
+    """Most memory that torch holds at once within a step beyond what it holds before."""
+    trainer.optimizer.zero_grad(set_to_none=True)
+    if trainer.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        trainer.train_step(batch)
+        return torch.cuda.max_memory_allocated() - before
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        trainer.train_step(batch)
+    held = peak = 0
+    for event in profiler.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    return peak
+
+
+def measure(patch: tuple[int, ...], device: torch.device, repeats: int) -> list[str]:
+    """One table, and whether ANL-CE meets the goal."""
+    trainers = make_trainers(patch, device)
+    batch = make_batch(trainers[BASELINE], patch)
+    for trainer in trainers.values():  # the first step allocates the optimiser's state
+        seconds(trainer, batch)
+    times: dict[str, list[float]] = {name: [] for name in trainers}
+    for _ in range(repeats):
+        for name, trainer in trainers.items():
+            times[name].append(seconds(trainer, batch))
+    memory = {name: peak_bytes(trainer, batch) for name, trainer in trainers.items()}
+    lines = ["| loss | time / nnU-Net's | quartiles | peak MiB | memory / nnU-Net's |"]
+    lines.append("|---" * 5 + "|")
+    met = True
+    for name in trainers:
+        ratios = [a / b for a, b in zip(times[name], times[BASELINE], strict=True)]
+        low, slower, high = statistics.quantiles(ratios, n=4)
+        larger = memory[name] / memory[BASELINE]
+        if name == "anl-ce":
+            met = max(slower, larger) < GOAL + 0.005
+        lines.append(
+            f"| {name} | {slower:.2f} | {low:.2f} to {high:.2f} | {memory[name] / 2**20:.0f} | "
+            f"{larger:.2f} |"
+        )
+    return [*lines, "", "Goal met." if met else "Goal missed."]
+
+
+def lookup_seconds(repeats: int) -> float:
+    """Median, over new processes, of what loading our trainer adds to nnU-Net's command."""
+    command = [sys.executable, "-W", "ignore", "-c", LOOKUP]
+    return statistics.median(
+        float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        for _ in range(repeats)
+    )
+
+
+def machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return f"{line.split(':')[1].strip()}, one thread"
+    return f"{platform.processor()}, one thread"
+
+
+def prepare(folder: Path) -> None:
+    """Point nnU-Net at empty folders with as much of a data set as a trainer looks at."""
+    for kind in ("raw", "preprocessed", "results"):
+        os.environ[f"nnUNet_{kind}"] = str(folder / kind)
+    images = folder / "preprocessed" / DATASET / "noise"
+    images.mkdir(parents=True)
+    (images / "case.b2nd").touch()
+    os.environ["nnUNet_compile"] = "f"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", type=torch.device, default="cpu")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
+    arguments = parser.parse_args()
+    load = os.getloadavg()[0]
+    torch.set_num_threads(1)
+    lines = [
+        "# Trainer: a training step beside nnU-Net's own",
+        "",
+        "Written by `python benchmarks/trainer.py`; do not edit.",
+        "",
+        f"{machine(arguments.device)}; nnU-Net {version('nnunetv2')}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}; {date.today().isoformat()}; {arguments.repeats} "
+        f"interleaved steps; load {load:.1f} before.",
+        "",
+        "Time is the median, over the repetitions, of a step divided by nnU-Net's in the same one.",
+        "Memory is what torch's allocator holds at most within a step beyond what it held before",
+        "(network, optimiser's state, batch): activations, gradients, and what the loss needs.",
+        "",
+        f"Goal: ANL-CE at most {GOAL:.2f} times nnU-Net's default in both.",
+    ]
+    with TemporaryDirectory() as folder:
+        prepare(Path(folder))
+        for patch, images in PATCHES.items():
+            title = f"{' x '.join(map(str, patch))}, batch {images}"
+            table = measure(patch, arguments.device, arguments.repeats)
+            lines += ["", f"## {title}", "", *table]
+            print("\n".join(lines[-len(table) - 3 :]), flush=True)
+    found = lookup_seconds(repeats=5)
+    verdict = "met" if found <= LOOKUP_GOAL else "missed"
+    lines += ["", "## Finding the trainer", ""]
+    lines.append(
+        f"Loading it adds {found * 1e3:.0f} ms of processor time to nnUNetv2_train's own imports "
+        f"(median of 5 processes); goal of {LOOKUP_GOAL * 1e3:.0f} ms {verdict}."
+    )
+    print(lines[-1])
+    write_text(arguments.output, "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Runs commands of nnU-Net and anl-seg, each in a process of its own that has the imports done.
+
+A command line started anew imports torch and nnU-Net for many seconds. Here a server process has
+imported them once and forks for each command; what runs is the command's own entry point.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.dummy
+import os
+import shlex
+import sys
+from importlib.metadata import entry_points
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+IMPORTED = [
+    "nnunetv2.ensembling.ensemble",
+    "nnunetv2.evaluation.find_best_configuration",
+    "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints",
+    "nnunetv2.run.run_training",
+    "anl_seg.trainers.nnUNetTrainerANL",
+]
+
+
+def start(line: str, log: Path) -> BaseProcess:
+    """Start a command; what it prints is added to `log`."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED)
+    process = context.Process(target=_command, args=(shlex.split(line), log))
+    process.start()
+    return process
+
+
+def run(line: str, log: Path) -> None:
+    """Run a command to its end, which must be a good one."""
+    process = start(line, log)
+    process.join()
+    assert process.exitcode == 0, f"{line}\n{log.read_text()}"
+
+
+def _command(arguments: list[str], log: Path) -> None:
+    with log.open("ab") as stream:
+        for output in (sys.stdout, sys.stderr):
+            os.dup2(stream.fileno(), output.fileno())
+    sys.argv = arguments
+    if arguments[0] == "nnUNetv2_train":  # nnU-Net's planner cannot do with 0
+        os.environ["nnUNet_n_proc_DA"] = "0"
+    # nnU-Net's pools of processes become pools of threads, which need no imports either; threads of
+    # torch would wait for each other more than they compute.
+    multiprocessing.get_context = lambda method: multiprocessing.dummy
+    multiprocessing.cpu_count = lambda: 1
+    (command,) = entry_points(group="console_scripts", name=arguments[0])
+    command.load()()
