@@ -486,6 +486,7 @@ def test_kill_9_and_go_on(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=tmp_path,  # in the checkout anl_seg is not whole
     )
     try:
         deadline = time.monotonic() + 240

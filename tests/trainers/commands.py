@@ -11,9 +11,12 @@ import multiprocessing.dummy
 import os
 import shlex
 import sys
+import threading
 from importlib.metadata import entry_points
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from types import SimpleNamespace
 
 IMPORTED = [
     "nnunetv2.ensembling.ensemble",
@@ -22,6 +25,11 @@ IMPORTED = [
     "nnunetv2.run.run_training",
     "anl_seg.trainers.nnUNetTrainerANL",
 ]
+
+
+def forget_server() -> None:
+    """End the server process of this one, so that the next one sees variables and imports anew."""
+    forkserver._forkserver._stop()
 
 
 def start(line: str, log: Path) -> BaseProcess:
@@ -47,9 +55,10 @@ def _command(arguments: list[str], log: Path) -> None:
     sys.argv = arguments
     if arguments[0] == "nnUNetv2_train":  # nnU-Net's planner cannot do with 0
         os.environ["nnUNet_n_proc_DA"] = "0"
-    # nnU-Net's pools of processes become pools of threads, which need no imports either; threads of
-    # torch would wait for each other more than they compute.
-    multiprocessing.get_context = lambda method: multiprocessing.dummy
+    # nnU-Net's processes become threads, which need no imports either; torch's threads would wait
+    # for each other more than they compute.
+    threads = SimpleNamespace(Pool=multiprocessing.dummy.Pool, Process=threading.Thread)
+    multiprocessing.get_context = lambda method: threads
     multiprocessing.cpu_count = lambda: 1
     (command,) = entry_points(group="console_scripts", name=arguments[0])
     command.load()()

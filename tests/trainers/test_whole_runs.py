@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
-from trainers.commands import run, start
+from trainers.commands import forget_server, run, start
 
 from anl_seg.trainers.installation import discovery_folder
 
@@ -53,12 +53,12 @@ class NNUNet:
     def model(self, configuration, dataset=PLAIN, plans="anl"):
         return self.folder("results") / dataset / f"nnUNetTrainerANL__{plans}__{configuration}"
 
-    def predict(self, configuration, output, options="", dataset=PLAIN, fold="0"):
+    def predict(self, configuration, output, options="", dataset=PLAIN, plans="anl", fold="0"):
         """Predict the test image; return its labels and their probabilities."""
         self.run(
             f"nnUNetv2_predict -d {dataset} -i {self.folder('raw')}/{dataset}/imagesTs -o {output} "
-            f"-tr nnUNetTrainerANL -p anl -c {configuration} -f {fold} --save_probabilities "
-            f"-npp 0 -nps 0 -device cpu {options}"
+            f"-tr nnUNetTrainerANL -p {plans} -c {configuration} -f {fold} --save_probabilities "
+            f"-npp 1 -nps 1 -device cpu {options}"
         )
         return read(output / "case5.nii.gz"), np.load(output / "case5.npz")["probabilities"]
 
@@ -98,12 +98,16 @@ def draw(folder, dataset):
 
 
 def make_thin(path):
-    """Give the planned networks 4 features a stage, so that minutes become seconds."""
+    """Give the planned networks 4 features a stage, so that minutes become seconds.
+
+    And patches whose sides are powers of 2: with others, nnU-Net 2.6 cannot store images so small.
+    """
     plans = json.loads(path.read_text())
-    for configuration in plans["configurations"].values():
-        if "architecture" in configuration:
-            network = configuration["architecture"]["arch_kwargs"]
-            network["features_per_stage"] = [4] * network["n_stages"]
+    for name in ("3d_lowres", "3d_fullres"):
+        configuration = plans["configurations"][name]
+        configuration["patch_size"] = [16, 16, 16]
+        network = configuration["architecture"]["arch_kwargs"]
+        network["features_per_stage"] = [4] * network["n_stages"]
     path.write_text(json.dumps(plans))
 
 
@@ -116,19 +120,22 @@ def nnunet(tmp_path_factory):
             patch.setenv(f"nnUNet_{kind}", str(root / f"nnUNet_{kind}"))
         patch.setenv("nnUNet_extTrainer", str(discovery_folder()))  # for editable installs
         patch.setenv("nnUNet_def_n_proc", "1")
+        patch.chdir(root)  # Python looks there first, and in the checkout anl_seg is not whole
+        forget_server()
         nnunet = NNUNet(root)
         for dataset in (PLAIN, REGIONS):
             draw(nnunet.folder("raw"), dataset)
         # so little memory that patches are an eighth of an image: then nnU-Net plans a cascade, of
         # networks so shallow that deep supervision has a single scale
         nnunet.run(
-            "nnUNetv2_plan_and_preprocess -d 701 702 -c 3d_lowres 3d_fullres "
-            "-gpu_memory_target 0.01 -npfp 1 -np 1"
+            "nnUNetv2_plan_and_preprocess -d 701 702 --no_pp -gpu_memory_target 0.01 -npfp 1"
         )
         for dataset in (PLAIN, REGIONS):
             make_thin(nnunet.folder("preprocessed") / dataset / "nnUNetPlans.json")
+            nnunet.run(f"nnUNetv2_preprocess -d {dataset[7:10]} -c 3d_lowres 3d_fullres -np 1")
             nnunet.run(f"anl-seg plan {dataset} --as anl {SETTINGS}")
         yield nnunet
+        forget_server()
 
 
 @pytest.fixture(scope="module")
@@ -217,17 +224,19 @@ def test_pretrained_weights_and_all_cases(nnunet, fullres):
 
 
 def test_cascade(nnunet):
-    below = nnunet.train("3d_lowres", "all")
+    plans = "cascade"  # their own: nnU-Net 2.6 cannot write anew what it hands on
+    nnunet.run(f"anl-seg plan {PLAIN} --as {plans} {SETTINGS}")
+    below = nnunet.train("3d_lowres", "all", plans=plans)
     assert len(check_validation(nnunet, below)) == 5
     handed_on = below.parent / "predicted_next_stage" / "3d_cascade_fullres"
     assert {path.name[:5] for path in handed_on.iterdir()} == {f"case{n}" for n in range(5)}
-    fold = nnunet.train("3d_cascade_fullres", 0)
+    fold = nnunet.train("3d_cascade_fullres", 0, plans=plans)
     assert len(check_validation(nnunet, fold)) == 1
     network = torch.load(fold / "checkpoint_final.pth", weights_only=False)["network_weights"]
     assert next(iter(network.values())).shape[1] == 3  # the image and two foreground classes
-    nnunet.predict("3d_lowres", nnunet.root / "below", fold="all")
+    nnunet.predict("3d_lowres", nnunet.root / "below", plans=plans, fold="all")
     previous = f"-prev_stage_predictions {nnunet.root / 'below'}"
-    labels, _ = nnunet.predict("3d_cascade_fullres", nnunet.root / "cascade", previous)
+    labels, _ = nnunet.predict("3d_cascade_fullres", nnunet.root / "cascade", previous, plans=plans)
     assert labels.shape == SHAPE
     assert set(np.unique(labels)) <= {0, 1, 2}
 
