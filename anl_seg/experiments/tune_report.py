@@ -117,17 +117,25 @@ def _draw_surface(
     """Trials as points; between them, where nothing else is sought, the surface they span."""
     done, failed = _done(trials), [trial for trial in trials if trial.failed]
     colors = [_percent(trial) for trial in done]
-    scale = {"vmin": min(colors), "vmax": max(colors)}
     logarithms = np.log10(_places(done, names))
+    x, y = logarithms
     if len(search.ranges) == len(names) and _spans(logarithms) and min(colors) < max(colors):
         levels = np.linspace(min(colors), max(colors), 13)
-        axes.tricontourf(*logarithms, colors, levels=levels, alpha=0.75)
+        axes.tricontourf(x, y, colors, levels=levels, alpha=0.75)
     points = axes.scatter(
-        *logarithms, c=colors, s=16, edgecolors="black", linewidths=0.4, label="trial", **scale
+        x,
+        y,
+        c=colors,
+        s=16,
+        vmin=min(colors),
+        vmax=max(colors),
+        edgecolors="black",
+        linewidths=0.4,
+        label="trial",
     )
     if failed:
-        places = np.log10(_places(failed, names))
-        axes.scatter(*places, c="black", s=14, marker="x", linewidths=0.8, label="failed")
+        x, y = np.log10(_places(failed, names))
+        axes.scatter(x, y, c="black", s=14, marker="x", linewidths=0.8, label="failed")
     top = best(trials)
     assert top is not None
     axes.plot(*np.log10(_places([top], names)), label=_named(top), **_star())
