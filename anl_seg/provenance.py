@@ -23,7 +23,10 @@ def git_state() -> dict[str, object] | None:
     try:
         _git(here.parent, "ls-files", "--error-unmatch", here.name)
         commit = _git(here.parent, "rev-parse", "HEAD")
-        return {"commit": commit, "changed": bool(_git(here.parent, "status", "--porcelain"))}
+        return {
+            "commit": commit,
+            "changed": bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no")),
+        }
     except (OSError, subprocess.CalledProcessError):
         return None
 

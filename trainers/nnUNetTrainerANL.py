@@ -105,7 +105,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     def initialize(self) -> None:
         """Apply schedule and seed, then let nnU-Net build network, optimiser and loss."""
-        _keep_to_threads()
+        if self.device.type == "cpu":
+            _keep_to_threads()
         # Defaults spelt out: the checkpoint carries the plans, and defaults may change one day.
         self.plans_manager.plans[PLANS_KEY] = self.settings.to_plans()
         if self.settings.loss != NNUNET_LOSS:

@@ -119,7 +119,10 @@ def state(folder: Path) -> str:
     if record.status != RUNNING:
         return record.status
     with locked(folder, wait=0) as mine:
-        return STOPPED if mine else RUNNING
+        if not mine:
+            return RUNNING
+        record = read_record(folder)  # it may have ended between the two looks
+        return STOPPED if record is None or record.status == RUNNING else record.status
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from anl_seg.noise import labels as label_noise
 
 #: What a run may be repeated with and stay the same run; and what counts by its name only.
 NOT_IN_ID = ("device",)
-PATHS = ("data", "human", "labels")
+PATHS = ("data", "human")
 HASH_LETTERS = 8
 
 Form = TypeVar("Form")
@@ -43,6 +43,8 @@ class Run:
         """The name and a hash of kind and settings: the same for the same run, on any machine."""
         settings = {key: value for key, value in self.settings.items() if key not in NOT_IN_ID}
         settings |= {key: Path(settings[key]).name for key in PATHS if settings.get(key)}
+        if settings.get("labels"):
+            settings["labels"] = _digest(Path(settings["labels"]))
         text = json.dumps([self.kind, settings], sort_keys=True)
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:HASH_LETTERS]}"
 
@@ -91,6 +93,11 @@ def make_run(kind: str, settings: Mapping[str, Any]) -> Run:
         raise InputError(f"there is no kind of run {kind!r}; choose one of {named(list(KINDS))}")
     complete = KINDS[kind](settings)
     return Run(kind, MappingProxyType(complete.as_json()), complete.name)
+
+
+def _digest(path: Path) -> str:
+    """Of a file's content, or its path where there is no such file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)
 
 
 def _construct(form: type[Form], settings: Mapping[str, Any]) -> Form:

@@ -75,6 +75,8 @@ class Job:
 
     def __call__(self) -> None:
         """Do the run; the job fails in SLURM's eyes too, where the run does."""
+        # Before torch is imported; without it torch and nnU-Net take all processors of the node.
+        os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
         from anl_seg.experiments.worker import work
 
         os.chdir(self.directory)

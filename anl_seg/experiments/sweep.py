@@ -6,7 +6,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -112,7 +112,7 @@ def expand(
     problems = []
     for settings in [*points, *(runs or [])]:
         try:
-            run = make_run(kind, {**(base or {}), **settings})
+            run = make_run(kind, _merged(base or {}, settings))
         except InputError as error:
             problems.append(f"{settings}: {error}")
             continue
@@ -193,10 +193,10 @@ def standings(folders: Iterable[Path], underway: Iterable[Path] = ()) -> list[St
     underway = set(underway)
     found = []
     for folder in folders:
-        record = records.read_record(folder)
+        state = records.state(folder)
+        record = records.read_record(folder)  # after it, so that what is done has its metrics
         if record is None:
             continue
-        state = records.state(folder)
         if folder in underway and state not in (RUNNING, DONE):
             state = QUEUED
         found.append(Standing(folder, state, record))
@@ -215,10 +215,28 @@ def failures(found: Sequence[Standing]) -> str:
 
 
 def _add(root: Path, run: Run) -> Path:
-    """Make the folder of a run, with its record; one that waits may get another device or path."""
+    """Make the folder and record of a run; until it is done it may get another device or path.
+
+    Left alone while another process is at it.
+    """
     folder = root / run.id
-    known = records.read_record(folder)
-    new = Record(run.id, run.kind, dict(run.settings))
-    if known is None or known.status == WAITING:
-        records.write_record(folder, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    with records.locked(folder, wait=0) as mine:
+        known = records.read_record(folder)
+        record = known or Record(run.id, run.kind, {})
+        if mine and (known is None or known.status != DONE):
+            records.write_record(folder, replace(record, settings=dict(run.settings)))
     return folder
+
+
+def _merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings over those of `base`; hyper-parameters in both come together."""
+    return {
+        **base,
+        **{
+            name: {**base[name], **value}
+            if isinstance(value, dict) and isinstance(base.get(name), dict)
+            else value
+            for name, value in settings.items()
+        },
+    }

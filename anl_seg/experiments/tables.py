@@ -179,7 +179,7 @@ def runs_to_do(table: PaperTable) -> list[Run]:
     if any(run.settings.get("noise") == "human" and not run.settings["human"] for run in runs):
         raise InputError(
             "human noise needs CIFAR-N's file: give it, or its folder, with --human, or choose "
-            "other columns with --column"
+            "other columns with --column (of a sweep: --set human=FILE)"
         )
     return runs
 

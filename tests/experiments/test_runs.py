@@ -92,3 +92,13 @@ def test_impossible_settings(kind, settings, message):
 def test_all_wrong_values_are_named():
     with pytest.raises(InputError, match=r"seed must be a whole number.*eta must be a number"):
         make_run("classification", {"seed": "one", "eta": [0.1]})
+
+
+def test_label_files_count_by_their_content(tmp_path):
+    ids = set()
+    for folder, content in (("a", b"one"), ("b", b"other"), ("c", b"one")):
+        path = tmp_path / folder / "labels.npz"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        ids.add(make_run("classification", {"labels": str(path)}).id)
+    assert len(ids) == 2

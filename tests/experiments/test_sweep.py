@@ -278,3 +278,10 @@ def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
 )
 def test_durations(seconds, words):
     assert in_words(seconds) == words
+
+
+def test_overrides_of_a_run_come_on_top_of_those_of_all():
+    (run,) = expand(
+        base={"overrides": {"epochs": 5, "alpha": 2}}, runs=[{"overrides": {"alpha": 1}}]
+    )
+    assert run.settings["overrides"] == {"epochs": 5, "alpha": 1}
