@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them, even if that one is killed."""
+"""Processes that do not outlive the one that started them, and how many there may be."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ def program_ends_with_parent() -> Callable[[], None] | None:
 
     set_option, parent_death_signal = CDLL(None).prctl, 1  # PR_SET_PDEATHSIG
     return lambda: set_option(parent_death_signal, signal.SIGTERM)
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

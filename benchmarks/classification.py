@@ -30,9 +30,10 @@ from anl_seg.classification import PROTOCOLS, training
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.inputs import make_batches
 from anl_seg.classification.models import create
-from anl_seg.classification.settings import PRECISIONS, has_bf16, processors
+from anl_seg.classification.settings import PRECISIONS, has_bf16
 from anl_seg.datasets.classification import ImageArrays
 from anl_seg.noise import labels as label_noise
+from anl_seg.processes import processors
 
 PROTOCOL = PROTOCOLS["cifar10"]
 PRESET = PROTOCOL.presets["anl-ce"]

@@ -11,13 +11,14 @@ from anl_seg.classification.batches import Batches
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.image_files import FileBatches
 from anl_seg.classification.protocols import Protocol
-from anl_seg.classification.settings import Settings, processors
+from anl_seg.classification.settings import Settings
 from anl_seg.classification.transforms import Photos
 from anl_seg.datasets import cifar_n
 from anl_seg.datasets.classification import ImageArrays, ImageFiles
 from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
 from anl_seg.noise.labels import NoisyLabels
+from anl_seg.processes import processors
 
 MOST_WORKERS = 8
 

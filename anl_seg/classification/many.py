@@ -14,9 +14,9 @@ import torch
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.records import Epoch
 from anl_seg.classification.run import Result, run
-from anl_seg.classification.settings import Settings, processors
+from anl_seg.classification.settings import Settings
 from anl_seg.errors import InputError
-from anl_seg.processes import end_with_parent
+from anl_seg.processes import end_with_parent, processors
 from anl_seg.progress import Track, untracked
 
 DEFAULT_FOLDER = Path("runs")

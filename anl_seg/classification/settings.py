@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,8 +176,3 @@ def has_bf16(kind: str) -> bool:
         has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return kind == "mps"
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

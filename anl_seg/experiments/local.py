@@ -12,7 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 
-from anl_seg.processes import end_with_parent
+from anl_seg.processes import end_with_parent, processors
 
 #: Imported once, by the server that the processes of the runs are forked from: most take seconds.
 PRELOADED = (
@@ -33,7 +33,7 @@ class LocalExecutor:
     def __init__(self, workers: int = 1, gpus: Sequence[int] | None = None) -> None:
         self._context = _context()
         self._threads = ThreadPoolExecutor(workers)
-        self._cores = max(1, _processors() // workers)
+        self._cores = max(1, processors() // workers)
         self._gpus: SimpleQueue[int | None] = SimpleQueue()
         for number in range(workers):
             self._gpus.put(gpus[number % len(gpus)] if gpus else None)
@@ -93,7 +93,3 @@ def _work(folder: Path, cores: int, gpu: int | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     sys.exit(0 if work(folder) else 1)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -36,7 +36,7 @@ class Record:
         settings: All of them.
         status: "waiting", "running", "done" or "failed".
         attempts: How often it was begun.
-        error: The last line of what made it fail.
+        error: What made it fail, its first line.
         started: When it was last begun, in UTC, ISO 8601.
         ended: When it last ended.
         seconds: From `started` to `ended`.

@@ -134,7 +134,8 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
     source = hashlib.sha256(settings.data.encode()).hexdigest()[:8]
     root = shared / f"{Path(settings.data).name}-{source}-{size}"
     data = NnUNet(root, device)
-    with FileLock(_made(root) / ".lock"):  # other runs wait for what this one prepares
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / ".lock"):  # other runs wait for what this one prepares
         _prepare_clean(settings, data)
         dataset = _prepare_noisy(settings, data)
     nnunet = dataclasses.replace(data, output=folder)
@@ -168,11 +169,6 @@ def _device(asked: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _prepare_clean(settings: SegmentationSettings, nnunet: NnUNet) -> None:

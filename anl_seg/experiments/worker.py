@@ -66,8 +66,8 @@ def work(folder: Path) -> bool:
             outcome = DO[record.kind](record.settings, folder)
         except Exception as error:
             traceback.print_exc()
-            last = f"{type(error).__name__}: {error}".splitlines()[0]
-            outcome = {"status": records.FAILED, "error": last}
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            outcome = {"status": records.FAILED, "error": reason}
         else:
             outcome = {"status": records.DONE, **outcome}
         seconds = round(time.monotonic() - start, 1)
