@@ -1,4 +1,4 @@
-"""The pointwise losses with one analytic backward, computed block by block.
+"""The pointwise losses with one analytic backward, computed block by block or by a GPU's kernels.
 
 Every row of the table is a weighted sum of forms of curves l(u), u = log p (see `functional`). With
 
@@ -34,14 +34,18 @@ with m = t / 2,
 
 and where A - tau < |m|, so that one of the two is capped, NNCE is (1 - sign m) / 2, which is flat.
 
+On a GPU `kernels` does the same without blocks, where Triton works.
+
 `functional` is the truth that this is tested against, and what a second derivative is taken from.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -79,6 +83,11 @@ class _PerPixel(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(logits, labels)
         ctx.summands = summands
+        ctx.kernels = find_kernels(logits)
+        if ctx.kernels is not None:
+            ctx.gradient = None
+            result: Tensor = ctx.kernels.loss(logits, labels, summands)
+            return result
         with_gradient = grad_enabled and logits.requires_grad
         loss, ctx.gradient = _blockwise(logits, labels, summands, with_gradient)
         return loss
@@ -93,10 +102,41 @@ class _PerPixel(torch.autograd.Function):
             loss = weighted_sum(ctx.summands, upcast(logits).log_softmax(1), labels)
             (gradient,) = torch.autograd.grad(loss, logits, grad_output, create_graph=True)
             return gradient, None, None, None
+        if ctx.kernels is not None:
+            return ctx.kernels.gradient(logits, labels, ctx.summands, grad_output), None, None, None
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:  # a retained graph, used again
             _, gradient = _blockwise(logits, labels, ctx.summands, True)
         return gradient.mul_(grad_output.unsqueeze(1)), None, None, None
+
+
+def find_kernels(logits: Tensor) -> ModuleType | None:
+    """Give the module `kernels` if it can take these logits: on a GPU, and not of too many classes.
+
+    Warns:
+        RuntimeWarning: Once, if there is a GPU but Triton does not work there.
+    """
+    if not logits.is_cuda:
+        return None
+    kernels = _try_kernels(logits.device)
+    return None if kernels is None or logits.shape[1] > kernels.MOST_CLASSES else kernels
+
+
+@cache
+def _try_kernels(device: torch.device) -> ModuleType | None:
+    """Import `kernels` and run one: Triton may be missing, or its compiler, or the GPU too old."""
+    try:
+        from anl_seg.losses import kernels
+
+        logits, labels = torch.zeros((1, 2), device=device), torch.zeros(1, device=device).long()
+        kernels.loss(logits, labels, ())
+    except Exception as error:  # whatever goes wrong in there, the blocks give the same numbers
+        message = (
+            f"losses on {device} take their slower path, since Triton does not work: {error!r}"
+        )
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+        return None
+    return kernels
 
 
 def _blockwise(
