@@ -170,8 +170,9 @@ for kernel in (kernels._loss, kernels._gradient):
         "BLOCK_CLASSES": 16, "BLOCK_PIXELS": 64,
     }
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-    compiled = triton.compile(source, target=GPUTarget("cuda", 80, 32))
-    assert compiled.asm["cubin"]
+    for capability in (75, 100):
+        compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
+        assert compiled.asm["cubin"]
 """
 
 
