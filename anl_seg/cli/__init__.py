@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from typing import NoReturn
+from importlib.metadata import version as installed_version
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -36,6 +37,7 @@ def build_app() -> typer.Typer:
     """Assemble the command line; command modules import what is heavy inside their functions."""
     app = typer.Typer(
         name="anl-seg",
+        callback=_options,
         help="nnU-Net, robust to bad masks: Active Negative Loss for noisy segmentation labels.",
         no_args_is_help=True,
         add_completion=False,
@@ -45,6 +47,23 @@ def build_app() -> typer.Typer:
     for name, module in COMMANDS.items():
         app.command(name)(import_module(f"anl_seg.cli.{module}").command)
     return app
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(installed_version("anl-seg"))
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of `anl-seg` itself."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import pytest
 
 from anl_seg.cli import COMMANDS, main
@@ -23,6 +25,11 @@ def test_help_names_every_command(capsys):
 def test_every_command_has_help(command, capsys):
     assert run(command, "-h") == 0
     assert "Usage: anl-seg" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out.strip() == version("anl-seg")
 
 
 def test_unknown_command_is_exit_code_2():
