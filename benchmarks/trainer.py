@@ -3,10 +3,11 @@
     python benchmarks/trainer.py [--device cuda] [--repeats 9]   # writes benchmarks/trainer.md
 
 A step is nnU-Net's `train_step` on a batch of noise: forward, loss at every scale, backward,
-clipping, optimiser. The trainers take turns within each repetition, and each step is divided by the
-baseline's of the same repetition, so that whatever else the machine does falls on all of them. On a
-CPU one thread computes and its processor time counts, which others on the machine disturb least. On
-CUDA nnU-Net's mixed precision is on, as in its trainings; the network is not compiled.
+clipping, optimiser. The trainers take turns, in random order within each repetition, and each step
+is divided by the baseline's of the same repetition, so that whatever else the machine does falls on
+all of them. On a CPU one thread computes and its processor time counts, which others on the machine
+disturb least. On CUDA nnU-Net's mixed precision is on, as in its trainings; the network is not
+compiled.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import io
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -169,9 +171,10 @@ def measure(patch: tuple[int, ...], device: torch.device, repeats: int) -> list[
     for trainer in trainers.values():  # the first step allocates the optimiser's state
         seconds(trainer, batch)
     times: dict[str, list[float]] = {name: [] for name in trainers}
+    shuffle = random.Random(0).sample  # who follows whom in the cache must not decide
     for _ in range(repeats):
-        for name, trainer in trainers.items():
-            times[name].append(seconds(trainer, batch))
+        for name in shuffle(list(trainers), len(trainers)):
+            times[name].append(seconds(trainers[name], batch))
     memory = {name: peak_bytes(trainer, batch) for name, trainer in trainers.items()}
     lines = ["| loss | time / nnU-Net's | quartiles | peak MiB | memory / nnU-Net's |"]
     lines.append("|---" * 5 + "|")
