@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from anl_seg.cli.standings import watching
 from anl_seg.experiments.local import LocalExecutor
@@ -25,14 +26,15 @@ from anl_seg.experiments.table_layouts import SCALES
 from anl_seg.files import write_text
 
 ETA = 0.7
-SEARCHED: list[tuple[str, dict[str, float]]] = [
-    ("dice+ce", {}),
-    ("anl-ce", {"alpha": 1, "beta": 20}),
-    ("anl-ce", {"alpha": 5, "beta": 5}),
-    ("ce", {}),
-    ("anl-ce", {"alpha": 1, "beta": 10}),
-    ("anl-ce", {"alpha": 1, "beta": 1}),
-    ("anl-ce", {"alpha": 10, "beta": 1}),
+SEARCHED: list[dict[str, Any]] = [
+    {"loss": "dice+ce"},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 20}},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 20}, "dice_weight": 1},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 5, "beta": 5}},
+    {"loss": "ce"},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 10}},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 1}},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 10, "beta": 1}},
 ]
 
 
@@ -41,12 +43,9 @@ def runs(source: Path, seeds: Sequence[int]) -> list[Run]:
     common = {**SCALES[6]["small"].settings, "data": str(source)}
     noise = {"eta_alpha": ETA, "eta_beta": ETA}
     return [
-        make_run(
-            "segmentation",
-            {**common, **noise, "loss": loss, "loss_parameters": weights, "seed": seed},
-        )
+        make_run("segmentation", {**common, **noise, **searched, "seed": seed})
         for seed in seeds
-        for loss, weights in SEARCHED
+        for searched in SEARCHED
     ]
 
 
@@ -54,6 +53,8 @@ def name(standing: Standing) -> str:
     """The loss, and its weights where it has any."""
     settings = standing.record.settings
     weights = {k: v for k, v in settings["loss_parameters"].items() if k in ("alpha", "beta")}
+    if settings["dice_weight"]:
+        weights["Dice"] = settings["dice_weight"]
     return ", ".join([settings["loss"], *(f"{key} {value:g}" for key, value in weights.items())])
 
 
