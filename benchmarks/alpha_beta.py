@@ -10,6 +10,7 @@ table in benchmarks/alpha_beta.md.
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Sequence
@@ -29,10 +30,11 @@ ETA = 0.7
 SEARCHED: list[dict[str, Any]] = [
     {"loss": "dice+ce"},
     {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 20}},
+    {"loss": "ce"},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 20, "p_min": 1e-3}},
     {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 20}, "dice_weight": 1},
     {"loss": "anl-ce", "loss_parameters": {"alpha": 5, "beta": 5}},
-    {"loss": "ce"},
-    {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 10}},
+    {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 20, "p_min": 1e-2}},
     {"loss": "anl-ce", "loss_parameters": {"alpha": 1, "beta": 1}},
     {"loss": "anl-ce", "loss_parameters": {"alpha": 10, "beta": 1}},
 ]
@@ -50,20 +52,28 @@ def runs(source: Path, seeds: Sequence[int]) -> list[Run]:
 
 
 def name(standing: Standing) -> str:
-    """The loss, and its weights where it has any."""
+    """The loss, and its hyper-parameters where it has any."""
     settings = standing.record.settings
-    weights = {k: v for k, v in settings["loss_parameters"].items() if k in ("alpha", "beta")}
+    values = dict(settings["loss_parameters"])
     if settings["dice_weight"]:
-        weights["Dice"] = settings["dice_weight"]
-    return ", ".join([settings["loss"], *(f"{key} {value:g}" for key, value in weights.items())])
+        values["Dice"] = settings["dice_weight"]
+    return ", ".join([settings["loss"], *(f"{key} {value:g}" for key, value in values.items())])
+
+
+def area(standing: Standing) -> float:
+    """Foreground predicted on the training images over that of their clean masks, their mean."""
+    (summary,) = standing.folder.rglob("validation/summary_clean.json")
+    cases = [each["metrics"]["1"] for each in json.loads(summary.read_text())["metric_per_case"]]
+    return statistics.mean((x["TP"] + x["FP"]) / (x["TP"] + x["FN"]) for x in cases)
 
 
 def table(found: Sequence[Standing], seeds: Sequence[int]) -> str:
     """Write what was found as Markdown, best first."""
-    dice = defaultdict(list)
+    dice, areas = defaultdict(list), defaultdict(list)
     for standing in found:
         if "test_dice" in standing.record.metrics:
             dice[name(standing)].append(standing.record.metrics["test_dice"])
+            areas[name(standing)].append(area(standing))
     small = SCALES[6]["small"].settings
     lines = [
         "# Weights of ANL-CE for segmentation",
@@ -73,16 +83,18 @@ def table(found: Sequence[Standing], seeds: Sequence[int]) -> str:
         f"training masks corrupted with eta_alpha {ETA} and eta_beta {ETA}, "
         f"{small['epochs'] * small['iterations']} steps of batch 16 with a network of `--small` "
         f"under the protocol {small['protocol']}, seeds {', '.join(map(str, seeds))}, mean Dice "
-        f"over the last 10 epochs. nnU-Net {version('nnunetv2')}, torch {version('torch')}, CPU, "
+        "over the last 10 epochs. Area is the foreground predicted on the training images over "
+        f"that of their clean masks. nnU-Net {version('nnunetv2')}, torch {version('torch')}, CPU, "
         f"{date.today().isoformat()}.",
         "",
-        "| loss | mean Dice | standard deviation | each seed |",
-        "|---|---|---|---|",
+        "| loss | mean Dice | standard deviation | each seed | area |",
+        "|---|---|---|---|---|",
     ]
     for loss, values in sorted(dice.items(), key=lambda item: -statistics.mean(item[1])):
         spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else "-"
         each = ", ".join(f"{value:.3f}" for value in values)
-        lines.append(f"| {loss} | {statistics.mean(values):.3f} | {spread} | {each} |")
+        size = statistics.mean(areas[loss])
+        lines.append(f"| {loss} | {statistics.mean(values):.3f} | {spread} | {each} | {size:.2f} |")
     return "\n".join(lines) + "\n"
 
 

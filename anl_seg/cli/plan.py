@@ -29,6 +29,14 @@ def command(
     lambda_: Annotated[
         float | None, typer.Option("--lambda", help="Weight of the entropy term.")
     ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="What else the loss has, such as q or p_min. May be repeated.",
+        ),
+    ] = None,
     delta: Annotated[float | None, typer.Option(help="Weight of the L1 penalty.")] = None,
     dice_weight: Annotated[
         float | None, typer.Option(help="Weight of soft Dice beside the loss (default: 0).")
@@ -49,6 +57,7 @@ def command(
     ] = False,
 ) -> None:
     """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
+    from anl_seg.experiments.tables import parse_settings
     from anl_seg.trainers.plans import (
         folder_like,
         missing_images,
@@ -60,7 +69,10 @@ def command(
 
     settings = Settings(
         loss=loss,
-        loss_parameters=_given(alpha=alpha, beta=beta, lambda_=lambda_),
+        loss_parameters={
+            **parse_settings(values or []),
+            **_given(alpha=alpha, beta=beta, lambda_=lambda_),
+        },
         protocol=protocol,
         precision=precision,
         **_given(

@@ -52,9 +52,18 @@ def test_settings_are_written_and_the_rest_is_kept(folder, capsys):
     assert "-p anl_a2" in capsys.readouterr().out
 
 
+def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
+    assert run("777", "--as", "gce_q", "--loss", "gce", "--set", "q=0.5") == 0
+    plans = json.loads((folder / "gce_q.json").read_text())
+    assert plans["anl_seg"]["loss_parameters"] == {"q": 0.5}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["777", "--as", "x", "--set", "q=0.5"], "no hyper-parameter 'q'"),
+        (["777", "--as", "x", "--loss", "gce", "--set", "q=2"], "q of gce must be"),
+        (["777", "--as", "x", "--set", "q"], "NAME=VALUE"),
         (["777", "--as", "x", "--loss", "dicee"], "unknown loss 'dicee'"),
         (["777", "--as", "x", "--alpha", "-1"], "alpha of anl-ce must be"),
         (["777", "--as", "x", "--loss", "ce", "--alpha", "1"], "no hyper-parameter 'alpha'"),

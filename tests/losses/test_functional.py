@@ -86,6 +86,23 @@ def test_published_focal_gradient_holds_the_weights_constant(name):
     torch.testing.assert_close(torch.autograd.grad(loss.sum(), logits)[0], expected)
 
 
+@pytest.mark.parametrize("name", ["mae", "nce", "nfl", "nnce", "nnfl", "anl-ce", "anl-fl"])
+def test_two_classes_right_and_wrong_pixels_are_pulled_alike(name):
+    # Theorem 1 with K = 2: L(t) + L(-t) is constant for a margin t, so its slope is even. What the
+    # network has right is pulled as hard as what it has wrong; NNCE lets go beyond p_min only.
+    margin = torch.linspace(0.5, 20, 40, dtype=torch.float64)
+    slopes = []
+    for t in (margin, -margin):
+        logits = torch.stack((t, torch.zeros_like(t)), 1).requires_grad_()
+        loss = F.weighted_sum(summands(name), logits.log_softmax(1), torch.zeros(40).long())
+        slopes.append(torch.autograd.grad(loss.sum(), logits)[0][:, 0])
+    torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-12)
+    if name == "nnce":
+        held = margin < -math.log(P_MIN)
+        assert (slopes[0][held].diff() < 0).all()  # pulled ever harder
+        assert (slopes[0][~held] == 0).all()
+
+
 @every_curve
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_theorem_1_normalised_losses_are_symmetric_and_in_range(curve, classes):
