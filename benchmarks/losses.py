@@ -1,6 +1,7 @@
 """Time and memory of the losses beside cross entropy, nnU-Net's loss and the published form.
 
-    python benchmarks/losses.py [--device cuda] [--repeats 9]   # writes benchmarks/losses.md
+    python benchmarks/losses.py [--repeats 9]                 # writes benchmarks/losses.md
+    python benchmarks/losses.py --device cuda [--repeats 9]   # writes benchmarks/losses_cuda.md
 
 Forward and backward together. All losses take turns within each repetition, so that whatever else
 the machine does falls on all of them; medians are divided by that of torch's cross entropy.
@@ -9,6 +10,7 @@ the machine does falls on all of them; medians are divided by that of torch's cr
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
 import statistics
@@ -103,13 +105,23 @@ def peak_bytes(loss: Loss, logits: Tensor, labels: Tensor) -> int:
     return peak
 
 
-def measure(shape: tuple[int, ...], device: str, repeats: int) -> tuple[list[str], list[str]]:
+def first_call(loss: Loss, logits: Tensor, labels: Tensor) -> float:
+    """Seconds of one call of a loss that was never called, what it compiles included."""
+    start = time.perf_counter()
+    run(loss, logits, labels)
+    return time.perf_counter() - start
+
+
+def measure(
+    shape: tuple[int, ...], dtype: torch.dtype, device: str, repeats: int
+) -> tuple[list[str], list[str]]:
     """One table, and the rows that miss their goal."""
     torch.manual_seed(0)
-    logits = (3 * torch.randn(shape)).to(device).requires_grad_()
+    torch._dynamo.reset()
+    logits = (3 * torch.randn(shape)).to(device, dtype).requires_grad_()
     labels = torch.randint(shape[1], (shape[0], *shape[2:])).to(device)
     table = candidates(shape)
-    first = {name: seconds(loss, logits, labels) for name, loss in table.items()}
+    first = {name: first_call(loss, logits, labels) for name, loss in table.items()}
     times: dict[str, list[float]] = {name: [] for name in table}
     for _ in range(repeats):
         for name, loss in table.items():
@@ -131,7 +143,7 @@ def measure(shape: tuple[int, ...], device: str, repeats: int) -> tuple[list[str
             + (f"{median[name] * 1e3:.2f} | " if on_gpu else "")
             + f"{slower:.2f} | {memory[name] / 2**20:.1f} | {larger:.2f} |"
         )
-    lines += ["", f"First call of the compiled loss: {first[COMPILED]:.1f} s."]
+    lines += ["", f"First call: compiled {first[COMPILED]:.1f} s, anl-ce {first['anl-ce']:.1f} s."]
     return lines, missed
 
 
@@ -148,8 +160,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
+    on_gpu = arguments.device.startswith("cuda")
+    output = Path(__file__).with_name("losses_cuda.md" if on_gpu else "losses.md")
+    # nnU-Net's networks give float16 on GPUs
+    dtypes = (torch.float32, torch.float16) if on_gpu else (torch.float32,)
     lines = [
         "# Losses: forward and backward, time and peak memory",
         "",
@@ -164,12 +179,12 @@ def main() -> None:
         "",
         *DECISIONS,
     ]
-    for shape in SHAPES:
-        table, missed = measure(shape, arguments.device, arguments.repeats)
+    for shape, dtype in itertools.product(SHAPES, dtypes):
+        table, missed = measure(shape, dtype, arguments.device, arguments.repeats)
         verdict = f"Goal missed (time / memory) by {', '.join(missed)}." if missed else "Goal met."
-        lines += ["", f"## {shape}", "", *table, "", verdict]
+        lines += ["", f"## {shape}, {str(dtype).removeprefix('torch.')}", "", *table, "", verdict]
         print("\n".join(lines[-len(table) - 5 :]), flush=True)
-    write_text(arguments.output, "\n".join(lines) + "\n")
+    write_text(output, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

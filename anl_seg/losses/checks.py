@@ -17,11 +17,16 @@ def check_reduction(reduction: str) -> None:
         raise ValueError(f"reduction must be one of {valid}, got {reduction!r}")
 
 
-def check_inputs(logits: Tensor, labels: Tensor, ignore_index: int | None) -> None:
+def check_inputs(
+    logits: Tensor, labels: Tensor, ignore_index: int | None
+) -> tuple[Tensor, Tensor | None]:
     """Check shapes, dtypes and the range of the labels.
 
     On a GPU the range is checked without waiting for the device: there a label out of range stops
     the program a little later, with a device-side assertion.
+
+    Returns:
+        Labels that are all valid, and which of them count (None if all do).
 
     Raises:
         ValueError: Naming the argument, what was expected and what came.
@@ -41,20 +46,16 @@ def check_inputs(logits: Tensor, labels: Tensor, ignore_index: int | None) -> No
         raise ValueError(f"labels must be int64, got {labels.dtype}; call labels.long()")
     if labels.device != logits.device:
         raise ValueError(f"labels are on {labels.device}, but logits on {logits.device}")
+    counts = None
+    if ignore_index is not None:
+        counts = labels != ignore_index
+        labels = labels.where(counts, 0)
     if labels.numel() and not torch.compiler.is_compiling():
         _check_range(labels, logits.shape[1], ignore_index)
-
-
-def split_ignored(labels: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor | None]:
-    """Give labels that are all valid, and which of them count (None if all do)."""
-    if ignore_index is None:
-        return labels, None
-    counts = labels != ignore_index
-    return labels.where(counts, 0), counts
+    return labels, counts
 
 
 def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None:
-    labels, _ = split_ignored(labels, ignore_index)
     ends = labels.aminmax()
     if labels.is_cuda:
         torch._assert_async((ends.min >= 0) & (ends.max < classes))

@@ -83,7 +83,7 @@ class _PerPixel(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(logits, labels)
         ctx.summands = summands
-        ctx.kernels = find_kernels(logits)
+        ctx.kernels = find_kernels(logits, summands)
         if ctx.kernels is not None:
             ctx.gradient = None
             result: Tensor = ctx.kernels.loss(logits, labels, summands)
@@ -110,26 +110,33 @@ class _PerPixel(torch.autograd.Function):
         return gradient.mul_(grad_output.unsqueeze(1)), None, None, None
 
 
-def find_kernels(logits: Tensor) -> ModuleType | None:
-    """Give the module `kernels` if it can take these logits: on a GPU, and not of too many classes.
+def find_kernels(logits: Tensor, summands: Sequence[Summand]) -> ModuleType | None:
+    """Give the module `kernels` if it can compute this: on a GPU, and where Triton works.
 
     Warns:
-        RuntimeWarning: Once, if there is a GPU but Triton does not work there.
+        RuntimeWarning: Once for each loss, if there is a GPU but Triton fails.
     """
     if not logits.is_cuda:
         return None
-    kernels = _try_kernels(logits.device)
-    return None if kernels is None or logits.shape[1] > kernels.MOST_CLASSES else kernels
+    return _try_kernels(logits.device, logits.dtype, logits.shape[1], tuple(summands))
 
 
 @cache
-def _try_kernels(device: torch.device) -> ModuleType | None:
-    """Import `kernels` and run one: Triton may be missing, or its compiler, or the GPU too old."""
+def _try_kernels(
+    device: torch.device, dtype: torch.dtype, classes: int, summands: tuple[Summand, ...]
+) -> ModuleType | None:
+    """Import `kernels` and run them once: Triton may be missing, too old, or without a compiler."""
     try:
         from anl_seg.losses import kernels
 
-        logits, labels = torch.zeros((1, 2), device=device), torch.zeros(1, device=device).long()
-        kernels.loss(logits, labels, ())
+        if not kernels.takes(classes, summands):
+            return None
+        logits = torch.zeros((1, classes), device=device, dtype=dtype)
+        labels = torch.zeros(1, device=device, dtype=torch.int64)
+        loss = kernels.loss(logits, labels, summands)
+        kernels.gradient(logits, labels, summands, loss).sum().item()  # waits for the device
+    except torch.cuda.OutOfMemoryError:
+        raise
     except Exception as error:  # whatever goes wrong in there, the blocks give the same numbers
         message = (
             f"losses on {device} take their slower path, since Triton does not work: {error!r}"

@@ -20,35 +20,53 @@ import triton.language as tl
 from torch import Tensor
 
 from anl_seg.losses import functional as F
-from anl_seg.losses.functional import Curve, Summand
+from anl_seg.losses.functional import Curve, Form, Summand
 
-#: Logits in a program, and its warps: with 16 logits a thread all the arithmetic fits in registers.
+#: Logits in a program, and its warps: 16 logits a thread.
 TILE = 4096
 WARPS = 8
 
 #: With more classes than this a pixel does not fit in a program.
 MOST_CLASSES = TILE
+#: With more terms than this Taylor cross entropy is not written out.
+MOST_TERMS = 32
 
-#: Floor on 1 - p where its logarithm is taken: the smallest normal float32.
+#: Floor where a logarithm is taken: the smallest normal float32.
 TINY = tl.constexpr(2.0**-126)
 
-Constants = tuple[str | float, ...]
+# A summand is told to the kernels as seven numbers: form, weight, largest value A, shape of the
+# curve, and three constants of it. (Older Tritons take a flat tuple of numbers, but no text in it.)
+NUMBERS = tl.constexpr(7)
+PLAIN, NORMALIZED, NORMALIZED_NEGATIVE = map(tl.constexpr, range(3))
+LOGARITHM, FOCAL, FOCAL_DETACHED, LINEAR, POWER = map(tl.constexpr, range(5))
+HUBERISED, TAYLOR, RISING_POWER, FALLING_POWER, EXPONENTIAL = map(tl.constexpr, range(5, 10))
 
-#: Curve -> its name in `_value_and_slope`, and the constants used there.
-CURVES: dict[Curve, Callable[..., Constants]] = {
-    F.cross_entropy: lambda: ("logarithm",),
-    F.focal: lambda gamma: ("focal", gamma),
-    F.focal_detached: lambda gamma: ("focal, detached", gamma),
-    F.mean_absolute_error: lambda: ("linear", 2.0),
-    F.half_mean_absolute_error: lambda: ("linear", 1.0),
-    F.reverse_cross_entropy: lambda q_min: ("linear", -math.log(q_min)),
-    F.generalized_cross_entropy: lambda q: ("power", q),
-    F.partially_huberised_cross_entropy: lambda tau: ("huberised", tau, math.log(tau) + 1),
-    F.taylor_cross_entropy: lambda t: ("taylor", int(t)),
-    F.asymmetric_generalized_cross_entropy: lambda a, q: ("rising power", a, q, (a + 1) ** q),
-    F.asymmetric_unhinged_loss: lambda a, q: ("falling power", a, q, (a - 1) ** q),
-    F.asymmetric_exponential_loss: lambda a: ("exponential", a),
+FORMS: dict[Form, tl.constexpr] = {
+    "plain": PLAIN,
+    "normalized": NORMALIZED,
+    "normalized negative": NORMALIZED_NEGATIVE,
 }
+#: Curve -> its shape in `_value_and_slope`, and the constants used there.
+CURVES: dict[Curve, Callable[..., tuple[Any, ...]]] = {
+    F.cross_entropy: lambda: (LOGARITHM,),
+    F.focal: lambda gamma: (FOCAL, gamma),
+    F.focal_detached: lambda gamma: (FOCAL_DETACHED, gamma),
+    F.mean_absolute_error: lambda: (LINEAR, 2.0),
+    F.half_mean_absolute_error: lambda: (LINEAR, 1.0),
+    F.reverse_cross_entropy: lambda q_min: (LINEAR, -math.log(q_min)),
+    F.generalized_cross_entropy: lambda q: (POWER, q),
+    F.partially_huberised_cross_entropy: lambda tau: (HUBERISED, tau, math.log(tau) + 1),
+    F.taylor_cross_entropy: lambda t: (TAYLOR, int(t)),
+    F.asymmetric_generalized_cross_entropy: lambda a, q: (RISING_POWER, a, q, (a + 1) ** q),
+    F.asymmetric_unhinged_loss: lambda a, q: (FALLING_POWER, a, q, (a - 1) ** q),
+    F.asymmetric_exponential_loss: lambda a: (EXPONENTIAL, a),
+}
+
+
+def takes(classes: int, summands: Sequence[Summand]) -> bool:
+    """Say whether the kernels can be written out for so many classes and these summands."""
+    terms = [summand.curve.keywords.get("t", 0) for summand in summands]
+    return classes <= MOST_CLASSES and max(terms, default=0) <= MOST_TERMS
 
 
 def loss(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
@@ -85,7 +103,7 @@ def _precision(logits: Tensor) -> torch.dtype:
 def _launch(kernel: Any, summands: Sequence[Summand], z: Tensor, *others: Tensor) -> None:
     samples, classes, pixels = z.shape
     block_classes = triton.next_power_of_2(classes)
-    block_pixels = TILE // block_classes
+    block_pixels = max(1, TILE // block_classes)
     programs = samples * triton.cdiv(pixels, block_pixels)
     if programs == 0:
         return
@@ -94,7 +112,7 @@ def _launch(kernel: Any, summands: Sequence[Summand], z: Tensor, *others: Tensor
             *((x, *x.stride()) for x in (z, *others)),
             classes,
             pixels,
-            SUMMANDS=tuple(_describe(summand) for summand in summands),
+            SUMMANDS=tuple(number for summand in summands for number in _numbers(summand)),
             PRECISION=tl.float64 if _precision(z) == torch.float64 else tl.float32,
             BLOCK_CLASSES=block_classes,
             BLOCK_PIXELS=block_pixels,
@@ -102,11 +120,11 @@ def _launch(kernel: Any, summands: Sequence[Summand], z: Tensor, *others: Tensor
         )
 
 
-def _describe(summand: Summand) -> tuple[str, float, float, Constants]:
-    """What the kernels know of a summand when they are compiled."""
+def _numbers(summand: Summand) -> tuple[int | float, ...]:
     largest = summand.largest if summand.form == "normalized negative" else 0.0
-    curve = CURVES[summand.curve.func](**summand.curve.keywords)
-    return summand.form, float(summand.weight), largest, curve
+    shape, *constants = CURVES[summand.curve.func](**summand.curve.keywords)
+    constants += [0.0] * (3 - len(constants))
+    return FORMS[summand.form].value, float(summand.weight), largest, shape.value, *constants
 
 
 @triton.jit
@@ -184,31 +202,51 @@ def _derive(u, p, of_label, exists, SUMMANDS: tl.constexpr):
     """The loss `(1, P)` and its derivative by log p, `(K, P)`."""
     loss = tl.zeros_like(_take(u, of_label))
     du = tl.zeros_like(u)
-    for i in tl.static_range(len(SUMMANDS)):
-        value, slope = _derive_summand(u, p, of_label, exists, SUMMANDS[i])
+    for i in tl.static_range(0, len(SUMMANDS), NUMBERS):
+        value, slope = _derive_summand(
+            u,
+            p,
+            of_label,
+            exists,
+            FORM=SUMMANDS[i],
+            WEIGHT=SUMMANDS[i + 1],
+            LARGEST=SUMMANDS[i + 2],
+            SHAPE=SUMMANDS[i + 3],
+            A=SUMMANDS[i + 4],
+            B=SUMMANDS[i + 5],
+            C=SUMMANDS[i + 6],
+        )
         loss += value
         du += slope
     return loss, tl.where(exists, du, 0)
 
 
 @triton.jit
-def _derive_summand(u, p, of_label, exists, SUMMAND: tl.constexpr):
-    FORM: tl.constexpr = SUMMAND[0]
-    WEIGHT: tl.constexpr = SUMMAND[1]
-    LARGEST: tl.constexpr = SUMMAND[2]
-    CURVE: tl.constexpr = SUMMAND[3]
-    if FORM == "plain":
-        value, slope = _value_and_slope(_take(u, of_label), _take(p, of_label), CURVE)
+def _derive_summand(
+    u,
+    p,
+    of_label,
+    exists,
+    FORM: tl.constexpr,
+    WEIGHT: tl.constexpr,
+    LARGEST: tl.constexpr,
+    SHAPE: tl.constexpr,
+    A: tl.constexpr,
+    B: tl.constexpr,
+    C: tl.constexpr,
+):
+    if FORM == PLAIN:
+        value, slope = _value_and_slope(_take(u, of_label), _take(p, of_label), SHAPE, A, B, C)
         return WEIGHT * value, tl.where(of_label, WEIGHT * slope, 0)
     else:
-        value, slope = _value_and_slope(u, p, CURVE)
-        if FORM == "normalized negative":
+        value, slope = _value_and_slope(u, p, SHAPE, A, B, C)
+        if FORM == NORMALIZED_NEGATIVE:
             slope = tl.where(value < LARGEST, slope, 0)
             value = tl.maximum(LARGEST - value, 0)
         total = tl.sum(tl.where(exists, value, 0), 0, keep_dims=True)
         share = _take(value, of_label) / total
         du = WEIGHT / total * slope * (tl.where(of_label, 1, 0) - share)
-        if FORM == "normalized negative":
+        if FORM == NORMALIZED_NEGATIVE:
             share = 1 - share
         return WEIGHT * share, du
 
@@ -220,55 +258,62 @@ def _take(x, of_label):
 
 
 @triton.jit
-def _value_and_slope(u, p, CURVE: tl.constexpr):
-    """A curve and dl/du, both from u and p = exp(u)."""
-    NAME: tl.constexpr = CURVE[0]
-    miss = tl.maximum(1 - p, TINY)
-    if NAME == "logarithm":
+def _value_and_slope(u, p, SHAPE: tl.constexpr, A: tl.constexpr, B: tl.constexpr, C: tl.constexpr):
+    """A curve and dl/du, both from u and p = exp(u); A, B and C are its constants in CURVES."""
+    if SHAPE == LOGARITHM:
         value = -u
         slope = tl.full(u.shape, -1.0, u.dtype)
-    elif NAME == "focal":
-        weight = _power(miss, CURVE[1])
+    elif SHAPE == FOCAL:
+        miss = tl.maximum(1 - p, TINY)
+        weight = _power(miss, A)
         value = -weight * u
         # p log p / (1 - p) lies in [-1, 0]; rounded, at p close to 1, it might not
-        slope = weight * (CURVE[1] * tl.maximum(p * u / miss, -1) - 1)
-    elif NAME == "focal, detached":
-        weight = _power(miss, CURVE[1])
+        slope = weight * (A * tl.maximum(p * u / miss, -1) - 1)
+    elif SHAPE == FOCAL_DETACHED:
+        weight = _power(1 - p, A)
         value = -weight * u
         slope = -weight
-    elif NAME == "linear":
-        value = CURVE[1] * (1 - p)
-        slope = -CURVE[1] * p
-    elif NAME == "power":
-        power = tl.exp(CURVE[1] * u)
-        value = (1 - power) / CURVE[1]
-        slope = -power
-    elif NAME == "huberised":
-        tangent = CURVE[2] - CURVE[1] * p
-        value = tl.where(CURVE[1] * p > 1, -u, tangent)
-        slope = tl.maximum(-CURVE[1] * p, -1)
-    elif NAME == "taylor":
+    elif SHAPE == LINEAR:
+        value = A * (1 - p)
+        slope = -A * p
+    elif SHAPE == POWER:
+        raised = _exp_minus_1(A * u)
+        value = -raised / A
+        slope = -1 - raised
+    elif SHAPE == HUBERISED:
+        tangent = B - A * p
+        value = tl.where(A * p > 1, -u, tangent)
+        slope = tl.maximum(-A * p, -1)
+    elif SHAPE == TAYLOR:
         value = tl.zeros_like(p)
         powers = tl.zeros_like(p)
-        for i in tl.static_range(CURVE[1], 0, -1):  # Horner's scheme
+        for i in tl.static_range(A, 0, -1):  # Horner's scheme
             value = (1 - p) * (value + 1 / i)
             powers = (1 - p) * powers + 1
         slope = -p * powers
-    elif NAME == "rising power":
-        power = _power(CURVE[1] + p, CURVE[2])
-        value = (CURVE[3] - power) / CURVE[2]
-        slope = -p * power / (CURVE[1] + p)
-    elif NAME == "falling power":
-        power = _power(CURVE[1] - p, CURVE[2])
-        value = (power - CURVE[3]) / CURVE[2]
-        slope = -p * power / (CURVE[1] - p)
+    elif SHAPE == RISING_POWER:
+        power = _power(A + p, B - 1)
+        value = (C - (A + p) * power) / B
+        slope = -p * power
+    elif SHAPE == FALLING_POWER:
+        power = _power(A - p, B - 1)
+        value = ((A - p) * power - C) / B
+        slope = -p * power
     else:
-        tl.static_assert(NAME == "exponential")
-        value = tl.exp(-p / CURVE[1])
-        slope = -p * value / CURVE[1]
+        tl.static_assert(SHAPE == EXPONENTIAL)
+        value = tl.exp(-p / A)
+        slope = -p * value / A
     return value, slope
 
 
 @triton.jit
 def _power(base, exponent: tl.constexpr):
-    return tl.exp(exponent * tl.log(base))
+    return tl.exp(exponent * tl.log(tl.maximum(base, TINY)))
+
+
+@triton.jit
+def _exp_minus_1(x):
+    """Kahan's way: the error of exp(x) - 1 and that of the logarithm of exp(x) cancel."""
+    y = tl.exp(x)
+    near = tl.where((y > 0.5) & (y != 1), y, 2)
+    return tl.where(y == 1, x, tl.where(y > 0.5, (y - 1) * x / tl.log(near), y - 1))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from anl_seg.losses import fast
-from anl_seg.losses.checks import Reduction, check_inputs, check_reduction, split_ignored
+from anl_seg.losses.checks import Reduction, check_inputs, check_reduction
 from anl_seg.losses.regularizers import entropy
 from anl_seg.losses.table import complete, describe
 from anl_seg.losses.tloss import TLoss
@@ -68,30 +68,25 @@ class RobustLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Compute the loss, reduced as asked for."""
-        per_pixel = self.per_pixel(logits, labels)
-        if self.reduction == "none":
-            return per_pixel
-        if self.reduction == "sum":
-            return per_pixel.sum()
-        _, counts = split_ignored(labels, self.ignore_index)
-        number = labels.numel() if counts is None else counts.sum().clamp(min=1)
-        loss = per_pixel.sum() / number if labels.numel() else per_pixel.sum()
-        if self._entropy_weight:
-            loss = loss + self._entropy_weight * entropy(logits, counts)
-        return loss
-
-    def per_pixel(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Compute the sum of the pointwise terms, `(B, *S)`, with 0 where the label is ignored."""
-        check_inputs(logits, labels, self.ignore_index)
+        labels, counts = check_inputs(logits, labels, self.ignore_index)
         p_min = self.hyper_parameters.get("p_min", 0)
         if p_min * logits.shape[1] >= 1:
             raise ValueError(
                 f"p_min of {self.name} must be below 1/K = 1/{logits.shape[1]}, got {p_min}"
             )
-        labels, counts = split_ignored(labels, self.ignore_index)
         with torch.autocast(logits.device.type, enabled=False):
             loss = fast.per_pixel(logits, labels, self.summands)
-        return loss if counts is None else loss.where(counts, 0)
+        if counts is not None:
+            loss = loss.where(counts, 0)
+        if self.reduction == "none":
+            return loss
+        if self.reduction == "sum":
+            return loss.sum()
+        number = labels.numel() if counts is None else counts.sum().clamp(min=1)
+        mean = loss.sum() / number if labels.numel() else loss.sum()
+        if self._entropy_weight:
+            mean = mean + self._entropy_weight * entropy(logits, counts)
+        return mean
 
     def extra_repr(self) -> str:
         """Show the settings, for `print(loss)` and nnU-Net's log."""

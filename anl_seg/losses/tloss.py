@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from anl_seg.losses.blocks import sum_pixels
-from anl_seg.losses.checks import Reduction, check_inputs, check_reduction, split_ignored
+from anl_seg.losses.checks import Reduction, check_inputs, check_reduction
 from anl_seg.losses.table import complete, describe
 
 
@@ -61,8 +61,7 @@ class TLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Compute the loss, reduced as asked for."""
-        check_inputs(logits, labels, self.ignore_index)
-        labels, counts = split_ignored(labels, self.ignore_index)
+        labels, counts = check_inputs(logits, labels, self.ignore_index)
         if counts is None:
             counts = torch.ones_like(labels, dtype=torch.bool)
         with torch.autocast(logits.device.type, enabled=False):

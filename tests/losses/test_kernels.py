@@ -10,6 +10,7 @@ from losses import reference
 from losses.test_fast import draw, formulas, summands
 
 from anl_seg.losses import create, fast
+from anl_seg.losses.table import complete, describe
 
 kernels = pytest.importorskip("anl_seg.losses.kernels", reason="needs Triton")
 
@@ -24,7 +25,7 @@ def several_programs(monkeypatch):
 @pytest.fixture
 def forced(monkeypatch):
     """Let `fast` use the kernels on whatever device there is."""
-    monkeypatch.setattr(fast, "find_kernels", lambda logits: kernels)
+    monkeypatch.setattr(fast, "find_kernels", lambda logits, summands: kernels)
 
 
 def test_every_curve_has_its_constants():
@@ -74,6 +75,27 @@ def test_confident_focal_pixels_have_small_gradients(monkeypatch):
     assert slope.abs().max() < 0.01
 
 
+@pytest.mark.parametrize("q", [1e-4, 1e-2, 0.3])
+def test_powers_close_to_0_keep_their_digits(q):
+    logits = torch.linspace(-30, 30, 601).unsqueeze(1) * torch.tensor([1.0, 0.0])
+    labels = torch.zeros(601, dtype=torch.int64)
+    (term,) = describe("gce").terms
+    terms = [term.bind({"q": q})]
+    value = kernels.loss(logits.to(DEVICE), labels.to(DEVICE), terms).cpu()
+    torch.testing.assert_close(
+        value.double(), formulas(logits.double(), labels, terms), rtol=1e-5, atol=1e-7
+    )
+
+
+def test_a_base_close_to_0_is_no_quotient():
+    logits = torch.tensor([[0.0, 40.0], [40.0, 0.0]])
+    labels = torch.zeros(2, dtype=torch.int64)
+    (term,) = describe("aul").terms
+    terms, ones = [term.bind({"a": 1 + 1e-8, "q": 1.5})], torch.ones(2, device=DEVICE)
+    slope = kernels.gradient(logits.to(DEVICE), labels.to(DEVICE), terms, ones)
+    torch.testing.assert_close(slope.cpu(), torch.zeros(2, 2), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("classes", [2, 3])
 @pytest.mark.parametrize(
     "change",
@@ -87,7 +109,8 @@ def test_confident_focal_pixels_have_small_gradients(monkeypatch):
 def test_any_memory_layout(classes, change):
     logits, labels, weights = (x.detach().to(DEVICE) for x in draw((2, classes, 5, 7)))
     terms = summands("anl-ce")
-    expected = kernels.gradient(logits, labels, terms, weights)
+    exact = logits.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(formulas(exact, labels, terms), exact, weights)
     slope = kernels.gradient(change(logits), labels, terms, weights)
     assert slope.shape == logits.shape
     torch.testing.assert_close(slope, expected)
@@ -126,25 +149,41 @@ def test_second_derivative(forced):
     torch.autograd.gradgradcheck(lambda z: fast.per_pixel(z, y, summands("anl-fl")), z)
 
 
-def test_processors_and_too_many_classes_keep_to_the_blocks(monkeypatch):
-    assert fast.find_kernels(torch.zeros(1, 2)) is None
-    monkeypatch.setattr(fast, "_try_kernels", lambda device: kernels)
-    fits = torch.zeros(1, kernels.MOST_CLASSES, device="meta")
-    monkeypatch.setattr(torch.Tensor, "is_cuda", True)
-    assert fast.find_kernels(fits) is kernels
-    assert fast.find_kernels(torch.cat((fits, fits), 1)) is None
+def test_processors_keep_to_the_blocks():
+    assert fast.find_kernels(torch.zeros(1, 2), summands("anl-ce")) is None
 
 
-def test_where_triton_fails_a_warning_says_so(monkeypatch):
+@pytest.mark.parametrize(
+    ("classes", "name", "given", "taken"),
+    [(4096, "anl-ce", {}, True), (4097, "anl-ce", {}, False), (2, "tce", {"t": 33}, False)],
+)
+def test_what_cannot_be_written_out_keeps_to_the_blocks(classes, name, given, taken):
+    hyper_parameters = complete(name, given)
+    terms = [term.bind(hyper_parameters) for term in describe(name).terms]
+    assert kernels.takes(classes, terms) is taken
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_they_are_tried_with_the_loss_they_are_for(dtype):
+    tried = fast._try_kernels(torch.device(DEVICE), dtype, 3, summands("anl-fl"))
+    assert tried is kernels
+
+
+def test_where_triton_fails_a_warning_says_so_and_the_blocks_take_over(monkeypatch):
     def fail(*arguments):
         raise RuntimeError("no C compiler")
 
-    monkeypatch.setattr(kernels, "loss", fail)
+    monkeypatch.setattr(kernels, "_derive", fail)
+    terms = summands("anl-ce")
     with pytest.warns(RuntimeWarning, match="slower path.*no C compiler"):
-        assert fast._try_kernels.__wrapped__(torch.device(DEVICE)) is None
+        assert fast._try_kernels(torch.device(DEVICE), torch.float32, 3, terms) is None
+    assert fast._try_kernels(torch.device(DEVICE), torch.float32, 3, terms) is None  # no more
 
 
 COMPILE = """
+import itertools
+import sys
+
 import triton
 import triton.language as tl
 from triton.backends.compiler import GPUTarget
@@ -154,34 +193,47 @@ from anl_seg.losses import kernels
 from anl_seg.losses.functional import Summand
 from anl_seg.losses.table import LOSSES, complete, describe
 
+capability, dtype, classes = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+precise = "fp64" if dtype == "fp64" else "fp32"
 curves = {t.curve: t.bind(complete(n, {})).curve for n in LOSSES for t in describe(n).terms}
-forms = ("plain", "normalized", "normalized negative")
-summands = [Summand(form, curve, 1.0, 1e-7) for curve in curves.values() for form in forms]
+forms = itertools.cycle(("plain", "normalized", "normalized negative"))
+summands = [Summand(form, curve, 1.0, 1e-7) for curve, form in zip(curves.values(), forms)]
+block = triton.next_power_of_2(classes)
 for kernel in (kernels._loss, kernels._gradient):
-    types = {"logits": "*fp16", "labels": "*i64", "slopes": "*fp16"}
-    signature = {
-        name: "i32" if name in ("classes", "pixels")
-        else "constexpr" if name.isupper()
-        else (types.get(name, "*fp32"), "i32", "i32", "i32")
-        for name in kernel.arg_names
+    types = {"logits": dtype, "slopes": dtype, "labels": "i64"}
+    signature, constants = {}, {
+        "SUMMANDS": tuple(number for each in summands for number in kernels._numbers(each)),
+        "PRECISION": tl.float64 if precise == "fp64" else tl.float32,
+        "BLOCK_CLASSES": block,
+        "BLOCK_PIXELS": kernels.TILE // block,
     }
-    constants = {
-        "SUMMANDS": tuple(map(kernels._describe, summands)), "PRECISION": tl.float32,
-        "BLOCK_CLASSES": 16, "BLOCK_PIXELS": 64,
-    }
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
-    for capability in (75, 100):
-        compiled = triton.compile(source, target=GPUTarget("cuda", capability, 32))
-        assert compiled.asm["cubin"]
+    for place, name in enumerate(kernel.arg_names):
+        if name in ("classes", "pixels"):
+            signature[name] = "i32"
+        elif name.isupper():
+            signature[name] = "constexpr"
+        else:  # a tensor whose last stride is 1, which a launch makes a constant
+            signature[name] = ("*" + types.get(name, precise), "i32", "i32", "constexpr")
+            constants[place, 3] = 1
+    compiled = triton.compile(
+        ASTSource(fn=kernel, signature=signature, constexprs=constants),
+        target=GPUTarget("cuda", capability, 32),
+        options={"num_warps": kernels.WARPS},
+    )
+    assert compiled.asm["cubin"]
 """
 
 
 @pytest.mark.slow
-def test_they_compile_for_a_gpu_that_is_not_there(tmp_path):
+@pytest.mark.parametrize(
+    ("capability", "dtype", "classes"),
+    [(75, "fp16", 2), (90, "bf16", 14), (100, "fp32", 105), (80, "fp64", 2)],
+)
+def test_they_compile_for_a_gpu_that_is_not_there(tmp_path, capability, dtype, classes):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", COMPILE],
+        [sys.executable, "-c", COMPILE, str(capability), dtype, str(classes)],
         cwd=tmp_path,
         env=environment,
         capture_output=True,

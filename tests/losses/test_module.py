@@ -11,11 +11,16 @@ from anl_seg import losses
 from anl_seg.losses import blocks, fast
 
 
-@pytest.fixture(params=["formulas", "fast"], autouse=True)
+@pytest.fixture(params=["formulas", "blocks", "kernels"], autouse=True)
 def path(request, monkeypatch):
-    """Force each of the two ways to compute the losses, the fast one in several blocks."""
+    """Force each of the three ways to compute the losses; the kernels in Triton's interpreter."""
     if request.param == "formulas":
         monkeypatch.setattr(fast, "is_compiling", lambda: True)
+    if request.param == "kernels":
+        kernels = pytest.importorskip("anl_seg.losses.kernels", reason="needs Triton")
+        if torch.cuda.is_available():
+            pytest.skip("Triton interprets where there is no GPU; test_kernels.py runs on one")
+        monkeypatch.setattr(fast, "find_kernels", lambda logits, summands: kernels)
     monkeypatch.setattr(blocks, "BLOCK", 16)
     return request.param
 
@@ -191,7 +196,7 @@ def test_compiles_in_one_piece():
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile for CPUs needs a C++ compiler")
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (2, 2, 5, 7)], ids=str)
 def test_compiled_by_inductor(shape, path):
-    if path == "formulas":
+    if path != "blocks":
         pytest.skip("compiled code always comes from the formulas")
     logits, labels = draw(shape)
     loss = losses.create("anl-ce*", ignore_index=0)
