@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+#: What `anl-seg classify` writes into the folder of a run. Its name stands here, where reading it
+#: loads no torch.
+RUN_NAME = "run.json"
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:

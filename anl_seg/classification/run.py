@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from anl_seg.classification.settings import Settings, device_of, preset_of, prot
 from anl_seg.classification.validation import VALIDATION, VALIDATION_CLEAN, hold_out
 from anl_seg.datasets.classification import load
 from anl_seg.errors import InputError, named
-from anl_seg.files import write_json
+from anl_seg.files import RUN_NAME, write_json
 from anl_seg.losses import Preset
 from anl_seg.noise import labels as label_noise
 from anl_seg.noise.labels import NoisyLabels
@@ -176,8 +177,18 @@ def _torch_state(device: torch.device) -> Iterator[None]:
 def _train(
     learner: training.Learner, batches: Batches, protocol: Protocol, seed: int, number: int
 ) -> Epoch:
+    """Train one epoch and look how well it went.
+
+    Raises:
+        InputError: If the loss was not finite.
+    """
     rate = training.set_learning_rate(learner, protocol, number)
     scores = training.train_epoch(learner, batches, seed, number)
+    if not math.isfinite(scores.loss):
+        raise InputError(
+            f"the loss is {scores.loss} in epoch {number + 1}, at a learning rate of {rate:g}, so "
+            "nothing is learned any more: try a smaller learning_rate"
+        )
     shares = {
         part: training.accuracy(learner, batches.plain(part))
         for part in ("test", VALIDATION, VALIDATION_CLEAN)
@@ -261,7 +272,7 @@ def _recorded(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
         if strange := records.written(folder):
             raise InputError(
                 f"{folder} holds {named([path.name for path in strange])}, but no "
-                f"{records.RUN_NAME}; choose another folder, or --overwrite"
+                f"{RUN_NAME}; choose another folder, or --overwrite"
             )
         return None
     asked = json.loads(json.dumps(about))

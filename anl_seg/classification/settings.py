@@ -17,6 +17,7 @@ from anl_seg.errors import InputError, named
 from anl_seg.losses import Preset
 
 PRECISIONS = ("float32", "bf16")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Names in `overrides` that change the protocol; the rest goes to the loss and its penalties.
 OF_PROTOCOL = ("epochs", "batch_size", "learning_rate")
 OF_PENALTY = ("l1", "l2", "jacobian")
@@ -37,13 +38,13 @@ class Settings:
         labels: Noisy labels to load, as `anl-seg label-noise` writes them, instead of drawing.
         overrides: Values in place of the protocol's (`epochs`, `batch_size`, `learning_rate`), of
             the preset's (`l1`, `l2`, `jacobian`), or hyper-parameters of the loss.
-        device: "cpu", "cuda", "mps" or "auto".
-        precision: "float32", or "bf16" for autocast.
+        device: One of `DEVICES`.
+        precision: One of `PRECISIONS`; bf16 by autocast.
         validation: Share of the training images that are held out, see
             `anl_seg.classification.validation`.
 
     Raises:
-        InputError: If `validation` is no such share.
+        InputError: If `validation` is no such share, or device or precision are unknown.
     """
 
     protocol: str = "digits"
@@ -63,6 +64,9 @@ class Settings:
         share = self.validation
         if not isinstance(share, (int, float)) or not 0 <= share < 1:
             raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
+        for what, choices in {"device": DEVICES, "precision": PRECISIONS}.items():
+            if (chosen := getattr(self, what)) not in choices:
+                raise InputError(f"there is no {what} {chosen!r}; choose one of {named(choices)}")
 
     @property
     def name(self) -> str:
@@ -140,8 +144,8 @@ def preset_of(settings: Settings, protocol: Protocol) -> Preset:
     try:
         values = losses.complete(settings.loss, {**preset.hyper_parameters, **given})
     except ValueError as error:
-        others = named([*OF_PROTOCOL, *OF_PENALTY])
-        raise InputError(f"{error} (or, of the training: {others})") from error
+        others = f" (or, of the training: {named([*OF_PROTOCOL, *OF_PENALTY])})" if given else ""
+        raise InputError(f"{error}{others}") from error
     return Preset(values, **penalties, source=preset.source)
 
 
@@ -159,10 +163,6 @@ def device_of(settings: Settings, local_rank: int = 0) -> torch.device:
     kind = found[0] if settings.device == "auto" else settings.device
     if kind not in found:
         raise InputError(f"there is no device {kind!r} here; choose one of {named(found)}")
-    if settings.precision not in PRECISIONS:
-        raise InputError(
-            f"there is no precision {settings.precision!r}; choose one of {named(PRECISIONS)}"
-        )
     if settings.precision == "bf16" and not has_bf16(kind):
         raise InputError(f"this {kind} has no bf16 instructions; leave out --precision bf16")
     return torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind)

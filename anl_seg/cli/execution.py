@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from anl_seg.errors import CommandFailedError
     from anl_seg.experiments.runs import Run
-    from anl_seg.experiments.sweep import Standing
 
 
 class Executors(str, Enum):
@@ -23,7 +23,12 @@ class Executors(str, Enum):
 
 Runs = Annotated[Path, typer.Option("-o", "--runs", help="Folder of the runs.")]
 ExecutorName = Annotated[Executors, typer.Option("--executor", help="Where runs are done.")]
-Workers = Annotated[int, typer.Option("-j", "--workers", min=1, help="Runs at a time.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "-j", "--workers", min=1, help="Runs at a time; without it one a GPU of --gpus, else one."
+    ),
+]
 Gpus = Annotated[
     str | None, typer.Option("--gpus", help="GPUs to deal out to local runs, such as 0,1,2,3.")
 ]
@@ -45,24 +50,25 @@ def do_runs(
     root: Path,
     runs: Sequence[Run],
     executor: Executors,
-    workers: int,
+    workers: int | None,
     gpus: str | None,
     slurm: list[str] | None,
     retries: int,
-) -> list[Standing]:
-    """Do what is missing of the runs, showing how they stand, and report failures.
+) -> CommandFailedError | None:
+    """Do what is missing of the runs, showing how they stand.
 
-    Raises:
-        CommandFailedError: If a run failed for good; the message has the end of its log.
+    Returns:
+        What to raise, once all that is there was put to use, if a run failed for good; the message
+        has the end of its log.
     """
     from anl_seg.cli.standings import watching
     from anl_seg.errors import CommandFailedError
-    from anl_seg.experiments.executors import make_executor
+    from anl_seg.experiments.executors import at_once, make_executor
     from anl_seg.experiments.sweep import failures, run_sweep
 
+    workers = at_once(workers, gpus)
     doer = make_executor(executor.value, root, workers=workers, gpus=gpus, slurm=slurm or ())
     with watching(workers) as watch:
         found = run_sweep(root, runs, doer, retries=retries, watch=watch)
-    if text := failures(found):
-        raise CommandFailedError(f"not all runs were done:\n{text}")
-    return found
+    text = failures(found)
+    return CommandFailedError(f"not all runs were done:\n{text}") if text else None

@@ -50,7 +50,7 @@ def command(
         bool, typer.Option("--run", help="Make the runs that are missing, then draw.")
     ] = False,
     executor: ExecutorName = Executors.local,
-    workers: Workers = 1,
+    workers: Workers = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
@@ -61,17 +61,24 @@ def command(
     takes minutes on a CPU. Panels whose runs are missing say so.
     """
     from anl_seg.cli.execution import do_runs
+    from anl_seg.errors import InputError, named
     from anl_seg.experiments.figures import draw_figure, missing_runs, runs_of_figure
     from anl_seg.experiments.tables import parse_settings
 
     options = {"seed": seed, "data": None if data is None else str(data), "scale": scale}
     given = {name: value for name, value in options.items() if value is not None}
     pieces = runs_of_figure(number, dataset, {**given, **parse_settings(values or [])})
-    if run:
-        todo = missing_runs(pieces, runs)
-        do_runs(runs, todo, executor, workers, gpus, slurm, retries)
+    todo = missing_runs(pieces, runs)
+    failed = do_runs(runs, todo, executor, workers, gpus, slurm, retries) if run else None
     picture = output or Path(f"figure_{number}.png")
-    numbers = draw_figure(number, pieces, runs, picture)
+    try:
+        numbers = draw_figure(number, pieces, runs, picture)
+    except InputError:
+        if failed:
+            raise failed from None
+        raise
     print(f"{picture} and {numbers} written")
-    if missing := missing_runs(pieces, runs):
-        print(f"{len(missing)} runs are missing in {runs}; the same command with --run makes them")
+    if missing := [run.id for run in missing_runs(pieces, runs)]:
+        print(f"{len(missing)} runs are missing in {runs}, --run makes them: {named(missing)}")
+    if failed:
+        raise failed

@@ -23,7 +23,7 @@ def command(
     eta: Annotated[
         float | None, typer.Option("--eta", help="Share of wrong labels, from 0 to 1.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, another noise.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another noise.")] = 1,
     draw: Annotated[
         str,
         typer.Option(
@@ -43,6 +43,7 @@ def command(
         Path | None,
         typer.Option("--human", help="File of CIFAR-N, or its folder, for --noise human."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Draw noisy class labels, print their confusion, and save them with a hash.
 
@@ -53,9 +54,12 @@ def command(
     """
     from anl_seg.datasets import cifar_n
     from anl_seg.datasets.classification import load_arrays
+    from anl_seg.errors import InputError
     from anl_seg.noise import labels
     from anl_seg.noise.labels.tables import confusion_text
 
+    if output.exists() and not overwrite:
+        raise InputError(f"{output} is there already; choose another file with -o, or --overwrite")
     images = load_arrays(dataset, data)
     noisy = labels.draw(
         images.y_train,

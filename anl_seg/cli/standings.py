@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,8 +32,11 @@ def watching(workers: int) -> Iterator[Callable[[Sequence[Standing]], None]]:
         yield lambda found: live.update(table(found, workers))
 
 
-def summary(found: Sequence[Standing], workers: int) -> str:
-    """One line: how many runs are in each state, and about how long the others will take."""
+def summary(found: Sequence[Standing], workers: int | None) -> str:
+    """One line: how many runs are in each state, and about how long the others will take.
+
+    `workers` is how many are done at a time; None stands for as many as are running now.
+    """
     from anl_seg.experiments.estimates import in_words, seconds_left
 
     counts = Counter(standing.state for standing in found)
@@ -45,7 +47,7 @@ def summary(found: Sequence[Standing], workers: int) -> str:
     return f"{len(found)} runs: {', '.join(parts)}"
 
 
-def table(found: Sequence[Standing], workers: int) -> Table:
+def table(found: Sequence[Standing], workers: int | None) -> Table:
     """The summary, and a row for each run that is running or has failed."""
     from rich.table import Table
 
@@ -74,7 +76,5 @@ def _lines(workers: int) -> Callable[[Sequence[Standing]], None]:
 
 def _minutes(standing: Standing) -> str:
     record = standing.record
-    if standing.state != "running" or record.started is None:
-        return "" if record.seconds is None else f"{record.seconds / 60:.1f}"
-    since = datetime.now(timezone.utc) - datetime.fromisoformat(record.started)
-    return f"{since.total_seconds() / 60:.1f}"
+    seconds = record.elapsed if standing.state == "running" else record.seconds
+    return "" if seconds is None else f"{seconds / 60:.1f}"

@@ -39,7 +39,7 @@ def command(
         bool, typer.Option("--dry-run", help="Only list the runs, with an estimate of time.")
     ] = False,
     executor: ExecutorName = Executors.local,
-    workers: Workers = 1,
+    workers: Workers = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
@@ -55,13 +55,15 @@ def command(
         _show(output, workers)
         return
     from anl_seg.cli.execution import do_runs
+    from anl_seg.experiments.executors import at_once
     from anl_seg.experiments.sweep import plan
 
     runs = _runs(what, values or [])
     if dry_run:
-        _list(plan(output, runs), workers)
+        _list(plan(output, runs), at_once(workers, gpus))
         return
-    do_runs(output, runs, executor, workers, gpus, slurm, retries)
+    if failed := do_runs(output, runs, executor, workers, gpus, slurm, retries):
+        raise failed
     print(f"{len(runs)} runs done; anl-seg collect {output} gathers their results")
 
 
@@ -78,17 +80,14 @@ def _runs(what: str, values: list[str]) -> list[Run]:
     return read_sweep(Path(what))
 
 
-def _show(root: Path, workers: int) -> None:
+def _show(root: Path, workers: int | None) -> None:
     from rich.console import Console
 
     from anl_seg.cli.standings import table
-    from anl_seg.errors import InputError
-    from anl_seg.experiments.records import find_records
-    from anl_seg.experiments.sweep import failures, standings
+    from anl_seg.experiments.executors import standings_below
+    from anl_seg.experiments.sweep import failures
 
-    found = standings(folder for folder, _ in find_records(root))
-    if not found:
-        raise InputError(f"{root} holds no runs; choose their folder with -o")
+    found = standings_below(root)
     Console().print(table(found, workers))
     if text := failures([standing for standing in found if standing.state == "failed"]):
         print(text)

@@ -88,7 +88,7 @@ def command(
         Path | None, typer.Option("--output", metavar="FILE", help="Write it there.")
     ] = None,
     executor: ExecutorName = Executors.local,
-    workers: Workers = 1,
+    workers: Workers = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
@@ -101,7 +101,7 @@ def command(
     called again. Table 8 holds the hyper-parameters.
     """
     from anl_seg.cli.execution import do_runs
-    from anl_seg.errors import CommandFailedError, InputError
+    from anl_seg.errors import InputError
     from anl_seg.experiments.table_report import hyper_parameter_report, results_report
     from anl_seg.experiments.tables import Choice, lay_out, parse_settings, runs_to_do
 
@@ -124,10 +124,7 @@ def command(
     )
     failed = None
     if run:
-        try:
-            do_runs(runs, runs_to_do(table), executor, workers, gpus, slurm, retries)
-        except CommandFailedError as error:
-            failed = error
+        failed = do_runs(runs, runs_to_do(table), executor, workers, gpus, slurm, retries)
     _show(results_report(table, runs, _with_run(context)), form, output)
     if failed:
         raise failed

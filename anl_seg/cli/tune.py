@@ -101,7 +101,7 @@ def command(
         Path, typer.Option("-o", "--output", help="Folder of the search and its runs.")
     ] = Path("tuning"),
     executor: ExecutorName = Executors.local,
-    workers: Workers = 1,
+    workers: Workers = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
@@ -123,7 +123,7 @@ def command(
         _report(output, *read_tuning(output, storage))
         return
     from anl_seg.cli.standings import watching
-    from anl_seg.experiments.executors import make_executor
+    from anl_seg.experiments.executors import at_once, make_executor
     from anl_seg.experiments.tables import parse_settings
     from anl_seg.experiments.tune import tune
 
@@ -137,6 +137,7 @@ def command(
         parse_ranges(ranges or []),
         objective.value,
     )
+    workers = at_once(workers, gpus)
     doer = make_executor(executor.value, output, workers=workers, gpus=gpus, slurm=slurm or ())
     with watching(workers) as watch:
         found = tune(

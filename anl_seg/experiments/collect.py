@@ -10,9 +10,7 @@ from typing import Any, TextIO
 
 from anl_seg.errors import InputError
 from anl_seg.experiments import records
-
-#: What `anl-seg classify` writes into the folder of a run.
-CLASSIFY_NAME = "run.json"
+from anl_seg.files import RUN_NAME
 
 
 def collect(root: Path) -> list[dict[str, Any]]:
@@ -29,9 +27,9 @@ def collect(root: Path) -> list[dict[str, Any]]:
         raise InputError(f"{root} is no folder; give the folder of runs")
     rows = []
     for folder in sorted({path.parent for path in root.rglob("*.json")}):
-        if (record := records.read_record(folder)) is not None:
-            rows.append(_of_record(root, folder, record))
-        elif (path := folder / CLASSIFY_NAME).exists():
+        if (seen := records.look(folder)) is not None:
+            rows.append(_of_record(folder.relative_to(root), *seen))
+        elif (path := folder / RUN_NAME).exists():
             rows.append(_of_classify(root, path))
     if not rows:
         raise InputError(f"{root} holds no runs")
@@ -46,15 +44,16 @@ def write_csv(rows: Sequence[Mapping[str, Any]], file: TextIO) -> None:
     writer.writerows(rows)
 
 
-def _of_record(root: Path, folder: Path, record: records.Record) -> dict[str, Any]:
+def _of_record(folder: Path, record: records.Record, state: str) -> dict[str, Any]:
     return {
         "run": record.id,
-        "folder": str(folder.relative_to(root)),
+        "folder": str(folder),
         "kind": record.kind,
-        "state": records.state(folder),
+        "state": state,
         **_flat(record.settings),
         **record.metrics,
         "attempts": record.attempts,
+        "stops": record.stops,
         "error": record.error,
         "started": record.started,
         "seconds": record.seconds,

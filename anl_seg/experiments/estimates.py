@@ -5,26 +5,32 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from anl_seg.experiments.records import DONE, FAILED
+from anl_seg.experiments.records import DONE, FAILED, RUNNING
 from anl_seg.experiments.sweep import Standing
 
 
-def seconds_left(found: Sequence[Standing], workers: int) -> float | None:
-    """Estimate the time until all runs are done, `workers` at a time; None while none is done.
+def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None:
+    """Estimate the time until all runs are done; None while none is done.
 
     A run takes as long as the median of those done on the same protocol, else of all done. Failed
     runs are over.
+
+    Args:
+        found: How the runs stand.
+        workers: Runs at a time; None for as many as are running now.
     """
     done = [(_protocol(each), each.record.seconds) for each in found if each.state == DONE]
     if not done:
         return None
     everything = statistics.median(seconds or 0.0 for _, seconds in done)
-    total = 0.0
+    left = [0.0]
     for each in found:
         if each.state not in (DONE, FAILED):
             alike = [seconds or 0.0 for protocol, seconds in done if protocol == _protocol(each)]
-            total += statistics.median(alike) if alike else everything
-    return total / workers
+            usual = statistics.median(alike) if alike else everything
+            left.append(max(0.0, usual - each.record.elapsed) if each.state == RUNNING else usual)
+    workers = workers or max(1, sum(each.state == RUNNING for each in found))
+    return max(sum(left) / workers, *left)
 
 
 def in_words(seconds: float) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anl_seg.errors import InputError
+from anl_seg.experiments import records
 from anl_seg.experiments.local import LocalExecutor
-from anl_seg.experiments.sweep import Executor
+from anl_seg.experiments.sweep import Executor, Standing, standings
 
 
 def make_executor(
@@ -39,6 +40,29 @@ def make_executor(
     if slurm:
         raise InputError("--slurm is for --executor slurm; leave one of the two away or add it")
     return LocalExecutor(workers, _numbers(gpus))
+
+
+def at_once(workers: int | None, gpus: str | None) -> int:
+    """Runs at a time: as given, else one a GPU of --gpus, else one.
+
+    Raises:
+        InputError: If `gpus` are no numbers.
+    """
+    return workers or len(_numbers(gpus) or [0])
+
+
+def standings_below(root: Path) -> list[Standing]:
+    """How all runs below a folder stand, in the order of their folders.
+
+    Raises:
+        InputError: If there are none, or a record cannot be read.
+    """
+    from anl_seg.experiments.slurm import in_queue
+
+    found = standings(records.find_folders(root), in_queue(root))
+    if not found:
+        raise InputError(f"{root} holds no runs; choose their folder with -o")
+    return found
 
 
 def _numbers(gpus: str | None) -> list[int] | None:

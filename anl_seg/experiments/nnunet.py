@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anl_seg.errors import CommandFailedError
-from anl_seg.processes import program_ends_with_parent
+from anl_seg.processes import processors, program_ends_with_parent
 
 TRAINER = "nnUNetTrainerANL"
 LOG_TAIL_LINES = 15
 #: nnU-Net's own default of 8 has every process import torch, which costs minutes on two cores.
-WORKERS = min(8, os.cpu_count() or 1)
+WORKERS = min(8, processors())
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,10 @@ class Record:
         id: Of the run, and the name of its folder.
         kind: "classification" or "segmentation".
         settings: All of them.
-        status: "waiting", "running", "done" or "failed".
+        status: "waiting", "running", "stopped", "done" or "failed".
         attempts: How often it was begun.
+        stops: How often of these it was stopped from outside, which is no failure: by Ctrl-C, or by
+            SLURM, which cancels or preempts it or puts it back into its queue.
         error: What made it fail, its first line.
         started: When it was last begun, in UTC, ISO 8601.
         ended: When it last ended.
@@ -54,6 +57,7 @@ class Record:
     settings: dict[str, Any]
     status: str = WAITING
     attempts: int = 0
+    stops: int = 0
     error: str | None = None
     started: str | None = None
     ended: str | None = None
@@ -65,6 +69,13 @@ class Record:
     noise_sha256: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     schema: int = SCHEMA
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was last begun; 0 before that."""
+        if self.started is None:
+            return 0.0
+        return (datetime.now(timezone.utc) - datetime.fromisoformat(self.started)).total_seconds()
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -97,32 +108,29 @@ def read_record(folder: Path) -> Record | None:
         raise InputError(f"{path} is no record of a run: {error}") from error
 
 
-def find_records(root: Path) -> list[tuple[Path, Record]]:
-    """Read all records below a folder, with their folders, in their order.
-
-    Raises:
-        InputError: As `read_record`.
-    """
-    folders = sorted(path.parent for path in root.rglob(RECORD_NAME))
-    return [(folder, record) for folder in folders if (record := read_record(folder))]
+def find_folders(root: Path) -> list[Path]:
+    """The folders below `root` that hold a record, in order."""
+    return sorted(path.parent for path in root.rglob(RECORD_NAME))
 
 
-def state(folder: Path) -> str:
-    """How a run stands: as recorded, but "stopped" where whoever ran it is no more.
+def look(folder: Path) -> tuple[Record, str] | None:
+    """Read a record, and say how the run stands; None where there is no record.
+
+    It stands as recorded, but "stopped" where whoever ran it is no more.
 
     Raises:
         InputError: As `read_record`.
     """
     record = read_record(folder)
     if record is None:
-        return WAITING
+        return None
     if record.status != RUNNING:
-        return record.status
+        return record, record.status
     with locked(folder, wait=0) as mine:
         if not mine:
-            return RUNNING
-        record = read_record(folder)  # it may have ended between the two looks
-        return STOPPED if record is None or record.status == RUNNING else record.status
+            return record, RUNNING
+        record = read_record(folder) or record  # it may have ended between the two looks
+    return record, STOPPED if record.status == RUNNING else record.status
 
 
 @contextmanager

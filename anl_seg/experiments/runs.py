@@ -40,7 +40,11 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The name and a hash of kind and settings: the same for the same run, on any machine."""
+        """The name and a hash of kind and settings: the same for the same run, on any machine.
+
+        The device does not count, data sets by the name of their folder only, and files of noisy
+        labels by their content: other images in a folder of the same name need other runs.
+        """
         settings = {key: value for key, value in self.settings.items() if key not in NOT_IN_ID}
         settings |= {key: Path(settings[key]).name for key in PATHS if settings.get(key)}
         if settings.get("labels"):
@@ -57,10 +61,7 @@ def classification_settings(settings: Mapping[str, Any]) -> classification.Setti
     """
     complete = _construct(classification.Settings, settings)
     classification.preset_of(complete, classification.protocol_of(complete))
-    if complete.noise not in label_noise.KINDS:
-        raise InputError(
-            f"there is no noise {complete.noise!r}; choose one of {named(label_noise.KINDS)}"
-        )
+    label_noise.check(complete.noise, complete.eta)
     return complete
 
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -77,10 +78,13 @@ class Job:
         """Do the run; the job fails in SLURM's eyes too, where the run does."""
         # Before torch is imported; without it torch and nnU-Net take all processors of the node.
         os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
-        from anl_seg.experiments.worker import work
+        from anl_seg.experiments import worker
 
+        # It comes before SIGKILL, at scancel and before SLURM itself puts the job into its queue
+        # again, which it does only with a job that goes on until then.
+        signal.signal(signal.SIGTERM, lambda *_: worker.told_to_end.set())
         os.chdir(self.directory)
-        if not work(self.folder):
+        if not worker.work(self.folder):
             sys.exit(1)
 
     def checkpoint(self) -> DelayedSubmission:
@@ -182,6 +186,18 @@ class SlurmExecutor:
             additional_parameters={"requeue": True, "chdir": self._folder, **options},
         )
         return executor
+
+
+def in_queue(root: Path) -> set[Path]:
+    """The runs in `root` that are in the queue or running, as far as SLURM can be asked here."""
+    folder = root / FOLDER_NAME
+    if not folder.is_dir():
+        return set()
+    try:
+        return {root / name for name in _queued(folder)}
+    except (CommandFailedError, FileNotFoundError) as error:
+        log.warning("%s; what is in SLURM's queue is not shown as such", error)
+        return set()
 
 
 def _queued(folder: Path) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from anl_seg.errors import InputError, listed
+from anl_seg.errors import CommandFailedError, InputError, listed
 from anl_seg.experiments import records
 from anl_seg.experiments.records import DONE, QUEUED, RUNNING, WAITING, Record
-from anl_seg.experiments.runs import Run, make_run
+from anl_seg.experiments.runs import KINDS, Run, make_run
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 KEYS = ("kind", "base", "grid", "runs")
@@ -23,7 +26,11 @@ class Executor(Protocol):
     """Does runs, given by the folders that hold their records."""
 
     def start(self, folders: Sequence[Path]) -> None:
-        """Begin with runs, and return at once."""
+        """Begin with runs, and return at once.
+
+        Raises:
+            CommandFailedError: If they are not taken.
+        """
 
     def pending(self, folders: Sequence[Path]) -> set[Path]:
         """Those of `folders` that were started, here or by an earlier call, and have not ended."""
@@ -78,6 +85,8 @@ def read_sweep(path: Path) -> list[Run]:
 
 
 def _check_forms(content: Mapping[str, Any]) -> None:
+    if not isinstance(content.get("kind", ""), str):
+        raise InputError(f"kind must be {' or '.join(KINDS)}, got {content['kind']!r}")
     for key in ("base", "grid"):
         if not isinstance(content.get(key) or {}, dict):
             raise InputError(f"{key} must hold names with values, got {content[key]!r}")
@@ -129,8 +138,8 @@ def run_sweep(
 ) -> list[Standing]:
     """Do what is missing of the runs: begun ones go on, done ones are left alone.
 
-    Several calls on one folder share the work. A run that fails, or is killed, is tried again
-    `retries` times.
+    Several calls on one folder share the work. A run that fails, or dies without a word, is tried
+    again `retries` times; one that was stopped from outside goes on as often as that happens.
 
     Args:
         root: Gets a folder for each run, named after its id.
@@ -144,23 +153,30 @@ def run_sweep(
 
     Raises:
         InputError: If a record in the folder cannot be read.
+        CommandFailedError: If the executor does not take the first runs.
     """
-    folders = [_add(root, run) for run in runs]
-    before = {each.folder: each.record.attempts for each in standings(folders)}
+    before = dict(_add(root, run) for run in runs)
     begun = Counter[Path]()
+
+    def tries(folder: Path, record: Record) -> int:
+        """Without those stopped. One may be another call's, or may die before it is recorded."""
+        attempts = record.attempts - before[folder].attempts
+        return max(begun[folder], attempts) - (record.stops - before[folder].stops)
+
     try:
         while True:
             # In this order: a run that ends in between still counts as underway.
-            found = standings(folders, executor.pending(folders))
+            found = standings(before, executor.pending(list(before)))
             watch(found)
             free = [each for each in found if each.state not in (DONE, RUNNING, QUEUED)]
-            todo = [
-                each.folder
-                for each in free  # a try may be another call's, or may die before it is recorded
-                if max(begun[each.folder], each.record.attempts - before[each.folder]) <= retries
-            ]
+            todo = [each.folder for each in free if tries(each.folder, each.record) <= retries]
             if todo:
-                executor.start(todo)
+                try:
+                    executor.start(todo)
+                except CommandFailedError as error:
+                    if not begun:
+                        raise
+                    log.warning("%s; what was begun goes on", error)
                 begun.update(todo)
             elif all(each.state == DONE or each in free for each in found):
                 return found
@@ -178,9 +194,9 @@ def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:
     """
     found = []
     for run in runs:
-        known = standings([root / run.id])
-        new = Standing(root / run.id, WAITING, Record(run.id, run.kind, dict(run.settings)))
-        found += known or [new]
+        new = Record(run.id, run.kind, dict(run.settings)), WAITING
+        record, state = records.look(root / run.id) or new
+        found.append(Standing(root / run.id, state, record))
     return found
 
 
@@ -193,13 +209,10 @@ def standings(folders: Iterable[Path], underway: Iterable[Path] = ()) -> list[St
     underway = set(underway)
     found = []
     for folder in folders:
-        state = records.state(folder)
-        record = records.read_record(folder)  # after it, so that what is done has its metrics
-        if record is None:
-            continue
-        if folder in underway and state not in (RUNNING, DONE):
-            state = QUEUED
-        found.append(Standing(folder, state, record))
+        if (seen := records.look(folder)) is not None:
+            record, state = seen
+            queued = folder in underway and state not in (RUNNING, DONE)
+            found.append(Standing(folder, QUEUED if queued else state, record))
     return found
 
 
@@ -214,10 +227,10 @@ def failures(found: Sequence[Standing]) -> str:
     )
 
 
-def _add(root: Path, run: Run) -> Path:
-    """Make the folder and record of a run; until it is done it may get another device or path.
+def _add(root: Path, run: Run) -> tuple[Path, Record]:
+    """Make the folder and record of a run, and give back both.
 
-    Left alone while another process is at it.
+    Until it is done it may get another device or path, but not while another process is at it.
     """
     folder = root / run.id
     folder.mkdir(parents=True, exist_ok=True)
@@ -226,7 +239,7 @@ def _add(root: Path, run: Run) -> Path:
         record = known or Record(run.id, run.kind, {})
         if mine and (known is None or known.status != DONE):
             records.write_record(folder, replace(record, settings=dict(run.settings)))
-    return folder
+    return folder, record
 
 
 def _merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

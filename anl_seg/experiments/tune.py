@@ -214,7 +214,7 @@ def tune(
         InputError: If `root` holds another search, there is no such grid or database, or the
             objective is not known of these data.
     """
-    study = _open(root, search, storage)
+    study = _begin(root, search, storage)
     if sampler == GRID:
         for point in grid(search.ranges):
             study.enqueue_trial(point, skip_if_exists=True)
@@ -239,14 +239,14 @@ def read_tuning(root: Path, storage: str | None = None) -> tuple[Search, list[Tr
     """Read the search in a folder, and how its trials stand.
 
     Raises:
-        InputError: If there is none, or its database cannot be opened.
+        InputError: If there is none, or its study is not there or cannot be opened.
     """
     content = _recorded(root)
     if content is None:
         raise InputError(f"{root} holds no search; choose its folder with -o")
     ranges = {name: (low, high) for name, (low, high) in content["ranges"].items()}
     search = Search(content["kind"], content["settings"], ranges, content["metric"])
-    return search, _trials(root, search, _open(root, search, storage))
+    return search, _trials(root, search, _open(root, search, storage, new=False))
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
@@ -308,31 +308,43 @@ def _placed(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return own | {PARAMETERS[kind]: others}
 
 
-def _open(root: Path, search: Search, storage: str | None) -> Study:
-    """Open the study of a search, and write down in `root` what is sought, or check it."""
-    import optuna
-    from sqlalchemy.exc import SQLAlchemyError
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+def _begin(root: Path, search: Search, storage: str | None) -> Study:
+    """Open or make the study of a search, and write down in `root` what is sought, or check it."""
     about = _about(search)
     if (found := _recorded(root)) not in (None, about):
         raise InputError(
             f"{root} holds another search: {json.dumps(found)}; choose another folder with -o"
         )
     root.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:8]
-    url = storage or f"sqlite:///{(root / STUDY_NAME).resolve()}"
-    try:
-        study = optuna.create_study(
-            storage=url,
-            study_name=f"{search.settings['loss']}-{digest}",
-            direction="maximize",
-            load_if_exists=True,
-        )
-    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError) as error:
-        raise InputError(f"the study cannot be opened in {url}: {error}") from error
+    study = _open(root, search, storage, new=True)
     write_json(root / SEARCH_NAME, about)
     return study
+
+
+def _open(root: Path, search: Search, storage: str | None, *, new: bool) -> Study:
+    """Open the study of a search; where there is none yet, make it if it may be `new`."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    digest = hashlib.sha256(json.dumps(_about(search), sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{search.settings['loss']}-{digest}"
+    path = (root / STUDY_NAME).resolve()
+    url = storage or f"sqlite:///{path}"
+    try:
+        if new:
+            return optuna.create_study(
+                storage=url, study_name=name, direction="maximize", load_if_exists=True
+            )
+        if storage is None and not path.exists():
+            raise KeyError(name)
+        return optuna.load_study(study_name=name, storage=url)
+    except KeyError as error:
+        raise InputError(
+            f"there is no study {name} in {url}; give the --storage that the search was made with"
+        ) from error
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError) as error:
+        raise InputError(f"the study cannot be opened in {url}: {error}") from error
 
 
 def _about(search: Search) -> dict[str, Any]:
@@ -389,13 +401,16 @@ def _next(
 def _tell(study: Study, number: int, standing: Standing, metric: str) -> None:
     from optuna.trial import TrialState
 
-    value = standing.record.metrics.get(metric, math.nan)
-    if standing.state == DONE and metric not in standing.record.metrics:
-        raise InputError(
-            f"{standing.folder} has no {metric}: the clean labels of its data are not known; leave "
-            "out --objective clean"
+    metrics = standing.record.metrics
+    if standing.state == DONE and metric not in metrics:
+        advice = (
+            "leave out --objective clean if the clean labels of its data are not known"
+            if metric.endswith("_clean")
+            else "take this folder away to do the run anew"
         )
-    if standing.state == DONE and math.isfinite(value):
+        has = named(sorted(metrics)) or "no metrics"
+        raise InputError(f"{standing.folder} has no {metric}: its record has {has}; {advice}")
+    if standing.state == DONE and math.isfinite(value := metrics[metric]):
         study.tell(number, value, skip_if_finished=True)
     else:
         study.tell(number, state=TrialState.FAIL, skip_if_finished=True)

@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -18,12 +19,12 @@ from typing import Any
 
 import torch
 
-from anl_seg.classification.records import RUN_NAME
 from anl_seg.classification.run import run as run_classification
 from anl_seg.classification.validation import VALIDATION_CLEAN
 from anl_seg.experiments import records
 from anl_seg.experiments.runs import classification_settings, segmentation_settings
 from anl_seg.experiments.segmentation import run_segmentation
+from anl_seg.files import RUN_NAME
 from anl_seg.provenance import git_state, versions
 
 PACKAGES = ("anl-seg", "nnunetv2", "numpy", "torch", "torchvision")
@@ -31,6 +32,10 @@ PACKAGES = ("anl-seg", "nnunetv2", "numpy", "torch", "torchvision")
 SHARED_NAME = "data"
 #: Metrics whose name is not that of the images followed by "_accuracy".
 METRICS = {VALIDATION_CLEAN: "validation_accuracy_clean"}
+
+
+#: Set once this process was told that it will be ended; what then fails was ended with it.
+told_to_end = threading.Event()
 
 
 def work(folder: Path) -> bool:
@@ -47,10 +52,12 @@ def work(folder: Path) -> bool:
         if not mine or record.status == records.DONE:
             return True
         _log_to(folder / records.LOG_NAME)
+        requeued = record.status == records.RUNNING and "SLURM_RESTART_COUNT" in os.environ
         record = dataclasses.replace(
             record,
             status=records.RUNNING,
             attempts=record.attempts + 1,
+            stops=record.stops + requeued,
             error=None,
             started=_now(),
             ended=None,
@@ -62,17 +69,19 @@ def work(folder: Path) -> bool:
         )
         records.write_record(folder, record)
         start = time.monotonic()
+        # Ctrl-C and a requeue by submitit are none of the exceptions that are caught here.
+        outcome: dict[str, Any] = {"status": records.STOPPED, "stops": record.stops + 1}
         try:
-            outcome = DO[record.kind](record.settings, folder)
+            outcome = {"status": records.DONE, **DO[record.kind](record.settings, folder)}
         except Exception as error:
             traceback.print_exc()
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            outcome = {"status": records.FAILED, "error": reason}
-        else:
-            outcome = {"status": records.DONE, **outcome}
-        seconds = round(time.monotonic() - start, 1)
-        ended = dataclasses.replace(record, **outcome, ended=_now(), seconds=seconds)
-        records.write_record(folder, ended)
+            if not told_to_end.is_set():
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                outcome = {"status": records.FAILED, "error": reason}
+        finally:
+            seconds = round(time.monotonic() - start, 1)
+            ended = dataclasses.replace(record, **outcome, ended=_now(), seconds=seconds)
+            records.write_record(folder, ended)
         return ended.status == records.DONE
 
 

@@ -10,8 +10,8 @@
 
 from __future__ import annotations
 
-from anl_seg.noise.labels.draws import DRAWS, KINDS, draw
+from anl_seg.noise.labels.draws import DRAWS, KINDS, check, draw
 from anl_seg.noise.labels.files import load, save
 from anl_seg.noise.labels.record import NoisyLabels
 
-__all__ = ["DRAWS", "KINDS", "NoisyLabels", "draw", "load", "save"]
+__all__ = ["DRAWS", "KINDS", "NoisyLabels", "check", "draw", "load", "save"]

@@ -49,17 +49,14 @@ def draw(
     Raises:
         InputError: If an argument is missing, out of range or does not fit the kind.
     """
-    _require("kind", kind, KINDS)
+    check(kind, eta)
     _require("draw", draw, DRAWS)
     clean = as_labels("labels", labels, n_classes)
     if human is not None and kind != "human":
         raise InputError(f"human labels are for noise of kind human, got kind {kind}")
-    if kind in GIVEN:
-        if eta is not None:
-            raise InputError(f"noise of kind {kind} has no rate to choose: leave eta out")
+    if eta is None:
         noisy = clean if kind == "clean" else _human_labels(human, clean, n_classes)
         return NoisyLabels(noisy.copy(), clean, n_classes, kind)
-    eta = _checked_rate(eta, kind)
     if kind == "instance":
         noisy = instance.draw(clean, images, eta, n_classes, seed)
         return NoisyLabels(noisy, clean, n_classes, kind, eta, seed, "bernoulli")
@@ -76,6 +73,22 @@ def draw(
             else:
                 noisy[members] = rng.choice(n_classes, len(members), p=matrix[label])
     return NoisyLabels(noisy, clean, n_classes, kind, eta, seed, draw, matrix)
+
+
+def check(kind: str, eta: float | None) -> None:
+    """Check that there is such a kind of noise, and that it can have this rate.
+
+    Raises:
+        InputError: If not.
+    """
+    _require("kind", kind, KINDS)
+    if kind in GIVEN:
+        if eta is not None:
+            raise InputError(f"noise of kind {kind} has no rate to choose: leave eta out")
+    elif eta is None:
+        raise InputError(f"noise of kind {kind} needs a rate: give eta")
+    elif not 0 <= eta <= 1:
+        raise InputError(f"eta must lie in [0, 1] (share of wrong labels), got {eta:g}")
 
 
 def as_labels(name: str, labels: ArrayLike, n_classes: int) -> Labels:
@@ -102,18 +115,11 @@ def _require(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
 
 
-def _checked_rate(eta: float | None, kind: str) -> float:
-    if eta is None:
-        raise InputError(f"noise of kind {kind} needs a rate: give eta")
-    if not 0 <= eta <= 1:
-        raise InputError(f"eta must lie in [0, 1] (share of wrong labels), got {eta:g}")
-    return eta
-
-
 def _human_labels(human: ArrayLike | None, clean: Labels, n_classes: int) -> Labels:
     if human is None:
         raise InputError(
-            "noise of kind human is read, not drawn: give the labels of CIFAR-N (human)"
+            "noise of kind human is read, not drawn: give the file of CIFAR-N, or its folder "
+            "(human, --human)"
         )
     labels = as_labels("human labels", human, n_classes)
     if labels.shape != clean.shape:

@@ -276,6 +276,13 @@ def test_bf16_where_it_is_not_supported(monkeypatch, tmp_path):
         run(dataclasses.replace(SETTINGS, precision="bf16", device="cpu"), tmp_path / "run")
 
 
+def test_a_training_that_diverges_stops_and_leaves_the_log_json(tmp_path):
+    wild = dataclasses.replace(SETTINGS, overrides={**QUICK, "learning_rate": 1e30})
+    with pytest.raises(InputError, match=r"loss is nan in epoch 1, at a learning rate of 1e\+30"):
+        run(wild, tmp_path)
+    assert not (tmp_path / "log.jsonl").exists()
+
+
 def test_a_loss_that_the_paper_did_not_train_takes_its_defaults(tmp_path):
     settings = dataclasses.replace(SETTINGS, loss="nmae", overrides={"epochs": 1})
     run(settings, tmp_path)

@@ -32,6 +32,18 @@ def test_writes_labels_and_prints_confusion_rate_and_hash(tmp_path, capsys):
     assert printed.splitlines()[1].split() == ["0", *map(str, noisy.confusion[0]), "0.601"]
 
 
+def test_a_file_that_is_there_is_replaced_if_asked_to(tmp_path, capsys):
+    path = tmp_path / "noisy.npz"
+    ask = ("--dataset", "digits", "--noise", "symmetric", "--eta", 0.6, "-o", path)
+    assert run(*ask, "--seed", 1) == 0
+    before = path.read_bytes()
+    assert run(*ask, "--seed", 2) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert run(*ask, "--seed", 2, "--overwrite") == 0
+    assert path.read_bytes() != before
+
+
 @pytest.mark.parametrize("noise", ["clean", "asymmetric", "instance"])
 def test_other_kinds(noise, tmp_path):
     rate = () if noise == "clean" else ("--eta", 0.4, "--draw", "bernoulli")

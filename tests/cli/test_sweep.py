@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from anl_seg.cli import main, standings
+from anl_seg.errors import InputError
 from anl_seg.experiments import records
 from anl_seg.experiments.sweep import plan, read_sweep
 
@@ -76,6 +77,18 @@ def test_a_dry_run_lists_the_runs_and_leaves_all_as_it_is(sweep, tmp_path, capsy
     assert not sweep[3].exists()
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
     assert after == {path: time for path, time in before.items() if path in after}
+
+
+def test_each_gpu_that_is_named_gets_a_run(sweep, monkeypatch, capsys):
+    assert call("sweep", "sweep.yaml", "--dry-run", "--gpus", "0,1") == 0
+    assert "about 60 s left" in capsys.readouterr().out  # as with -j 2
+
+    def tell(name, root, *, workers, **options):
+        raise InputError(f"{workers} at a time")
+
+    monkeypatch.setattr("anl_seg.experiments.executors.make_executor", tell)
+    assert call("sweep", "sweep.yaml", "--gpus", "0,1") == 2
+    assert "2 at a time" in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there(tmp_path, monkeypatch, capsys):

@@ -63,10 +63,8 @@ def test_run_does_them_first(asked, tmp_path, capsys):
 
 
 def test_a_failed_run_leaves_a_table_and_code_1(monkeypatch, tmp_path, capsys):
-    def fail(*_):
-        raise CommandFailedError("the end of log.txt")
-
-    monkeypatch.setattr(execution, "do_runs", fail)
+    failed = CommandFailedError("the end of log.txt")
+    monkeypatch.setattr(execution, "do_runs", lambda *_: failed)
     assert table(2, *SMALL, "-o", tmp_path, "--run") == 1
     shown = capsys.readouterr()
     assert "87.28±0.02" in shown.out

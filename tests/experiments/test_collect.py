@@ -31,6 +31,7 @@ def tree(tmp_path):
         {"loss": "ce", "noise": "symmetric", "eta": 0.4, "overrides": {"epochs": 3}},
         status="done",
         attempts=2,
+        stops=1,
         seconds=12.5,
         git={"commit": "abc", "changed": True},
         versions={"torch": "2.9"},
@@ -66,7 +67,7 @@ def test_all_runs_are_there_with_all_that_is_known(tree):
     assert a["state"] == "done"
     assert (a["loss"], a["noise"], a["eta"], a["epochs"]) == ("ce", "symmetric", 0.4, 3)
     assert a["test_accuracy"] == 0.1 + 0.2
-    assert (a["attempts"], a["seconds"], a["noise_sha256"]) == (2, 12.5, "77")
+    assert (a["attempts"], a["stops"], a["seconds"], a["noise_sha256"]) == (2, 1, 12.5, "77")
     assert (a["commit"], a["commit_changed"], a["version_torch"]) == ("abc", True, "2.9")
     assert (b["state"], b["seed"]) == ("waiting", 7)
     assert (c["kind"], c["loss"], c["q"]) == ("segmentation", "gce", 0.7)

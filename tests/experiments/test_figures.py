@@ -13,7 +13,7 @@ from PIL import Image
 
 from anl_seg.classification.gradients import describe_boxes
 from anl_seg.cli import main
-from anl_seg.errors import InputError
+from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments.figures import draw_figure, missing_runs, runs_of_figure
 from anl_seg.experiments.figures import drawing as drawing_module
 from anl_seg.experiments.figures.gradients import _evenly
@@ -340,12 +340,30 @@ def test_the_command_runs_what_is_missing_and_draws(tmp_path, monkeypatch, capsy
     monkeypatch.setattr("anl_seg.cli.execution.do_runs", fake)
     options = ("2", "--dataset", "digits", "--set", "epochs=2", "--output", "two.pdf")
     assert command(*options) == 0
-    assert "2 runs are missing in runs; the same command with --run" in capsys.readouterr().out
+    names = ", ".join(piece.run.id for piece in pieces[1:])
+    assert f"2 runs are missing in runs, --run makes them: {names}\n" in capsys.readouterr().out
     assert command(*options, "--run") == 0
     assert asked == [piece.run for piece in pieces[1:]]
     told = capsys.readouterr().out
     assert "two.pdf and two.csv written" in told
     assert "missing" not in told
+
+
+def test_the_command_draws_what_is_there_when_a_run_fails(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pieces = runs_of_figure(2, "digits")
+    failed = CommandFailedError("the end of log.txt")
+    monkeypatch.setattr("anl_seg.cli.execution.do_runs", lambda *_: failed)
+    options = ("2", "--dataset", "digits", "--run", "--output", "two.png")
+    assert command(*options) == 1
+    assert "the end of log.txt" in capsys.readouterr().err
+    assert not (tmp_path / "two.png").exists()  # nothing is there
+    make(tmp_path / "runs", pieces[1:])
+    assert command(*options) == 1
+    shown = capsys.readouterr()
+    assert "two.png and two.csv written" in shown.out
+    assert f"1 runs are missing in runs, --run makes them: {pieces[0].run.id}" in shown.out
+    assert "the end of log.txt" in shown.err
 
 
 def test_the_command_without_runs(tmp_path, capsys):

@@ -18,7 +18,7 @@ from experiments.marked import marked
 from anl_seg.cli import main
 from anl_seg.errors import InputError
 from anl_seg.experiments import records
-from anl_seg.experiments.executors import make_executor
+from anl_seg.experiments.executors import at_once, make_executor
 from anl_seg.experiments.local import LocalExecutor
 from anl_seg.experiments.runs import make_run
 from anl_seg.experiments.sweep import failures, run_sweep
@@ -123,6 +123,13 @@ def test_gpus_are_dealt_out(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("workers", "gpus", "runs"), [(None, None, 1), (None, "4,7", 2), (3, "4,7", 3), (2, None, 2)]
+)
+def test_every_gpu_has_a_run_unless_said_otherwise(workers, gpus, runs):
+    assert at_once(workers, gpus) == runs
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"name": "local", "gpus": "one"}, "--gpus takes numbers such as 0,1,2, got 'one'"),
@@ -173,7 +180,7 @@ def test_a_sweep_that_is_stopped_or_killed_leaves_nothing_behind_and_goes_on(
     for number in (signal.SIGINT, signal.SIGKILL):
         end_in_the_middle(tmp_path, sweep_of_one, number)
         wait_for(lambda: not marked(mark))
-        assert records.state(sweep_of_one) == "stopped"
+        assert records.look(sweep_of_one)[1] == "stopped"
     assert "Traceback" not in capfd.readouterr().err
 
     monkeypatch.chdir(tmp_path)

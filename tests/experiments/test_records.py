@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -28,16 +29,15 @@ def test_what_is_written_is_read(tmp_path, record):
 
 def test_no_record(tmp_path):
     assert records.read_record(tmp_path) is None
-    assert records.state(tmp_path) == "waiting"
+    assert records.look(tmp_path) is None
 
 
-def test_records_are_found_below_a_folder_in_order(tmp_path, record):
+def test_folders_with_records_are_found_in_order(tmp_path, record):
     for name in ("b", "a/inner", "c"):
         (tmp_path / name).mkdir(parents=True)
         records.write_record(tmp_path / name, dataclasses.replace(record, id=name))
-    found = records.find_records(tmp_path)
-    assert [folder.relative_to(tmp_path).as_posix() for folder, _ in found] == ["a/inner", "b", "c"]
-    assert [record.id for _, record in found] == ["a/inner", "b", "c"]
+    found = records.find_folders(tmp_path)
+    assert [folder.relative_to(tmp_path).as_posix() for folder in found] == ["a/inner", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,26 @@ def test_a_record_that_cannot_be_read(tmp_path, text, message):
         records.read_record(tmp_path)
 
 
-@pytest.mark.parametrize("status", ["waiting", "done", "failed"])
+@pytest.mark.parametrize("status", ["waiting", "stopped", "done", "failed"])
 def test_the_state_is_what_is_recorded(tmp_path, record, status):
-    records.write_record(tmp_path, dataclasses.replace(record, status=status))
-    assert records.state(tmp_path) == status
+    record = dataclasses.replace(record, status=status)
+    records.write_record(tmp_path, record)
+    assert records.look(tmp_path) == (record, status)
+
+
+def test_a_run_that_ends_between_two_looks_at_its_record_has_its_metrics(
+    tmp_path, record, monkeypatch
+):
+    records.write_record(tmp_path, dataclasses.replace(record, status="running"))
+    done = dataclasses.replace(record, status="done", metrics={"test_accuracy": 0.9})
+
+    @contextmanager
+    def ending(folder, wait):
+        records.write_record(folder, done)
+        yield True
+
+    monkeypatch.setattr(records, "locked", ending)
+    assert records.look(tmp_path) == (done, "done")
 
 
 HOLDER = """
@@ -81,12 +97,12 @@ def test_the_lock_ends_with_the_process_that_holds_it(tmp_path, record):
         text=True,
     ) as holder:
         assert holder.stdout.readline() == "True\n"
-        assert records.state(tmp_path) == "running"
+        assert records.look(tmp_path)[1] == "running"
         with records.locked(tmp_path, wait=0) as mine:
             assert not mine
         holder.kill()
         holder.wait()
-        assert records.state(tmp_path) == "stopped"
+        assert records.look(tmp_path)[1] == "stopped"
         with records.locked(tmp_path, wait=0) as mine:
             assert mine
 

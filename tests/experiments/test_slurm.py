@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ from experiments.slurm_cluster import Unavailable, cluster
 
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments import records, slurm
+from anl_seg.experiments.executors import standings_below
+from anl_seg.experiments.runs import make_run
 from anl_seg.experiments.sweep import read_sweep
 
 MINUTES = 15
@@ -73,7 +76,8 @@ class Sweeping:
         self.tell(what)
 
     def records(self):
-        return {record.id: record for _, record in records.find_records(self.folder / "runs")}
+        found = records.find_folders(self.folder / "runs")
+        return {folder.name: records.read_record(folder) for folder in found}
 
     def job(self, run):
         return self.records()[run].job
@@ -163,6 +167,8 @@ def test_a_sweep_survives_what_clusters_do(site, sweeping, tmp_path, monkeypatch
         assert record.attempts == begun, run
         if run != failing:
             assert begun == (2 if run in (killed, preempted) else 1), run
+        # SLURM sends SIGTERM before SIGKILL, and waits for some seconds in between.
+        assert record.stops in {killed: (0, 1), preempted: (1,)}.get(run, (0,)), run
         assert re.fullmatch(r"\d+(_\d+)?", record.job)
     for run in (killed, preempted):
         assert sweeping.epochs(run) == list(range(1, 61))  # none twice: each went on where it was
@@ -310,6 +316,73 @@ def test_what_sbatch_refuses_is_said(programs, tmp_path):
     (programs / "sbatch").write_text("#!/bin/sh\necho unrecognized option partitoin >&2; exit 255")
     with pytest.raises(CommandFailedError, match="unrecognized option partitoin"):
         executor.start([tmp_path / "a"])
+
+
+def test_what_is_queued_is_seen_from_another_shell(programs, tmp_path, caplog):
+    runs = [make_run("classification", {"seed": seed}) for seed in (1, 2)]
+    folders = [tmp_path / run.id for run in runs]
+    for folder, run in zip(folders, runs, strict=True):
+        records.write_record(folder, records.Record(run.id, run.kind, dict(run.settings)))
+    assert [each.state for each in standings_below(tmp_path)] == ["waiting", "waiting"]
+    assert not (programs / "squeue.calls").exists()  # nothing was submitted from here
+    slurm.SlurmExecutor(tmp_path, {}, parallel=1).start(folders)
+    name, _ = submission(tmp_path)
+    (programs / "squeue.answer").write_text(f"1 {name}\n")
+    assert [each.state for each in standings_below(tmp_path)] == ["waiting", "queued"]
+    (programs / "down").touch()
+    assert [each.state for each in standings_below(tmp_path)] == ["waiting", "waiting"]
+    assert "squeue failed" in caplog.text
+
+
+#: A job whose run has a program do the work, as nnU-Net's; SLURM's signals reach that one too.
+JOB = """
+import subprocess, sys
+from pathlib import Path
+from anl_seg.experiments import worker
+from anl_seg.experiments.slurm import Job
+
+def wait(settings, folder):
+    with subprocess.Popen(["sleep", "300"]) as program:
+        (folder / "begun").touch()
+        program.wait()
+    raise RuntimeError("the program ended")
+
+worker.DO = {"classification": wait}
+Job(Path(sys.argv[1]), Path.cwd())()
+"""
+
+
+@pytest.mark.slow
+def test_scancel_stops_a_run_which_is_no_failure(tmp_path):
+    run = make_run("classification", {})
+    folder = tmp_path / run.id
+    records.write_record(folder, records.Record(run.id, run.kind, dict(run.settings)))
+    command = [sys.executable, "-c", JOB, str(folder)]
+    with subprocess.Popen(command, cwd=tmp_path, start_new_session=True) as job:
+        while not (folder / "begun").exists():
+            assert job.poll() is None
+            time.sleep(0.05)
+        os.killpg(job.pid, signal.SIGTERM)
+        assert job.wait(60) == 1
+    record = records.read_record(folder)
+    assert (record.status, record.error) == ("stopped", None)
+    assert (record.attempts, record.stops) == (1, 1)
+
+
+@pytest.mark.parametrize(("requeued", "stops"), [(True, 1), (False, 0)])
+def test_what_slurm_itself_requeued_was_stopped(tmp_path, monkeypatch, requeued, stops):
+    from anl_seg.experiments import worker
+
+    run = make_run("classification", {})
+    died = records.Record(run.id, run.kind, dict(run.settings), status="running", attempts=1)
+    records.write_record(tmp_path, died)
+    if requeued:
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    monkeypatch.setattr(worker, "DO", {"classification": lambda settings, folder: {}})
+    monkeypatch.setattr(worker, "_log_to", lambda path: None)
+    assert worker.work(tmp_path)
+    record = records.read_record(tmp_path)
+    assert (record.status, record.attempts, record.stops) == ("done", 2, stops)
 
 
 def test_a_job_is_asked_for_as_slurm_names_it(monkeypatch):

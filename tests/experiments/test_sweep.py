@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
-from anl_seg.errors import InputError
+from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments import records, sweep
 from anl_seg.experiments.estimates import in_words, seconds_left
+from anl_seg.experiments.records import Record
 from anl_seg.experiments.runs import make_run
-from anl_seg.experiments.sweep import expand, failures, plan, read_sweep, run_sweep, standings
+from anl_seg.experiments.sweep import (
+    Standing,
+    expand,
+    failures,
+    plan,
+    read_sweep,
+    run_sweep,
+    standings,
+)
 
 
 def settings_of(runs, *names):
@@ -69,6 +80,8 @@ def test_segmentation_too():
         ("grid: {loss: ce}", "the axis loss of the grid must be a list of values, got 'ce'"),
         ("grid: {los: [ce]}", "{'los': 'ce'}: unknown settings los"),
         ("kind: detection\nruns: [{}]", "no kind of run 'detection'"),
+        ("kind:\nruns: [{}]", "kind must be classification or segmentation, got None"),
+        ("kind: [a]\nruns: [{}]", r"kind must be classification or segmentation, got \['a'\]"),
         ("runs: [{seed: 1}, {}]", "{} makes the run digits-clean-anl-ce-seed1-22f34869 a second"),
         ("grid: {seed: [1, 1.0, x]}", "2 problems:\n.*whole number, got 1.0\n.*got 'x'"),
         ("base: [1]\nruns: [{}]", "base must hold names with values"),
@@ -92,7 +105,10 @@ def test_a_file_of_bytes_is_no_yaml(tmp_path):
 
 
 class Pretended:
-    """Does a run by writing what `outcomes` says of its attempts: "done", "failed", "killed"."""
+    """Does a run by writing what `outcomes` says of its attempts.
+
+    That is "done", "failed", "stopped" or "killed".
+    """
 
     def __init__(self, outcomes=None):
         self.outcomes = outcomes or {}
@@ -115,6 +131,7 @@ class Pretended:
                     record,
                     status="running" if status == "killed" else status,
                     attempts=record.attempts + 1,
+                    stops=record.stops + (status == "stopped"),
                     error="ValueError: no" if status == "failed" else None,
                     seconds=10.0,
                 ),
@@ -184,6 +201,39 @@ def test_a_run_that_fails_once_is_done_in_the_end(tmp_path, runs):
     assert failures(found) == ""
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+def test_what_stops_a_run_from_outside_is_no_try_of_its_own(tmp_path, runs, retries):
+    outcomes = ["stopped"] * 3 + ["failed"] * retries + ["stopped"]
+    (standing,) = do(tmp_path, runs[:1], Pretended({runs[0].id: outcomes}), retries)
+    assert (standing.state, standing.record.attempts) == ("done", len(outcomes) + 1)
+    outcomes = ["stopped"] * 3 + ["failed"] * 9
+    (standing,) = do(tmp_path, runs[1:2], Pretended({runs[1].id: outcomes}), retries)
+    assert (standing.state, standing.record.attempts) == ("failed", 3 + 1 + retries)
+
+
+def test_a_run_that_always_dies_is_not_tried_for_ever(tmp_path, runs):
+    (standing,) = do(tmp_path, runs[:1], Pretended({runs[0].id: ["killed"] * 9}), retries=2)
+    assert (standing.state, standing.record.attempts) == ("stopped", 3)
+
+
+class Requeueing(Pretended):
+    """Has its run in the queue again after each attempt that was stopped, as SLURM does."""
+
+    def pending(self, folders):
+        super().pending(folders)
+        self.underway = {
+            folder for folder in folders if records.read_record(folder).status == "stopped"
+        }
+        return set(self.underway)
+
+
+def test_preemption_takes_no_try_away(tmp_path, runs):
+    executor = Requeueing({runs[0].id: ["stopped", "stopped", "failed"]})
+    (standing,) = do(tmp_path, runs[:1], executor, retries=1)
+    assert (standing.state, standing.record.attempts) == ("done", 4)
+    assert len(executor.started) == 2
+
+
 def test_another_call_tries_again_what_failed(tmp_path, runs):
     do(tmp_path, runs, Pretended({runs[0].id: ["failed", "failed"]}))
     again = Pretended()
@@ -224,6 +274,43 @@ def test_a_run_that_never_begins_is_not_tried_for_ever(tmp_path, runs):
     assert [standing.state for standing in found] == ["waiting"]
     assert len(executor.started) == 3
     assert failures(found).startswith(f"{found[0].folder}: waiting, 0 attempts; the end of log.txt")
+
+
+def test_a_stopped_run_that_never_begins_again_is_not_tried_for_ever(tmp_path, runs):
+    folder = tmp_path / runs[0].id
+    record = Record(runs[0].id, runs[0].kind, {}, status="stopped", attempts=1, stops=1)
+    records.write_record(folder, record)
+    executor = Dying()
+    assert do(tmp_path, runs[:1], executor, retries=2)[0].state == "stopped"
+    assert len(executor.started) == 3
+
+
+class Refusing(Pretended):
+    """Takes no runs but the first time, or never."""
+
+    def __init__(self, outcomes=None, taken=1):
+        super().__init__(outcomes)
+        self.taken = taken
+
+    def start(self, folders):
+        if len(self.started) >= self.taken:
+            self.started.append("refused")
+            raise CommandFailedError("sbatch: try later")
+        super().start(folders)
+
+
+def test_a_retry_that_is_not_taken_stops_nothing_else(tmp_path, runs, caplog):
+    executor = Refusing({runs[0].id: ["failed"]})
+    found = do(tmp_path, runs, executor, retries=2)
+    assert [standing.state for standing in found] == ["failed", "done", "done"]
+    assert executor.started[1:] == ["refused", "refused"]
+    assert not executor.stopped
+    assert "sbatch: try later; what was begun goes on" in caplog.text
+
+
+def test_runs_that_are_not_taken_at_all(tmp_path, runs):
+    with pytest.raises(CommandFailedError, match="try later"):
+        do(tmp_path, runs, Refusing(taken=0))
 
 
 def test_a_try_that_an_earlier_call_began_counts(tmp_path, runs):
@@ -270,6 +357,24 @@ def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
     other = make_run("classification", {"protocol": "mnist"})
     assert seconds_left(plan(tmp_path, [runs[0], long, other]), workers=1) == 55.0
     assert seconds_left(standings([tmp_path / long.id]), workers=1) == 0.0
+
+
+def test_the_time_that_a_run_has_had_is_not_left(runs):
+    def standing(state, **fields):
+        record = Record("a", "classification", dict(runs[0].settings), **fields)
+        return Standing(Path("a"), state, record)
+
+    begun = (datetime.now(timezone.utc) - timedelta(seconds=40)).isoformat()
+    done = standing("done", seconds=100.0)
+    running, waiting = standing("running", started=begun), standing("waiting")
+    assert seconds_left([done, running], workers=1) == pytest.approx(60, abs=5)
+    assert seconds_left([done, running, waiting], workers=1) == pytest.approx(160, abs=5)
+    # As many as are running; no run ends before its own time, however many there are at a time.
+    assert seconds_left([done, running, waiting, waiting], None) == pytest.approx(260, abs=5)
+    assert seconds_left([done, running, running, waiting], None) == pytest.approx(110, abs=5)
+    assert seconds_left([done, running, waiting], workers=8) == pytest.approx(100, abs=5)
+    late = standing("running", started="2020-01-01T00:00:00+00:00")
+    assert seconds_left([done, late], workers=1) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ import pytest
 from anl_seg.cli import main
 from anl_seg.errors import InputError
 from anl_seg.experiments import executors, sweep, tune_report
-from anl_seg.experiments.records import DONE, FAILED, find_records, read_record, write_record
+from anl_seg.experiments.records import DONE, FAILED, find_folders, read_record, write_record
 from anl_seg.experiments.runs import make_run
 from anl_seg.experiments.tune import (
     best,
@@ -193,7 +193,7 @@ def test_trials_are_ordinary_runs(root):
     doer = Doer()
     search = make_search("classification", DIGITS)
     trials = tune(root, search, doer, trials=5, parallel=2, watch=quiet)
-    found = {record.id for _, record in find_records(root)}
+    found = {folder.name for folder in find_folders(root)}
     expected = {
         make_run(
             "classification", {**DIGITS, "validation": 0.2, "overrides": dict(trial.values)}
@@ -336,8 +336,18 @@ def test_a_figure_that_is_no_number_is_a_failure(root):
 def test_clean_labels_that_nobody_knows(root):
     doer = Doer(lambda values: {"metrics": {"validation_accuracy": 0.5}})
     search = make_search("classification", DIGITS, objective="clean")
-    with pytest.raises(InputError, match=r"no validation_accuracy_clean: .*leave out --objective"):
+    told = r"no validation_accuracy_clean: .* has validation_accuracy; leave out --objective clean"
+    with pytest.raises(InputError, match=told):
         tune(root, search, doer, trials=1, watch=quiet)
+
+
+def test_a_done_run_without_the_metric_is_told_as_it_is(root):
+    search = make_search("classification", DIGITS)
+    told = "has no validation_accuracy: its record has {}; take this folder away"
+    for metrics, has in (({"test_accuracy": 0.5}, "test_accuracy"), ({}, "no metrics")):
+        doer = Doer(lambda values, metrics=metrics: {"metrics": metrics})
+        with pytest.raises(InputError, match=told.format(has)):
+            tune(root / has, search, doer, trials=1, watch=quiet)
 
 
 def test_a_folder_of_another_search_is_left_alone(root):
@@ -376,6 +386,18 @@ def test_no_search_to_report(tmp_path):
     (tmp_path / "search.json").write_text("{")
     with pytest.raises(InputError, match=r"search\.json is no JSON"):
         read_tuning(tmp_path)
+
+
+def test_a_study_that_is_elsewhere_is_not_made_anew(tmp_path):
+    root, url = tmp_path / "a", f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    tune(root, make_search("classification", DIGITS), Doer(), trials=1, storage=url, watch=quiet)
+    with pytest.raises(InputError, match=r"no study anl-ce-.* in .*study\.db; give the --storage"):
+        read_tuning(root)
+    assert not (root / "study.db").exists()
+    optuna.create_study(storage=f"sqlite:///{root / 'study.db'}", study_name="other")
+    with pytest.raises(InputError, match="there is no study anl-ce-"):
+        read_tuning(root)
+    assert optuna.get_all_study_names(f"sqlite:///{root / 'study.db'}") == ["other"]
 
 
 @pytest.mark.parametrize("ranges", [[], ["delta"]])
@@ -490,14 +512,14 @@ def test_kill_9_and_go_on(tmp_path):
     )
     try:
         deadline = time.monotonic() + 240
-        while not any(record.status == "running" for _, record in find_records(tmp_path)):
+        while not any(read_record(each).status == "running" for each in find_folders(tmp_path)):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    begun = {record.id for _, record in find_records(tmp_path)}
+    begun = {folder.name for folder in find_folders(tmp_path)}
     assert len(begun) == 2
     assert command(*arguments) == 0
     _, trials = read_tuning(tmp_path)
