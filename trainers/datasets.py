@@ -17,26 +17,34 @@ class OnePass:
 
     nnU-Net's loader draws cases with replacement; the n-th case that it asks for is here the n-th
     of a random permutation, whichever it names. With several loading processes each has a
-    permutation of its own, so that a pass is whole only with nnUNet_n_proc_DA=0.
+    permutation of its own, so that a pass is whole only with nnUNet_n_proc_DA=0. Where the size of
+    a batch does not divide the number of cases, the last batch has some of the next permutation.
 
     Args:
         dataset: nnU-Net's data set.
+
+    Attributes:
+        drawn: The cases loaded since the last restart in this process, in turn; what nnU-Net's
+            loader calls the keys of a batch are those that it asked for.
     """
 
     def __init__(self, dataset: Any) -> None:  # noqa: ANN401 (nnU-Net carries no types)
         self.dataset = dataset
         self.identifiers: list[str] = dataset.identifiers
+        self.drawn: list[str] = []
         self._left: list[str] = []
 
     def restart(self) -> None:
         """Begin a new pass, whatever is left of this one."""
         self._left = []
+        self.drawn = []
 
     def load_case(self, _: str) -> Case:
         """Load the next case of the pass."""
         if not self._left:
             self._left = list(np.random.permutation(self.identifiers))  # noqa: NPY002 (nnU-Net's)
-        case: Case = self.dataset.load_case(self._left.pop())
+        self.drawn.append(self._left.pop())
+        case: Case = self.dataset.load_case(self.drawn[-1])
         return case
 
 

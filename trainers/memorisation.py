@@ -74,7 +74,7 @@ def fit(counts: Tensor) -> dict[str, float | int | None]:
         `memorised` and `corrected`: shares of those that are predicted as labelled, and as they
         should be. None where there is nothing to divide by.
     """
-    counts = counts.double().cpu()
+    counts = counts.cpu().double()  # MPS has no float64
     same = torch.eye(len(counts), dtype=torch.bool)
     wrong = counts[~same]  # (noisy, clean) pairs that differ, by prediction
     noisy, clean = (~same).nonzero(as_tuple=True)

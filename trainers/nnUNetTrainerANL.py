@@ -1,6 +1,6 @@
 """The nnU-Net trainers: nnU-Net's own training, a robust loss in place of Dice + cross entropy.
 
-All that touches nnU-Net's internals is in this file.
+All that overrides nnU-Net's training is in this file.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import math
 import os
 import random
 import sys
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -20,20 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from batchgenerators.utilities.file_and_folder_operations import load_pickle
 from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
 from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from batchgeneratorsv2.transforms.utils.random import RandomTransform
-from nnunetv2.evaluation.evaluate_predictions import compute_metrics, save_summary_json
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
-from nnunetv2.utilities.json_export import recursive_fix_for_json_export
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -41,10 +36,13 @@ import anl_seg
 from anl_seg import losses
 from anl_seg.errors import InputError
 from anl_seg.files import atomic_path, write_json
+from anl_seg.trainers.clean_labels import CleanLabels
 from anl_seg.trainers.datasets import OnePass, WithCleanLabels
 from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
+from anl_seg.trainers.not_finite import explain
 from anl_seg.trainers.precision import check_bf16
 from anl_seg.trainers.protocols import LEARNING_RATES
+from anl_seg.trainers.references import compare, find_masks, find_test_images
 from anl_seg.trainers.segmentation_loss import REGION_IGNORE, RegionLoss, SegmentationLoss
 from anl_seg.trainers.settings import NNUNET_LOSS, PLANS_KEY, Settings
 
@@ -89,10 +87,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
     #: The training cases where an epoch is one pass over them.
     one_pass: OnePass | None = None
 
+    #: The number of training steps done in this epoch.
+    steps = 0
+
     @cached_property
     def settings(self) -> Settings:
         """The settings in the plans file; exits with code 2 where they are wrong."""
-        with _one_line_errors():
+        with self._one_line_errors():
             settings = Settings.from_plans(self.plans_manager.plans, self.loss_name)
             if settings.loss != self.loss_name and self.loss_name != nnUNetTrainerANL.loss_name:
                 raise InputError(
@@ -113,11 +114,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.robust_loss = self._create_loss()
         self._apply_schedule()
         self._seed()
-        if self.settings.seed is not None and get_allowed_n_proc_DA() > 0:
-            self.print_to_log_file(
-                "anl-seg: the seed fixes the weights but not the order of the data, since nnU-Net "
-                "loads in several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... fixes both"
-            )
+        self._warn_of_loading_processes()
         super().initialize()
         self.print_to_log_file(f"anl-seg {anl_seg.__version__}: {self.settings}")
         self.print_to_log_file(f"anl-seg: the loss is {self.loss}")
@@ -157,6 +154,20 @@ class nnUNetTrainerANL(nnUNetTrainer):
         np.random.seed(seed)  # noqa: NPY002 (nnU-Net's augmentation draws from the global generator)
         torch.manual_seed(seed)
 
+    def _warn_of_loading_processes(self) -> None:
+        if get_allowed_n_proc_DA() == 0:
+            return
+        if self.settings.seed is not None:
+            self.print_to_log_file(
+                "anl-seg: the seed fixes the weights but not the order of the data, since nnU-Net "
+                "loads in several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... fixes both"
+            )
+        if self.settings.schedule.one_pass:
+            self.print_to_log_file(
+                "anl-seg: an epoch shows some cases twice and others not, since nnU-Net loads in "
+                "several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... makes it one pass"
+            )
+
     # Optimiser and loss
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
@@ -182,10 +193,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if schedule.decay is not None:
             lr_scheduler = DecayByEpoch(optimizer, self.initial_lr, schedule.decay)
         if self._loss_parameters():
-            options = LOSS_GROUP[str(self.settings.optimizer)]
-            optimizer.add_param_group({"params": self._loss_parameters(), **options})
+            optimizer.add_param_group({"params": self._loss_parameters(), **self._loss_group})
         optimizer.register_step_pre_hook(self._complete_gradients)
         return optimizer, lr_scheduler
+
+    @property
+    def _loss_group(self) -> Mapping[str, float]:
+        return LOSS_GROUP[str(self.settings.optimizer)]
 
     def _loss_parameters(self) -> list[nn.Parameter]:
         return [] if self.robust_loss is None else list(self.robust_loss.parameters())
@@ -227,27 +241,32 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def on_train_start(self) -> None:
         """Check that this machine can do what the settings ask for, then prepare the training."""
         if self.settings.precision == "bf16":  # not for --val, which computes as nnU-Net does
-            with _one_line_errors():
+            with self._one_line_errors():
                 check_bf16(self.device)
         super().on_train_start()
+        if self.settings.schedule.test_epochs and self.local_rank == 0:
+            self._test_cases()  # says now, not after the last epochs, what is missing
 
     def on_train_epoch_start(self) -> None:
         """Begin an epoch: its own seed, a new pass, learning rates."""
+        self.steps = 0
         self._seed()
         if self.one_pass is not None:
             self.one_pass.restart()
         super().on_train_epoch_start()
         if self._loss_parameters():  # nnU-Net's schedule has set the same rate in every group
-            rate = LOSS_GROUP[str(self.settings.optimizer)]["lr"]
-            self.optimizer.param_groups[-1]["lr"] = rate
+            self.optimizer.param_groups[-1]["lr"] = self._loss_group["lr"]
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Do one step; exits with code 2 where the loss is not finite."""
         with self._autocast():
             result: dict[str, Any] = super().train_step(batch)
+        self.steps += 1
         if not np.isfinite(result["loss"]):
-            with _one_line_errors():
+            with self._one_line_errors():
                 raise InputError(self._why_not_finite(batch))
+        for loss in self._segmentation_losses():
+            loss.seen.clear()
         return result
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -262,37 +281,29 @@ class nnUNetTrainerANL(nnUNetTrainer):
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
+    def _segmentation_losses(self) -> list[SegmentationLoss]:
+        return [each for each in self.loss.modules() if isinstance(each, SegmentationLoss)]
+
     def _why_not_finite(self, batch: Mapping[str, Any]) -> str:
-        terms = {
-            name: value
-            for module in self.loss.modules()
-            if isinstance(module, SegmentationLoss)
-            for name, value in module.terms.items()
-        }
-        bad = [name for name, value in terms.items() if not torch.isfinite(value)]
-        which = f"{' and '.join(bad) or 'the loss'} ({self.settings.loss})"
-        if any(not torch.isfinite(parameter).all() for parameter in self._loss_parameters()):
-            which += ", its own trained parameter too"
-        if not torch.isfinite(batch["data"]).all():
-            cause = (
-                "the images of this batch hold values that are not finite: check them with "
-                "nnUNetv2_plan_and_preprocess --verify_dataset_integrity and preprocess again"
-            )
-        else:
-            cause = (
-                "the images of this batch are fine, so the training has diverged: try --optimizer "
-                "adam, smaller weights (--alpha, --beta, --dice-weight), --precision float32, or "
-                "on a GPU --precision bf16 in place of nnU-Net's float16"
-            )
+        terms = [term for loss in self._segmentation_losses() for term in loss.not_finite()]
+        if any(not parameter.isfinite().all() for parameter in self._loss_parameters()):
+            terms.append("trained parameter of the loss")
+        keys = batch.get("keys", ())
+        if self.one_pass is not None:
+            keys = self.one_pass.drawn[-len(batch["data"]) :]  # none from other processes
         return (
-            f"not finite in epoch {self.current_epoch}: {which}; {cause}. Checkpoints from before "
-            f"this step, if any, are in {self.output_folder}"
+            f"not finite in epoch {self.current_epoch}, iteration {self.steps} of "
+            f"{self.num_iterations_per_epoch}: "
+            f"{explain(terms, batch['data'], keys, self.settings, self.device.type)}. Checkpoints "
+            f"from before this step, if any, are in {self.output_folder}"
         )
 
     def on_epoch_end(self) -> None:
-        """End an epoch: memorisation curve, and Dice on the test images in the last epochs."""
+        """End an epoch: memorisation curve, and Dice on the test images in the last epochs.
+
+        Both before nnU-Net saves the epoch as done: a run killed meanwhile does it again.
+        """
         epoch = self.current_epoch
-        super().on_epoch_end()
         if isinstance(self.loss, FitOfLabels):
             counts = self.loss.take_counts()
             if self.is_ddp:
@@ -305,13 +316,14 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 self._test(epoch)
             if self.is_ddp:
                 dist.barrier()
+        super().on_epoch_end()
 
     # Data
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """Add clean labels to the training cases where they are known, and whole passes."""
         training, validation = super().get_tr_and_val_datasets()
-        if (folder := self._preprocess_clean_labels(training)) is not None:
+        if (folder := self._prepare_clean_labels(training, validation)) is not None:
             training = WithCleanLabels(training, folder)
             self.loss = FitOfLabels(
                 self.loss,
@@ -339,8 +351,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 transform.transform.benchmark = False  # without a meaning for all but the blur
         return composed
 
-    def _preprocess_clean_labels(self, cases: Any) -> Path | None:  # noqa: ANN401
-        """Bring the raw clean labels of `cases` onto the pixels of the preprocessed ones.
+    def _prepare_clean_labels(self, training: Any, validation: Any) -> Path | None:  # noqa: ANN401
+        """Bring the clean labels of a fold onto the pixels of the preprocessed ones.
 
         Returns:
             The folder of `CASE.npy`; None where clean labels are not known, or nnU-Net gives the
@@ -348,50 +360,41 @@ class nnUNetTrainerANL(nnUNetTrainer):
         """
         if self.is_cascaded or self.label_manager.has_regions:
             return None
-        files = self._labels(CLEAN_LABELS, cases.identifiers)
-        if files is None:
+        cases = dict.fromkeys([*training.identifiers, *validation.identifiers])
+        masks = self._masks(CLEAN_LABELS, cases, f"no {PLOT}")
+        if masks is None:
             return None
-        folder = Path(f"{self.preprocessed_dataset_folder}_clean")
-        if self.local_rank == 0:
-            for case, file in files.items():
-                target = folder / f"{case}.npy"
-                preprocessed = Path(self.preprocessed_dataset_folder, f"{case}.pkl")
-                newest = max(path.stat().st_mtime for path in (file, preprocessed))
-                if not target.exists() or target.stat().st_mtime < newest:
-                    clean = self._onto_preprocessed(file, case, cases)
-                    with atomic_path(target) as partial, partial.open("wb") as stream:
-                        np.save(stream, clean)
+        clean = CleanLabels(
+            training,
+            Path(self.preprocessed_dataset_folder),
+            self.plans_manager,
+            self.configuration_manager,
+            self.label_manager,
+        )
+        # each process its share: NCCL gives up where one waits ten minutes for another
+        mine = list(masks)[self.local_rank :: dist.get_world_size() if self.is_ddp else 1]
+        outdated = {case: masks[case] for case in mine if not clean.is_current(case, masks[case])}
+        if outdated:
+            self.print_to_log_file(f"anl-seg: preparing the clean labels of {len(outdated)} cases")
+            with self._one_line_errors():
+                clean.write(outdated)
         if self.is_ddp:
             dist.barrier()
         self.print_to_log_file(f"anl-seg: clean labels known; how both are fitted is in {PLOT}")
-        return folder
+        return clean.folder
 
-    def _onto_preprocessed(self, file: Path, case: str, cases: Any) -> np.ndarray[Any, Any]:  # noqa: ANN401
-        """Transpose, crop and resample labels as nnU-Net's preprocessor did."""
-        order = self.plans_manager.transpose_forward
-        labels, _ = self.plans_manager.image_reader_writer_class().read_seg(str(file))
-        labels = labels.transpose([0, *(axis + 1 for axis in order)])
-        _, preprocessed, _, _ = cases.load_case(case)
-        properties = load_pickle(str(Path(self.preprocessed_dataset_folder, f"{case}.pkl")))
-        box = properties["bbox_used_for_cropping"]
-        crop = (slice(None), *(slice(low, high) for low, high in box))
-        spacing = [properties["spacing"][axis] for axis in order]
-        target = list(self.configuration_manager.spacing)
-        target = spacing[: len(spacing) - len(target)] + target  # slices of 2D stay as they are
-        resampled: np.ndarray[Any, Any] = self.configuration_manager.resampling_fn_seg(
-            labels[crop], preprocessed.shape[1:], spacing, target
-        )
-        return resampled.astype(np.int16)
+    def _masks(self, folder: str, cases: Collection[str], loss: str) -> dict[str, Path] | None:
+        """Find the masks of all `cases` in a folder of the raw data set.
 
-    def _labels(self, folder: str, cases: list[str]) -> dict[str, Path] | None:
-        """Find the masks of all `cases` in a folder of the raw data set; None if one is missing."""
-        raw = os.environ.get("nnUNet_raw")
-        if not raw:
+        Returns:
+            Files by case; None if one is missing, which nnU-Net's log then says, and what is lost.
+        """
+        dataset, ending = self.plans_manager.dataset_name, self.dataset_json["file_ending"]
+        try:
+            return find_masks(dataset, folder, cases, ending)
+        except InputError as reason:
+            self.print_to_log_file(f"anl-seg: {loss}: {reason}")
             return None
-        ending = self.dataset_json["file_ending"]
-        base = Path(raw, self.plans_manager.dataset_name, folder)
-        files = {case: base / f"{case}{ending}" for case in cases}
-        return files if files and all(file.is_file() for file in files.values()) else None
 
     # Checkpoints
 
@@ -413,7 +416,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         checkpoint = torch.load(
             filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True
         )
-        with _one_line_errors():
+        with self._one_line_errors():
             self._check_same(checkpoint["init_args"]["plans"], filename_or_checkpoint)
         super().load_checkpoint(filename_or_checkpoint)
         if self.robust_loss is not None and self._loss_parameters():
@@ -448,38 +451,37 @@ class nnUNetTrainerANL(nnUNetTrainer):
         predictions = Path(self.output_folder, "validation")
         ending = self.dataset_json["file_ending"]
         cases = sorted(path.name.removesuffix(ending) for path in predictions.glob(f"*{ending}"))
-        if (references := self._labels(CLEAN_LABELS, cases)) is not None:
-            dice = self._compare(predictions, references, predictions / "summary_clean.json")
+        if references := self._masks(CLEAN_LABELS, cases, "no comparison with clean labels"):
+            dice = self._compare(predictions, references, "summary_clean.json")
             self.print_to_log_file(
                 "Mean Validation Dice against the clean labels: ", dice, also_print_to_console=True
             )
 
+    def _test_cases(self) -> tuple[dict[str, list[str]], dict[str, Path]] | None:
+        """Find images and masks of the test cases; None, which the log says, if one is missing."""
+        try:
+            images = find_test_images(
+                self.plans_manager.dataset_name, self.dataset_json["file_ending"]
+            )
+        except InputError as reason:
+            self.print_to_log_file(f"anl-seg: no test Dice: {reason}")
+            return None
+        masks = self._masks("labelsTs", images, "no test Dice")
+        return None if masks is None else (images, masks)
+
     def _test(self, epoch: int) -> None:
         """Predict the test images and add their Dice to test_dice.json, by epoch counted from 0."""
-        images = self._test_images()
-        references = self._labels("labelsTs", list(images))
-        if references is None:
-            self.print_to_log_file(
-                "anl-seg: imagesTs and labelsTs are not both there: no test Dice"
-            )
+        if (found := self._test_cases()) is None:
             return
+        images, references = found
         output = Path(self.output_folder)
         predictions = output / f"test_epoch_{epoch:04d}"
         self._predict(images, predictions)
-        dice = self._compare(predictions, references, predictions / "summary.json")
+        dice = self._compare(predictions, references, "summary.json")
         self.print_to_log_file(f"Mean Dice on {len(images)} test images: ", dice)
         path = output / "test_dice.json"
         curve = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         write_json(path, {**curve, str(epoch): dice})
-
-    def _test_images(self) -> dict[str, list[str]]:
-        """List the channels of each test image of the raw data set, by case."""
-        raw, ending = os.environ.get("nnUNet_raw"), self.dataset_json["file_ending"]
-        folder = Path(raw or "", self.plans_manager.dataset_name, "imagesTs")
-        if not raw or not folder.is_dir():
-            return {}
-        images = create_lists_from_splitted_dataset_folder(str(folder), ending)
-        return {Path(each[0]).name.removesuffix(f"_0000{ending}"): each for each in images}
 
     def _predict(self, images: Mapping[str, list[str]], predictions: Path) -> None:
         """Predict with the network as it stands, as nnUNetv2_predict would."""
@@ -508,36 +510,23 @@ class nnUNetTrainerANL(nnUNetTrainer):
             predictor.predict_single_npy_array(image, properties, None, str(predictions / case))
         self.set_deep_supervision_enabled(self.enable_deep_supervision)
 
-    def _compare(self, predictions: Path, references: Mapping[str, Path], output: Path) -> float:
-        """Write a summary like nnU-Net's of predictions against references.
-
-        Returns:
-            The mean over cases, then over foreground classes, of Dice.
-        """
-        manager = self.label_manager
-        labels = manager.foreground_regions if manager.has_regions else manager.foreground_labels
+    def _compare(self, predictions: Path, references: Mapping[str, Path], name: str) -> float:
+        """Write a summary of that name beside predictions, and return the mean Dice."""
         reader = self.plans_manager.image_reader_writer_class()
-        cases = []
-        for reference in references.values():
-            prediction = str(predictions / reference.name)
-            cases.append(
-                compute_metrics(str(reference), prediction, reader, labels, manager.ignore_label)
-            )
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Mean of empty slice")  # a class that no case has
-            means = {
-                label: {
-                    name: float(np.nanmean([case["metrics"][label][name] for case in cases]))
-                    for name in cases[0]["metrics"][label]
-                }
-                for label in labels
-            }
-        dice = float(np.mean([mean["Dice"] for mean in means.values()]))
-        for case in cases:
-            recursive_fix_for_json_export(case)
-        result = {"metric_per_case": cases, "mean": means, "foreground_mean": {"Dice": dice}}
-        save_summary_json(result, str(output))
-        return dice
+        return compare(predictions, references, predictions / name, self.label_manager, reader)
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        """Say a user's mistake in one line, in nnU-Net's log too, and exit with code 2.
+
+        nnU-Net's command line handles no errors: the message would drown in a traceback.
+        """
+        try:
+            yield
+        except InputError as error:
+            self.print_to_log_file(f"anl-seg: error: {error}", also_print_to_console=False)
+            print(f"nnUNetTrainerANL: error: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
 
 
 class nnUNetTrainerANL_FL(nnUNetTrainerANL):
@@ -630,16 +619,3 @@ def _is_light(transform: object) -> bool:
         return True
     inner = transform.transform
     return isinstance(inner, GammaTransform) and not inner.p_invert_image
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """Print a user's mistake as one line and exit with code 2.
-
-    nnU-Net's command line handles no errors: the message would drown in a traceback.
-    """
-    try:
-        yield
-    except InputError as error:
-        print(f"nnUNetTrainerANL: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error

@@ -8,11 +8,16 @@ import re
 from pathlib import Path
 from typing import Any
 
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, named
 from anl_seg.files import write_json
 from anl_seg.trainers.settings import PLANS_KEY, Settings
 
 FINGERPRINT = "dataset_fingerprint.json"
+SPLITS = "splits_final.json"
+#: Names of plans: nnU-Net and our export take the name of a folder of results apart at every "__".
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*")
+#: What nnU-Net itself writes beside the plans; a file system may ignore case.
+NNUNETS_OWN = {"dataset", "dataset_fingerprint", "splits_final", "nnunetplans"}
 #: Features of a small network: its first stage, and where the doubling stops.
 SMALL_FEATURES = (16, 128)
 #: Largest side of a small network's patch in pixels, for 2D and 3D.
@@ -51,14 +56,14 @@ def folder_like(source: Path, raw: Path) -> Path:
     """Prepare the preprocessed folder of a raw data set for the plans of another one, `source`.
 
     The folder gets what nnU-Net looks for beside plans: `dataset.json` and, of the source, the
-    fingerprint that its plans were made from.
+    fingerprint that its plans were made from and the splits, so that folds are of the same cases.
 
     Args:
         source: The other data set's folder in nnUNet_preprocessed.
         raw: The raw data set, such as the noisy copy of the source.
 
     Raises:
-        InputError: If it is not of the same kind.
+        InputError: If it is not of the same kind, or its splits are or would be others.
     """
     folder = source.parent / raw.name
     if folder == source:
@@ -70,10 +75,38 @@ def folder_like(source: Path, raw: Path) -> Path:
                 f"{raw}/dataset.json has the {key} {here.get(key)}, {source}/dataset.json "
                 f"{there.get(key)}; plans can be taken from a data set of the same images only"
             )
+    if (source / SPLITS).exists():
+        splits = _read_splits(source / SPLITS)
+        _check_splits(splits, source, folder, raw / "labelsTr", here["file_ending"])
+        write_json(folder / SPLITS, splits)
     write_json(folder / "dataset.json", here)
     if not (folder / FINGERPRINT).exists():
         write_json(folder / FINGERPRINT, _read(source / FINGERPRINT))
     return folder
+
+
+def _check_splits(splits: list[Any], source: Path, folder: Path, labels: Path, ending: str) -> None:
+    """Check that a data set can have the splits of `source`: all their cases, no other splits."""
+    cases = sorted({case for split in splits for part in split.values() for case in part})
+    missing = [case for case in cases if not (labels / f"{case}{ending}").exists()]
+    if missing:
+        raise InputError(
+            f"{labels} lacks {len(missing)} of the {len(cases)} cases in {source / SPLITS}: "
+            f"{named(missing)}; add them, so that the folds of both data sets are the same"
+        )
+    if (folder / SPLITS).exists() and _read_splits(folder / SPLITS) != splits:
+        raise InputError(
+            f"{folder / SPLITS} differs from {source / SPLITS}: folds would not be of the same "
+            "cases; remove the former if no training needs it, then it becomes a copy"
+        )
+
+
+def _read_splits(path: Path) -> list[Any]:
+    """Read nnU-Net's splits: for each fold the cases by part, "train" and "val"."""
+    splits = _parse(path)
+    if not isinstance(splits, list) or not all(isinstance(split, dict) for split in splits):
+        raise InputError(f"{path} is not nnU-Net's: it must hold a list of objects, one a fold")
+    return splits
 
 
 def _find(dataset: str, variable: str, hint: str) -> Path:
@@ -130,10 +163,9 @@ def write_plans(
 
     Raises:
         InputError: If a value is impossible, the source is missing or broken, the images are not
-            what the protocol wants, or plans of this name say something else.
+            what the protocol wants, or a file of this name is not ours or says something else.
     """
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
-        raise InputError(f"plans are named with letters, digits, _, - and . only, got {name!r}")
+    _check_name(name)
     if name == source:
         raise InputError(f"the new plans need a name of their own: {name} is the source itself")
     if batch_size is not None and batch_size < 1:
@@ -144,21 +176,51 @@ def write_plans(
         _rename(plans, folder.name, source_folder.name)
     plans["plans_name"] = name
     plans[PLANS_KEY] = settings.to_plans()
-    for configuration in plans["configurations"].values():
-        if small and "architecture" in configuration:
-            shrink(configuration)
+    if small:
+        _shrink_all(plans)
     _apply_protocol(plans, settings, exact=not small)
     for configuration in plans["configurations"].values():
         if batch_size is not None and "batch_size" in configuration:
             configuration["batch_size"] = batch_size
     target = folder / f"{name}.json"
-    if target.exists() and not overwrite and read_plans(target) != plans:
-        raise InputError(
-            f"{target} exists and says something else; choose another name with --as, or replace "
-            "it with --overwrite (runs trained with it can then not be continued)"
-        )
+    if target.exists():
+        _check_replaceable(target, plans, overwrite=overwrite)
     write_json(target, plans)
     return target
+
+
+def _check_name(name: str) -> None:
+    """Check that plans may have this name."""
+    if not NAME.fullmatch(name):
+        raise InputError(
+            "plans are named with letters, digits, _, - and . only, a letter first, no _ last, "
+            f"never __, got {name!r}; choose another name with --as"
+        )
+    if name.lower() in NNUNETS_OWN:
+        raise InputError(
+            f"{name}.json is a file of nnU-Net's own; choose another name for the plans with --as"
+        )
+
+
+def _check_replaceable(path: Path, plans: dict[str, Any], *, overwrite: bool) -> None:
+    """Check that the file at `path` is plans of ours that may become `plans`."""
+    found = _read(path)
+    if PLANS_KEY not in found:
+        raise InputError(
+            f"{path} was not written by `anl-seg plan` (it has no {PLANS_KEY!r}) and stays as it "
+            "is; choose another name with --as"
+        )
+    if found != plans and not overwrite:
+        raise InputError(
+            f"{path} exists and says something else; choose another name with --as, or replace "
+            "it with --overwrite (runs trained with it can then not be continued)"
+        )
+
+
+def first_configuration(plans: Path) -> str:
+    """Name the configuration of plans to train first: 2d where there is one."""
+    configurations = read_plans(plans)["configurations"]
+    return "2d" if "2d" in configurations else next(iter(configurations))
 
 
 def missing_images(folder: Path, plans: Path) -> list[str]:
@@ -226,20 +288,41 @@ def read_plans(path: Path) -> dict[str, Any]:
         )
         raise InputError(f"no plans file {path}; plans there: {others}")
     plans = _read(path)
-    if "configurations" not in plans:
-        raise InputError(f"{path} is not an nnU-Net plans file: it has no 'configurations'")
+    found = plans.get("configurations")
+    if not (isinstance(found, dict) and found and all(isinstance(c, dict) for c in found.values())):
+        raise InputError(
+            f"{path} is not an nnU-Net plans file: its 'configurations' must be an object that "
+            "holds at least one, such as 2d"
+        )
     return plans
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
+    content = _parse(path)
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold a JSON object, got {type(content).__name__}")
     return content
+
+
+def _parse(path: Path) -> Any:  # noqa: ANN401 (whatever JSON may be)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from error
+
+
+def _shrink_all(plans: dict[str, Any]) -> None:
+    """Shrink every configuration that does not inherit its network from another one."""
+    for name, configuration in plans["configurations"].items():
+        if "architecture" in configuration:
+            shrink(configuration)
+        elif "inherits_from" not in configuration:
+            raise InputError(
+                f"the configuration {name} has no 'architecture' to make small, as in plans of "
+                "early versions of nnU-Net; plan anew with nnUNetv2_plan_experiment, or leave "
+                "--small away"
+            )
 
 
 def shrink(configuration: dict[str, Any]) -> None:

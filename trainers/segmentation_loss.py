@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+from anl_seg import losses
 
 #: The label of ignored pixels of a region, which is a problem of the classes 0 and 1.
 REGION_IGNORE = 2
@@ -13,12 +16,16 @@ REGION_IGNORE = 2
 #: nnU-Net's soft Dice: logits, target and which pixels count -> minus Dice.
 Dice = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
+ROBUST_LOSS = "robust loss"
+#: Name of the weight of a summand -> what the paper calls the summand (eq. 4 and 11).
+SUMMANDS = {"alpha": "active term", "beta": "passive term", None: ROBUST_LOSS}
+
 
 class SegmentationLoss(nn.Module):
     """A robust loss of labels, and nnU-Net's soft Dice times a weight where there is one.
 
-    Called with logits `(B, K, *S)` and labels `(B, 1, *S)`, of any dtype. What each term last came
-    to at each scale is in `terms`, for the message when one of them is not finite.
+    Called with logits `(B, K, *S)` and labels `(B, 1, *S)`, of any dtype. What it was last trained
+    on at each scale is in `seen`, for `not_finite`, until somebody clears it.
 
     Args:
         loss: From `anl_seg.losses.create`, with the ignore label if there is one.
@@ -40,22 +47,50 @@ class SegmentationLoss(nn.Module):
         self.ignore_label = ignore_label
         self.dice = dice
         self.dice_weight = dice_weight
-        self.terms: dict[str, Tensor] = {}
+        self.seen: dict[str, tuple[Tensor, Tensor]] = {}
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss over pixels that are not ignored, a float32 scalar."""
-        loss = self.robust(logits, target)
-        scale = "x".join(map(str, logits.shape[2:]))
-        self.terms[f"robust loss at {scale}"] = loss.detach()
+        if logits.requires_grad:
+            self.seen["x".join(map(str, logits.shape[2:]))] = logits.detach(), target
+        loss = torch.stack([self.loss(*problem) for problem in self.problems(logits, target)])
         if self.dice is None:
-            return loss
-        dice = self.dice_weight * self.dice(logits, *self.split(target))
-        self.terms[f"soft Dice at {scale}"] = dice.detach()
-        return loss + dice
+            return loss.mean()
+        return loss.mean() + self.dice_weight * self.dice(logits, *self.split(target))
 
-    def robust(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Compute the robust loss alone."""
-        return self.loss(logits, target[:, 0].long())
+    def problems(self, logits: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the logits and labels that the robust loss is called with."""
+        return [(logits, target[:, 0].long())]
+
+    @torch.no_grad()
+    def not_finite(self) -> list[str]:
+        """Name what made the loss of `seen` not finite: the network's output, or its own terms.
+
+        Soft Dice and the entropy term, which may wait for other processes, are left over where
+        nothing else is to blame.
+        """
+        found = []
+        for scale, (logits, target) in self.seen.items():
+            if not logits.isfinite().all():  # then no term is
+                found.append(f"network's output at {scale}")
+                continue
+            problems = self.problems(logits, target)
+            for name, summand in self._summands().items():
+                if not all(summand(*problem).isfinite() for problem in problems):
+                    found.append(f"{name} at {scale}")
+        return found or ["soft Dice or entropy term"]
+
+    def _summands(self) -> Mapping[str, nn.Module]:
+        """The summands of the robust loss by name, but for the entropy term."""
+        if not isinstance(self.loss, losses.RobustLoss):
+            return {ROBUST_LOSS: self.loss}
+        summands = {}
+        terms = losses.describe(self.loss.name).terms
+        for term, summand in zip(terms, self.loss.summands, strict=True):
+            alone = copy.copy(self.loss)
+            alone.summands, alone.reduction = (summand,), "sum"
+            summands[SUMMANDS[term.weight]] = alone
+        return summands
 
     def split(self, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the target without ignored labels, and which pixels count (None: all)."""
@@ -74,15 +109,14 @@ class RegionLoss(SegmentationLoss):
     `REGION_IGNORE`.
     """
 
-    def robust(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Compute the robust loss alone."""
+    def problems(self, logits: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the logits and labels of each region."""
         labels, counts = self.split(target)
         labels = labels.long()
         if counts is not None:
             labels = labels.where(counts, REGION_IGNORE)
         two_class = torch.stack([torch.zeros_like(logits), logits], dim=1)
-        regions = range(logits.shape[1])
-        return torch.stack([self.loss(two_class[:, :, r], labels[:, r]) for r in regions]).mean()
+        return [(two_class[:, :, r], labels[:, r]) for r in range(logits.shape[1])]
 
     def split(self, target: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the regions alone, and which pixels count, `(B, 1, *S)` (None: all)."""

@@ -17,8 +17,8 @@ PLANS_KEY = "anl_seg"
 #: nnU-Net's own loss (soft Dice + cross entropy), for a baseline under the same schedule and seed.
 NNUNET_LOSS = "dice+ce"
 
-#: What the arithmetic of the network may be: float32 is what nnU-Net does on a device (float32 on
-#: CPUs, its mixed precision on GPUs).
+#: What the arithmetic of the network may be. "float32" is nnU-Net's own choice for a device:
+#: float32 on CPUs, on GPUs float32 mixed with float16. "bf16" is float32 mixed with bfloat16.
 PRECISIONS = ("float32", "bf16")
 
 _ANL = {"alpha": 1.0, "beta": 20.0}
@@ -78,6 +78,8 @@ class Settings:
                 raise InputError(f"{name} must be a number in [0, inf), got {value!r}")
         if self.dice_weight and self.loss == NNUNET_LOSS:
             raise InputError(f"{NNUNET_LOSS} has its own Dice term; leave dice_weight at 0")
+        if not self.dice_weight:
+            _check_weights(self.loss, complete)
         for name, least in {"epochs": 1, "iterations": 1, "seed": 0}.items():
             value = getattr(self, name)
             if value is not None and not (_is_integer(value) and value >= least):
@@ -158,6 +160,17 @@ def _complete_parameters(name: str, given: object) -> dict[str, Any]:
     except ValueError as error:
         raise InputError(str(error)) from error
     return complete
+
+
+def _check_weights(name: str, parameters: Mapping[str, float]) -> None:
+    """Check that a loss has a term that looks at the labels, whose weight is not 0."""
+    terms = () if name == NNUNET_LOSS else losses.describe(name).terms  # T-Loss has none either
+    weights = [term.weight for term in terms]
+    if terms and not any(weight is None or parameters[weight] for weight in weights):
+        raise InputError(
+            f"{' and '.join(map(str, weights))} of {name} must not all be 0, as then nothing is "
+            "learned from the labels"
+        )
 
 
 def _check_choice(name: str, value: object, choices: Collection[str]) -> None:

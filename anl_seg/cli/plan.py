@@ -46,7 +46,10 @@ def command(
     batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
     optimizer: Annotated[str | None, typer.Option(help="sgd or adam.")] = None,
     precision: Annotated[
-        str, typer.Option(help="float32, or bf16 where the processor has it.")
+        str,
+        typer.Option(
+            help="float32: nnU-Net's own, on GPUs mixed with float16; bf16 where the device has it."
+        ),
     ] = "float32",
     seed: Annotated[int | None, typer.Option(help="Seed of the weights, see README.")] = None,
     small: Annotated[
@@ -59,6 +62,7 @@ def command(
     """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
     from anl_seg.experiments.tables import parse_settings
     from anl_seg.trainers.plans import (
+        first_configuration,
         folder_like,
         missing_images,
         preprocessed_folder,
@@ -102,7 +106,8 @@ def command(
     print(f"{path}: {settings}")
     if missing := missing_images(folder, path):
         print(f"next: nnUNetv2_preprocess -d {dataset} -plans_name {name} -c {' '.join(missing)}")
-    print(f"next: nnUNetv2_train {dataset} 2d 0 -tr nnUNetTrainerANL -p {name}")
+    configuration = first_configuration(path)
+    print(f"next: nnUNetv2_train {dataset} {configuration} 0 -tr nnUNetTrainerANL -p {name}")
 
 
 def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 (numbers of several types)

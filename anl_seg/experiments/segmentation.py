@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import re
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any
 from filelock import FileLock
 
 from anl_seg.datasets import isic2017, phantom
-from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.errors import CommandFailedError, InputError, named
 from anl_seg.evaluation import evaluate_folders, summarize
 from anl_seg.experiments.nnunet import NnUNet
 from anl_seg.files import write_json
@@ -139,7 +140,7 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
         _prepare_clean(settings, data)
         dataset = _prepare_noisy(settings, data)
     nnunet = dataclasses.replace(data, output=folder)
-    plans = f"plans_{folder.name}".replace("+", "_").replace("*", "_star")
+    plans = re.sub("_+", "_", f"plans_{folder.name}".replace("+", "_").replace("*", "_star"))
     write_plans(
         data.preprocessed / dataset,
         BASE_PLANS,
@@ -235,6 +236,25 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
     return name
 
 
+def _mean_of_last_epochs(training: trainer.Settings, trained: Path) -> float:
+    """The mean test Dice over the last epochs of a protocol, each of which must be there."""
+    path = trained / "test_dice.json"
+    if not path.exists():
+        raise CommandFailedError(
+            f"{path} is not there; the lines with 'no test Dice' in {trained}/training_log_*.txt "
+            "say why"
+        )
+    curve: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    epochs = int(training.epochs or 0)
+    last = [str(epoch) for epoch in range(epochs)][-training.schedule.test_epochs :]
+    if missing := [epoch for epoch in last if epoch not in curve]:
+        raise CommandFailedError(
+            f"{path} lacks the epochs {named(missing)} of the last {len(last)}; remove {trained} "
+            "to train anew"
+        )
+    return statistics.mean(curve[epoch] for epoch in last)
+
+
 def _metrics(
     settings: SegmentationSettings, nnunet: NnUNet, dataset: str, plans: str, folder: Path
 ) -> dict[str, float]:
@@ -248,13 +268,8 @@ def _metrics(
         if path.exists():
             content = json.loads(path.read_text(encoding="utf-8"))
             found[name] = content["foreground_mean"]["Dice"]
-    test_epochs = settings.training.schedule.test_epochs
-    if test_epochs:
-        path = trained / "test_dice.json"
-        if not path.exists():
-            raise CommandFailedError(f"{path} is not there: the data have no test images")
-        curve = list(json.loads(path.read_text(encoding="utf-8")).values())[-test_epochs:]
-        return {"test_dice": statistics.mean(curve), **found}
+    if settings.training.schedule.test_epochs:
+        return {"test_dice": _mean_of_last_epochs(settings.training, trained), **found}
     images, labels = (nnunet.raw / dataset / part for part in ("imagesTs", "labelsTs"))
     if images.is_dir():
         predictions = folder / "predictions"

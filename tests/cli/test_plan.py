@@ -71,8 +71,16 @@ def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
         (["777", "--as", "x", "--epochs", "0"], "epochs must be"),
         (["777", "--as", "x", "--seed", "-3"], "seed must be"),
         (["777", "--as", "x", "--batch-size", "0"], "the batch size must be"),
-        (["777", "--as", "nnUNetPlans"], "name of their own"),
+        (["777", "--as", "nnUNetPlans"], "nnUNetPlans.json is a file of nnU-Net's own"),
         (["777", "--as", "a/b"], "letters, digits"),
+        (["777", "--as", "a__b"], "never __, got 'a__b'; choose another name with --as"),
+        (["777", "--as", "a_"], "no _ last"),
+        (["777", "--as", ".."], "a letter first"),
+        (["777", "--as", ""], "got ''"),
+        (["777", "--as", "1e-4"], "a letter first"),
+        (["777", "--as", "Splits_Final"], "is a file of nnU-Net's own"),
+        (["777", "--as", "x", "--alpha", "0", "--beta", "0"], "alpha and beta of anl-ce must not"),
+        (["777", "--as", "x", "--small"], "no 'architecture' to make small"),
         (["777", "--as", "x", "-p", "nothing"], "plans there: nnUNetPlans"),
         (["778", "--as", "x"], "no data set 778"),
         (["/tmp/Dataset777_Hand", "--as", "x"], "by its id or name"),
@@ -101,6 +109,47 @@ def test_source_with_an_unknown_loss_is_refused(folder, capsys):
     (folder / "broken.json").write_text(json.dumps(broken))
     assert run("777", "-p", "broken", "--as", "x") == 2
     assert "unknown loss 'no-such-loss'" in capsys.readouterr().err
+
+
+def test_the_source_itself_is_not_written(folder, capsys):
+    assert run("777", "--as", "mine") == 0
+    assert run("777", "-p", "mine", "--as", "mine", "--overwrite") == 2
+    assert "name of their own" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["dataset", "dataset_fingerprint", "splits_final", "other"])
+def test_files_that_are_not_ours_are_never_overwritten(folder, capsys, name):
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(PLANS))  # even plans, if `anl-seg plan` did not write them
+    before = file.read_bytes()
+    assert run("777", "--as", name, "--overwrite") == 2
+    assert "choose another name" in capsys.readouterr().err
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("configurations", [[], {}, {"2d": []}, None, "2d"])
+def test_plans_without_configurations(folder, capsys, configurations):
+    (folder / "nnUNetPlans.json").write_text(json.dumps({"configurations": configurations}))
+    assert run("777", "--as", "x") == 2
+    error = capsys.readouterr().err
+    assert "is not an nnU-Net plans file" in error
+    assert error.count("\n") == 1
+
+
+def test_dice_beside_a_loss_without_weight_is_a_loss(folder):
+    assert run("777", "--as", "x", "--alpha", "0", "--beta", "0", "--dice-weight", "1") == 0
+
+
+@pytest.mark.parametrize(
+    ("there", "named"),
+    [(["3d_lowres", "2d"], "2d"), (["3d_fullres", "3d_lowres"], "3d_fullres")],
+)
+def test_the_next_command_names_a_configuration_that_is_there(folder, capsys, there, named):
+    plane = PLANS["configurations"]["2d"]
+    content = PLANS | {"configurations": dict.fromkeys(there, plane)}
+    (folder / "nnUNetPlans.json").write_text(json.dumps(content))
+    assert run("777", "--as", "x") == 0
+    assert f"nnUNetv2_train 777 {named} 0 -tr" in capsys.readouterr().out
 
 
 def test_variable_not_set(monkeypatch, capsys):
@@ -157,6 +206,10 @@ def test_the_papers_protocol(folder, protocol):
 
 
 def test_a_protocol_on_a_small_network(folder):
+    content = json.loads((folder / "nnUNetPlans.json").read_text())
+    network = {"arch_kwargs": {"strides": [[1, 1], [2, 2]]}}
+    content["configurations"]["2d"]["architecture"] = network
+    (folder / "nnUNetPlans.json").write_text(json.dumps(content))
     assert run("777", "--as", "x", "--protocol", "isic2017", "--small", "--batch-size", "4") == 0
     plane = json.loads((folder / "x.json").read_text())["configurations"]["2d"]
     assert (plane["batch_size"], plane["patch_size"]) == (4, [64, 64])
@@ -212,3 +265,40 @@ def test_plans_of_another_kind_of_data_set_are_refused(noisy, capsys):
     error = capsys.readouterr().err
     assert "has the labels" in error
     assert not (noisy.parents[1] / "Dataset778_Noisy").exists()
+
+
+def put_cases(noisy, *cases):
+    (noisy / "labelsTr").mkdir()
+    for case in cases:
+        (noisy / "labelsTr" / f"{case}.png").touch()
+
+
+SPLITS = [{"train": ["a", "b"], "val": ["c"]}, {"train": ["c"], "val": ["a", "b"]}]
+
+
+def test_a_noisy_copy_gets_the_folds_of_the_clean_data_set(folder, noisy, capsys):
+    (folder / "splits_final.json").write_text(json.dumps(SPLITS))
+    put_cases(noisy, "a", "b", "c")
+    copy = folder.parent / "Dataset778_Noisy" / "splits_final.json"
+    for name in ("x", "y"):  # the second time the same splits are there
+        assert run("778", "--from", "777", "--as", name) == 0
+        assert json.loads(copy.read_text()) == SPLITS
+    copy.write_text(json.dumps(SPLITS[::-1]))
+    assert run("778", "--from", "777", "--as", "z") == 2
+    assert "folds would not be of the same cases" in capsys.readouterr().err
+    assert json.loads(copy.read_text()) == SPLITS[::-1]
+
+
+def test_folds_with_cases_that_are_not_there(folder, noisy, capsys):
+    (folder / "splits_final.json").write_text(json.dumps(SPLITS))
+    put_cases(noisy, "a")
+    assert run("778", "--from", "777", "--as", "x") == 2
+    assert "lacks 2 of the 3 cases" in capsys.readouterr().err
+    assert not (folder.parent / "Dataset778_Noisy").exists()
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "["])
+def test_broken_folds(folder, noisy, capsys, content):
+    (folder / "splits_final.json").write_text(content)
+    assert run("778", "--from", "777", "--as", "x") == 2
+    assert "splits_final.json is not" in capsys.readouterr().err

@@ -19,7 +19,7 @@ CASES = [f"case{number}" for number in range(6)]
 TEST_CASES = ["test0", "test1"]
 
 
-def plans(dimensions: int, patch: list[int], stages: int) -> dict[str, Any]:
+def hand_plans(dimensions: int, patch: list[int], stages: int) -> dict[str, Any]:
     """Plans as nnU-Net writes them, for a U-Net of 4 features a stage."""
     architecture = {
         "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
@@ -82,7 +82,7 @@ def nnunet_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     images = tmp_path / "nnUNet_preprocessed" / DATASET / "nnUNetPlans_hand"
     images.mkdir(parents=True)
     (images / "case.b2nd").touch()
-    (images.parent / "nnUNetPlans.json").write_text(json.dumps(plans(2, [32, 32], 3)))
+    (images.parent / "nnUNetPlans.json").write_text(json.dumps(hand_plans(2, [32, 32], 3)))
     return tmp_path
 
 
@@ -108,8 +108,11 @@ def make_trainer(nnunet_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         patch: list[int] | None = None,
         stages: int = 3,
         name: str = "nnUNetTrainerANL",
+        plans: Path | None = None,
     ) -> Any:
-        content = plans(dimensions, patch or [32] * dimensions, stages)
+        content = hand_plans(dimensions, patch or [32] * dimensions, stages)
+        if plans is not None:
+            content = json.loads(plans.read_text())
         content["continue_training"] = False  # nnU-Net's own command line puts it there
         if settings is not None:
             content[PLANS_KEY] = settings

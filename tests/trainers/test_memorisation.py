@@ -65,3 +65,16 @@ def test_a_curve_drops_what_a_continued_run_repeats(tmp_path):
         add_to_curve(tmp_path, epoch, {**values, "wrong_pixels": 9})
     lines = (tmp_path / CURVE).read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [0, 1]
+
+
+def test_counts_leave_a_device_without_float64_first():
+    counts = torch.ones(2, 2, 2, dtype=torch.long)
+    moved = []
+
+    class OnDevice(torch.Tensor):
+        def cpu(self):
+            moved.append(self.dtype)
+            return self.as_subclass(torch.Tensor)
+
+    assert fit(counts.as_subclass(OnDevice))["wrong_pixels"] == 4
+    assert moved == [torch.long]

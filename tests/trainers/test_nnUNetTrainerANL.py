@@ -333,12 +333,35 @@ def test_a_subclass_keeps_its_own_schedule(make_trainer):
     assert trainer.num_epochs == 12
 
 
-def test_a_seed_without_single_process_loading_is_said(make_trainer, monkeypatch):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": 2}, "the seed fixes the weights but not the order of the data"),
+        ({"protocol": "isic2017", "iterations": 1}, "an epoch shows some cases twice"),
+    ],
+)
+def test_what_single_process_loading_would_change_is_said(
+    make_trainer, monkeypatch, settings, message
+):
     from pathlib import Path
 
     for processes, said in (("0", False), ("2", True)):
         monkeypatch.setenv("nnUNet_n_proc_DA", processes)
-        trainer = make_trainer({"seed": 2})
+        trainer = make_trainer(settings)
         trainer.log_file = trainer.log_file.replace(".txt", f"_{processes}.txt")
         trainer.initialize()
-        assert ("nnUNet_n_proc_DA=0 nnUNetv2_train" in Path(trainer.log_file).read_text()) == said
+        assert (message in Path(trainer.log_file).read_text()) == said
+
+
+def test_two_plans_leave_two_folders_of_results(nnunet_folders, make_trainer):
+    from anl_seg.trainers.plans import write_plans
+    from anl_seg.trainers.settings import Settings
+
+    (base,) = (nnunet_folders / "nnUNet_preprocessed").iterdir()
+    folders = set()
+    for seed in (1, 2):
+        plans = write_plans(base, "nnUNetPlans", f"seed{seed}", Settings(seed=seed))
+        trainer = make_trainer(plans=plans)
+        assert trainer.settings.seed == seed
+        folders.add(trainer.output_folder)
+    assert len(folders) == 2

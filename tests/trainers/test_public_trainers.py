@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
 from anl_seg import losses
 from anl_seg.trainers import precision
+from anl_seg.trainers.not_finite import explain
+from anl_seg.trainers.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")
 
@@ -132,19 +135,28 @@ def test_nu_is_clipped_apart(make_trainer, make_batch):
 # A loss that is not finite
 
 
-def test_a_broken_image_is_named(make_trainer, make_batch, capsys):
-    trainer = make_trainer({"loss": "gce"})
-    trainer.initialize()
-    trainer.current_epoch = 3
-    batch = make_batch(trainer)
-    batch["data"][0, 0, 5, 5] = math.nan
+def stopped(trainer, batch, capsys):
+    """The message of a step that is not finite."""
     with pytest.raises(SystemExit) as stop:
         trainer.train_step(batch)
     assert stop.value.code == 2
-    error = capsys.readouterr().err
-    assert "not finite in epoch 3: robust loss at 32x32" in error
+    error = capsys.readouterr().err.removeprefix("nnUNetTrainerANL: error: ").strip()
+    assert error in Path(trainer.log_file).read_text()
+    return error
+
+
+def test_a_broken_image_is_named(make_trainer, make_batch, capsys):
+    trainer = make_trainer({"loss": "gce", "iterations": 7})
+    trainer.initialize()
+    trainer.current_epoch = 3
+    trainer.train_step(make_batch(trainer))
+    assert not trainer.loss.loss.seen  # nothing is kept from step to step
+    batch = make_batch(trainer) | {"keys": ["whole", "broken"]}
+    batch["data"][1, 0, 5, 5] = math.nan
+    error = stopped(trainer, batch, capsys)
+    assert "not finite in epoch 3, iteration 2 of 7: the network's output at 32x32" in error
     assert "(gce)" in error
-    assert "images of this batch hold values that are not finite" in error
+    assert "the images of broken hold values that are not finite" in error
 
 
 def test_a_diverged_training_says_what_to_try(make_trainer, make_batch, capsys):
@@ -152,13 +164,33 @@ def test_a_diverged_training_says_what_to_try(make_trainer, make_batch, capsys):
     trainer.initialize()
     with torch.no_grad():
         trainer.robust_loss.log_nu.fill_(math.nan)
-    with pytest.raises(SystemExit):
-        trainer.train_step(make_batch(trainer))
-    error = capsys.readouterr().err
-    assert "robust loss at 32x32" in error
-    assert "soft Dice" not in error.split("not finite in epoch 0: ")[1].split(";")[0]
-    assert "its own trained parameter too" in error
-    assert "--optimizer adam" in error
+    error = stopped(trainer, make_batch(trainer), capsys)
+    assert "the robust loss at 32x32 and trained parameter of the loss (t-loss);" in error
+    assert "try --optimizer adam, a smaller --dice-weight." in error
+
+
+def test_the_term_that_is_not_finite_is_named(make_trainer, make_batch, capsys):
+    trainer = make_trainer({"loss_parameters": {"alpha": 1.0, "beta": 1e38}})
+    trainer.initialize()
+    error = stopped(trainer, make_batch(trainer), capsys)
+    assert ": the passive term at 32x32 (anl-ce);" in error
+
+
+@pytest.mark.parametrize(
+    ("device", "precision_", "advice"),
+    [
+        ("cpu", "float32", None),
+        ("cpu", "bf16", "--precision float32"),
+        ("cuda", "float32", "--precision bf16 in place of nnU-Net's float16"),
+        ("cuda", "bf16", None),
+        ("mps", "float32", None),
+    ],
+)
+def test_the_advice_fits_the_device(device, precision_, advice):
+    settings = Settings(optimizer="adam", precision=precision_)
+    text = explain([], torch.zeros(1, 1, 2, 2), [], settings, device)
+    assert "try --optimizer sgd, a smaller --alpha, a smaller --beta" in text
+    assert (advice in text) if advice else ("--precision" not in text)
 
 
 # Precision

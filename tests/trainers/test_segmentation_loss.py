@@ -115,12 +115,39 @@ def test_soft_dice_of_regions(make_trainer):
     assert loss(logits, target).item() == pytest.approx(mae - 0.5 * dice, rel=1e-5)
 
 
-def test_what_the_terms_came_to_is_kept_for_each_scale():
+def not_finite(loss, *logits):
+    for each in logits:
+        side = each.shape[-1]
+        loss(each.requires_grad_(), torch.ones(1, 1, side, side))
+    return loss.not_finite()
+
+
+def test_an_output_that_is_not_finite_is_named_with_its_scale():
     loss = SegmentationLoss(losses.create("ce"), ignore_label=None)
-    for side in (4, 2):
-        loss(
-            torch.full((1, 2, side, side), float("nan") if side == 2 else 0.0),
-            torch.zeros(1, 1, side, side),
-        )
-    assert loss.terms["robust loss at 4x4"].isfinite()
-    assert loss.terms["robust loss at 2x2"].isnan()
+    broken = torch.full((1, 2, 2, 2), torch.nan)
+    assert not_finite(loss, torch.zeros(1, 2, 4, 4), broken) == ["network's output at 2x2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "term"),
+    [
+        ("anl-ce", {"alpha": 1e38}, "active term"),
+        ("anl-fl*", {"beta": 1e38}, "passive term"),
+        ("nce+rce", {"beta": 1e38}, "passive term"),
+        ("ce", {}, "robust loss"),
+        ("t-loss", {"nu": 1e-44}, "robust loss"),
+        ("anl-ce*", {"lambda_": 1e39}, "soft Dice or entropy term"),
+    ],
+)
+def test_a_term_that_is_not_finite_is_named(name, parameters, term):
+    loss = SegmentationLoss(losses.create(name, **parameters), ignore_label=None)
+    logits = torch.zeros(1, 2, 4, 4)
+    logits[:, 0] = 3e38 if name == "ce" else 20
+    (found,) = not_finite(loss, logits)
+    assert found.removesuffix(" at 4x4") == term
+
+
+def test_what_is_only_validated_is_not_kept():
+    loss = SegmentationLoss(losses.create("ce"), ignore_label=None)
+    loss(torch.zeros(1, 2, 4, 4), torch.zeros(1, 1, 4, 4))
+    assert not loss.seen

@@ -31,6 +31,8 @@ def test_plans_without_an_entry_mean_the_defaults():
         ({"loss_parameters": {"ignore_index": 3}}, "no hyper-parameter 'ignore_index'"),
         ({"loss_parameters": [5, 5]}, "loss_parameters must be an object"),
         ({"loss": "dice+ce", "loss_parameters": {"alpha": 1}}, "takes no parameters"),
+        ({"loss_parameters": {"alpha": 0, "beta": 0}}, "must not all be 0"),
+        ({"loss": "anl-fl*", "loss_parameters": {"alpha": 0, "beta": 0}}, "must not all be 0"),
         ({"dice_weight": -1}, "dice_weight must be"),
         ({"loss": "dice+ce", "dice_weight": 1}, "has its own Dice term"),
         ({"protocol": "isic"}, "unknown protocol 'isic'; choose one of nnunet, isic2017"),
@@ -73,3 +75,10 @@ def test_defaults_are_spelt_out():
     assert Settings(loss_parameters={"alpha": 2}).loss_parameters["p_min"] == 1e-7
     assert Settings() == Settings(loss_parameters=dict(Settings().loss_parameters))
     assert Settings("gce").loss_parameters == {"q": 0.7}
+
+
+@pytest.mark.parametrize("loss", ["anl-ce*", "anl-fl*"])
+def test_the_entropy_term_is_nearly_off_in_masks(loss):
+    # it pulls to equal shares of the classes, and most of a mask is background
+    assert Settings(loss).loss_parameters["lambda_"] == 0.01
+    assert Settings(loss, {"lambda_": 2.0}).loss_parameters["lambda_"] == 2

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -40,6 +41,10 @@ def trained(make_trainer, **settings):
     return trainer
 
 
+class Killed(Exception):
+    pass
+
+
 def test_a_seed_fixes_the_weights_bit_for_bit(make_trainer):
     first = weights(trained(make_trainer))
     torch.rand(7)
@@ -50,10 +55,6 @@ def test_a_seed_fixes_the_weights_bit_for_bit(make_trainer):
 def test_a_continued_run_is_the_uninterrupted_one(make_trainer, tmp_path):
     settings = {"loss": "t-loss", "optimizer": "adam"}
     whole = trained(make_trainer, **settings)
-
-    class Killed(Exception):
-        pass
-
     stopped = prepared(make_trainer, **settings)
     end = stopped.on_epoch_end
 
@@ -100,10 +101,144 @@ def test_clean_labels_stay_on_their_pixels(make_trainer, nnunet_folders):
     assert next(validation)["target"][0].shape[1] == 1
 
 
-def test_without_clean_labels_there_is_no_curve(make_trainer, preprocessed):
-    (preprocessed / "labelsTr_clean" / "case0.nii.gz").unlink()
+def log(trainer):
+    return Path(trainer.log_file).read_text()
+
+
+def test_without_all_clean_labels_there_is_no_curve(make_trainer, preprocessed):
+    folder = preprocessed / "labelsTr_clean"
+    for case in ("case0", "case5"):
+        (folder / f"{case}.nii.gz").unlink()
     trainer = trained(make_trainer)
     assert not (Path(trainer.output_folder) / "memorisation.jsonl").exists()
+    said = f"no memorisation.png: {folder} lacks 2 of the 6 masks, the first case0.nii.gz"
+    assert log(trainer).count(said) == 1
+
+
+def test_clean_labels_are_prepared_once_and_said(make_trainer, nnunet_folders):
+    first, second = prepared(make_trainer), prepared(make_trainer)
+    second.log_file += "_second"
+    for trainer in (first, second):
+        trainer.initialize()
+        trainer.get_tr_and_val_datasets()
+    assert "preparing the clean labels of 6 cases" in log(first)
+    assert "preparing" not in log(second)
+    arrays = list(nnunet_folders.glob("nnUNet_preprocessed/*/*_clean/*.npy"))
+    assert {np.load(array).dtype for array in arrays} == {np.dtype(np.uint8)}
+    assert len(arrays) == 6
+
+
+def test_each_process_prepares_its_share_of_the_clean_labels(
+    make_trainer, nnunet_folders, monkeypatch
+):
+    trainer = prepared(make_trainer)
+    trainer.initialize()
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: None)
+    trainer.is_ddp, trainer.local_rank = True, 1
+    trainer.get_tr_and_val_datasets()
+    arrays = nnunet_folders.glob("nnUNet_preprocessed/*/*_clean/*.npy")
+    assert sorted(array.stem for array in arrays) == ["case1", "case3", "case5"]
+
+
+def test_clean_labels_that_do_not_fit_are_named(make_trainer, preprocessed, capsys):
+    import SimpleITK
+
+    folder = preprocessed / "labelsTr_clean"
+    masks = {"case1": np.zeros((1, 40, 32)), "case4": np.full((1, 32, 32), 255)}  # 4: validation
+    for case, mask in masks.items():
+        image = SimpleITK.GetImageFromArray(mask.astype(np.uint8))
+        SimpleITK.WriteImage(image, str(folder / f"{case}.nii.gz"))
+    trainer = prepared(make_trainer)
+    trainer.initialize()
+    with pytest.raises(SystemExit) as stop:
+        trainer.get_tr_and_val_datasets()
+    assert stop.value.code == 2
+    for text in (capsys.readouterr().err, log(trainer)):
+        assert "2 clean masks do not fit" in text
+        assert f"{folder}/case1.nii.gz has 1x40x32 pixels, its image 1x32x32" in text
+        assert f"{folder}/case4.nii.gz holds 255, where dataset.json has the labels 0, 1" in text
+        assert "mend them, or take their folder away" in text
+    shutil.rmtree(folder)
+    assert trained(make_trainer).current_epoch == 2
+
+
+@pytest.mark.parametrize("gone", ["nnUNet_raw", "imagesTs", "labelsTs", "labelsTs/test1.nii.gz"])
+def test_test_images_that_are_missing_are_said_at_the_start(
+    make_trainer, preprocessed, monkeypatch, gone
+):
+    if gone == "nnUNet_raw":
+        monkeypatch.delenv(gone)
+    else:
+        (preprocessed / gone).rename(preprocessed / "gone")
+    trainer = prepared(make_trainer, protocol="isic2017")
+    trainer.on_train_start()
+    reason = {
+        "nnUNet_raw": "the variable nnUNet_raw is not set",
+        "imagesTs": f"there is no folder {preprocessed}/imagesTs",
+        "labelsTs": f"there is no folder {preprocessed}/labelsTs",
+        "labelsTs/test1.nii.gz": "labelsTs lacks 1 of the 2 masks, the first test1.nii.gz",
+    }
+    assert "no test Dice: " in log(trainer)
+    assert reason[gone] in log(trainer)
+
+
+def test_a_run_killed_while_it_predicts_test_images_keeps_all_epochs(make_trainer):
+    settings = {"protocol": "isic2017", "epochs": 3, "iterations": None}
+    whole = trained(make_trainer, **settings)
+    folder = Path(whole.output_folder)
+    dice, curve = (folder / name for name in ("test_dice.json", "memorisation.jsonl"))
+    expected = json.loads(dice.read_text()), curve.read_text()
+    shutil.rmtree(folder)
+
+    stopped = prepared(make_trainer, **settings)
+    stopped.save_every = 1
+    predict = stopped._predict
+
+    def predict_and_die(*arguments):
+        predict(*arguments)
+        if stopped.current_epoch == 1:
+            raise Killed
+
+    stopped._predict = predict_and_die
+    with pytest.raises(Killed):
+        stopped.run_training()
+    again = prepared(make_trainer, **settings)
+    again.load_checkpoint(str(folder / "checkpoint_latest.pth"))
+    assert again.current_epoch == 1
+    again.run_training()
+    assert (json.loads(dice.read_text()), curve.read_text()) == expected
+    assert list(expected[0]) == ["0", "1", "2"]
+    assert torch.equal(weights(whole), weights(again))
+    assert len(again.logger.get_value("train_losses", step=None)) == 3
+
+
+def test_a_broken_case_of_a_pass_is_named(make_trainer, capsys):
+    trainer = make_trainer({"protocol": "isic2017", "epochs": 1, "seed": 1})
+    trainer.initialize()
+    original = trainer.dataset_class.load_case
+
+    class Broken(trainer.dataset_class):
+        def load_case(self, identifier):
+            image, *rest = original(self, identifier)
+            image = image[:]
+            if identifier == "case2":
+                image[:] = np.nan
+            return image, *rest
+
+    trainer.dataset_class = Broken
+    trainer.dataloader_train, _ = trainer.get_dataloaders()
+    trainer.on_train_epoch_start()
+
+    def one_pass():
+        for _ in range(trainer.num_iterations_per_epoch):
+            trainer.train_step(next(trainer.dataloader_train))
+
+    with pytest.raises(SystemExit):
+        one_pass()
+    said = "the images of case2 hold values that are not finite"
+    assert said in capsys.readouterr().err
+    assert said in log(trainer)
 
 
 @pytest.mark.parametrize("name", ["isic2017", "isic2017-poly"])

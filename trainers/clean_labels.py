@@ -1,0 +1,105 @@
+"""Clean labels of the cases that nnU-Net trains on, brought onto its preprocessed pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nnunetv2.configuration import default_num_processes
+from numpy.typing import NDArray
+
+from anl_seg.errors import InputError, listed, named
+from anl_seg.files import atomic_path
+
+
+@dataclass(frozen=True)
+class CleanLabels:
+    """Preprocesses masks as nnU-Net's preprocessor did the labels of the same cases.
+
+    Attributes:
+        dataset: nnU-Net's data set of the preprocessed cases.
+        preprocessed: Its folder.
+        plans: nnU-Net's plans manager.
+        configuration: nnU-Net's configuration manager.
+        labels: nnU-Net's label manager.
+    """
+
+    dataset: Any
+    preprocessed: Path
+    plans: Any
+    configuration: Any
+    labels: Any
+
+    @property
+    def folder(self) -> Path:
+        """Holds `CASE.npy`, of the shape of the preprocessed labels."""
+        return self.preprocessed.with_name(f"{self.preprocessed.name}_clean")
+
+    def is_current(self, case: str, mask: Path) -> bool:
+        """Whether the array of a case is there, and younger than what it was made from."""
+        array = self.folder / f"{case}.npy"
+        sources = (mask, self.preprocessed / f"{case}.pkl")
+        newest = max(source.stat().st_mtime for source in sources)
+        return array.exists() and array.stat().st_mtime >= newest
+
+    def write(self, masks: Mapping[str, Path]) -> None:
+        """Write the arrays of masks, which are files by case.
+
+        Raises:
+            InputError: If masks do not fit their images; all of them are listed.
+        """
+        # threads, as reading, resampling and writing leave Python free; processes would all import
+        # torch first
+        with ThreadPoolExecutor(default_num_processes) as pool:
+            problems = list(filter(None, pool.map(self._write_one, masks, masks.values())))
+        if problems:
+            raise InputError(
+                f"{listed(problems, 'clean masks do not fit')}; mend them, or take their folder "
+                "away to train without clean labels"
+            )
+
+    def _write_one(self, case: str, mask: Path) -> str | None:
+        """Write the array of a case, or say what is wrong with its mask."""
+        try:
+            labels = self._preprocess(case, mask)
+        except InputError as problem:
+            return str(problem)
+        with (
+            atomic_path(self.folder / f"{case}.npy") as partial,
+            partial.open("wb") as stream,
+        ):
+            np.save(stream, labels)
+        return None
+
+    def _preprocess(self, case: str, mask: Path) -> NDArray[Any]:
+        """Transpose, crop and resample a mask as nnU-Net's preprocessor did."""
+        order = self.plans.transpose_forward
+        labels, _ = self.plans.image_reader_writer_class().read_seg(str(mask))
+        labels = labels.transpose([0, *(axis + 1 for axis in order)])
+        _, preprocessed, _, properties = self.dataset.load_case(case)
+        self._check(labels, mask, tuple(properties["shape_before_cropping"]))
+        box = properties["bbox_used_for_cropping"]
+        crop = (slice(None), *(slice(low, high) for low, high in box))
+        spacing = [properties["spacing"][axis] for axis in order]
+        target = list(self.configuration.spacing)
+        target = spacing[: len(spacing) - len(target)] + target  # slices of 2D stay as they are
+        resampled: NDArray[Any] = self.configuration.resampling_fn_seg(
+            labels[crop], preprocessed.shape[1:], spacing, target
+        )
+        return resampled.astype(np.uint8 if resampled.max() <= 255 else np.int16)
+
+    def _check(self, labels: NDArray[Any], mask: Path, shape: tuple[int, ...]) -> None:
+        if labels.shape[1:] != shape:
+            found, expected = ("x".join(map(str, each)) for each in (labels.shape[1:], shape))
+            raise InputError(f"{mask} has {found} pixels, its image {expected}")
+        known = [*self.labels.all_labels, *filter(None, [self.labels.ignore_label])]
+        wrong = np.unique(labels[~np.isin(labels, known)])
+        if wrong.size:
+            raise InputError(
+                f"{mask} holds {named([f'{value:g}' for value in wrong])}, where dataset.json has "
+                f"the labels {', '.join(map(str, known))}"
+            )
