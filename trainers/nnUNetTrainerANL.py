@@ -67,11 +67,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     Everything else is nnU-Net's: network, augmentation, schedule, deep supervision weights. The
     settings come from the plans file (`anl-seg plan`), see `anl_seg.trainers.settings.Settings`,
-    and may name any other loss. Without an entry there it is alpha 1, beta 20 on nnU-Net's own
-    schedule. Measured on the real sample (48 training pairs at 64 x 64 pixels, noise 0.7/0.7, 400
-    steps, 16 test pairs, seeds 1 to 3, a small run): mean Dice 0.650 (standard deviation 0.012),
-    Dice + CE 0.658 (0.032), alpha and beta 5: 0.609 (0.039), alpha 10 and beta 1: 0. See
-    benchmarks/alpha_beta.md.
+    and may name any other loss. Without an entry there it is alpha 5, beta 5, the paper's weights
+    for CIFAR-10, on nnU-Net's own schedule. What other weights do on a small real sample is in
+    benchmarks/alpha_beta.md and results/README.md.
 
     The constructor stays nnU-Net's own, since it records its arguments by name.
     """
