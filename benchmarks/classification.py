@@ -27,11 +27,12 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
+from anl_seg.bf16 import has_bf16
 from anl_seg.classification import PROTOCOLS, training
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.inputs import make_batches
 from anl_seg.classification.models import create
-from anl_seg.classification.settings import PRECISIONS, has_bf16
+from anl_seg.classification.settings import PRECISIONS
 from anl_seg.datasets.classification import ImageArrays
 from anl_seg.noise import labels as label_noise
 from anl_seg.processes import processors

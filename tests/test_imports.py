@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = {"cifar100", "errors", "files", "masks", "paper", "processes", "progress", "provenance"}
+LEAVES = {
+    "bf16",
+    "cifar100",
+    "errors",
+    "files",
+    "masks",
+    "paper",
+    "processes",
+    "progress",
+    "provenance",
+}
 #: Room -> its folder, and the rooms that it may import.
 ROOMS = {
     "losses": ("anl_seg/losses", set()),

@@ -34,13 +34,13 @@ from torch.optim.lr_scheduler import LRScheduler
 
 import anl_seg
 from anl_seg import losses
+from anl_seg.bf16 import check_bf16
 from anl_seg.errors import InputError
 from anl_seg.files import atomic_path, write_json
 from anl_seg.trainers.clean_labels import CleanLabels
 from anl_seg.trainers.datasets import OnePass, WithCleanLabels
 from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
 from anl_seg.trainers.not_finite import explain
-from anl_seg.trainers.precision import check_bf16
 from anl_seg.trainers.protocols import LEARNING_RATES
 from anl_seg.trainers.references import compare, find_masks, find_test_images
 from anl_seg.trainers.segmentation_loss import REGION_IGNORE, RegionLoss, SegmentationLoss

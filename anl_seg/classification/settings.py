@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from anl_seg import losses
+from anl_seg.bf16 import check_bf16
 from anl_seg.classification.protocols import PROTOCOLS, Protocol
 from anl_seg.errors import InputError, named
 from anl_seg.losses import Preset
@@ -163,16 +164,7 @@ def device_of(settings: Settings, local_rank: int = 0) -> torch.device:
     kind = found[0] if settings.device == "auto" else settings.device
     if kind not in found:
         raise InputError(f"there is no device {kind!r} here; choose one of {named(found)}")
-    if settings.precision == "bf16" and not has_bf16(kind):
-        raise InputError(f"this {kind} has no bf16 instructions; leave out --precision bf16")
-    return torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind)
-
-
-def has_bf16(kind: str) -> bool:
-    """Whether a device of this kind, one that is there, has instructions for bf16."""
-    if kind == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    if kind == "cpu":
-        has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        return has_onednn and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return kind == "mps"
+    device = torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind)
+    if settings.precision == "bf16":
+        check_bf16(device)
+    return device

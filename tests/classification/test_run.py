@@ -16,6 +16,7 @@ import pytest
 import torch
 from tensorboardX.proto import event_pb2
 
+from anl_seg import bf16
 from anl_seg.classification import Settings, read_gradients, read_log, read_run, run
 from anl_seg.datasets import classification as datasets
 from anl_seg.errors import InputError
@@ -269,10 +270,8 @@ def test_bad_settings_are_told_and_nothing_is_written(tmp_path, monkeypatch, cha
 
 
 def test_bf16_where_it_is_not_supported(monkeypatch, tmp_path):
-    from anl_seg.classification import settings
-
-    monkeypatch.setattr(settings, "has_bf16", lambda kind: False)
-    with pytest.raises(InputError, match="no bf16"):
+    monkeypatch.setattr(bf16, "has_bf16", lambda kind: False)
+    with pytest.raises(InputError, match="bf16 instructions, which cpu has not"):
         run(dataclasses.replace(SETTINGS, precision="bf16", device="cpu"), tmp_path / "run")
 
 

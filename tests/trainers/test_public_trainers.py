@@ -11,8 +11,7 @@ import torch
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
-from anl_seg import losses
-from anl_seg.trainers import precision
+from anl_seg import bf16, losses
 from anl_seg.trainers.not_finite import explain
 from anl_seg.trainers.settings import Settings
 
@@ -199,7 +198,7 @@ def test_the_advice_fits_the_device(device, precision_, advice):
 def test_bf16_where_the_processor_has_it(make_trainer, make_batch, monkeypatch, tmp_path):
     flags = tmp_path / "cpuinfo"
     flags.write_text("processor : 0\nflags\t\t: fpu avx512f amx_bf16\n")
-    monkeypatch.setattr(precision, "CPUINFO", flags)
+    monkeypatch.setattr(bf16, "CPUINFO", flags)
     steps = {}
     for name in ("float32", "bf16"):
         for loss in ("anl-ce", "dice+ce"):
@@ -218,11 +217,11 @@ def test_bf16_where_the_processor_has_it(make_trainer, make_batch, monkeypatch, 
 def test_bf16_elsewhere_is_refused(make_trainer, monkeypatch, tmp_path, capsys, text):
     flags = tmp_path / "cpuinfo"
     flags.write_text(text)
-    monkeypatch.setattr(precision, "CPUINFO", flags)
+    monkeypatch.setattr(bf16, "CPUINFO", flags)
     with pytest.raises(SystemExit) as stop:
         make_trainer({"precision": "bf16"}).on_train_start()
     assert stop.value.code == 2
-    assert "plan with --precision float32" in capsys.readouterr().err
+    assert "ask for --precision float32" in capsys.readouterr().err
 
 
 def test_optimizer_and_dice_weight_come_from_the_plans(make_trainer):

@@ -1,4 +1,4 @@
-"""May the network compute in bf16 on this machine?"""
+"""Does a device compute in bf16 by instructions of its own?"""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ CPUINFO = Path("/proc/cpuinfo")
 FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 
 
+def has_bf16(kind: str) -> bool:
+    """Whether a device of this kind, "cpu" or "cuda", has them; emulated, bf16 is slow."""
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return kind == "cpu" and bool(_cpu_flags() & FLAGS)
+
+
 def check_bf16(device: torch.device) -> None:
-    """Check that `device` computes in bf16 by instructions of its own.
+    """Check that `device` has them.
 
     Raises:
-        InputError: If it does not; emulated, bf16 is slower than float32.
+        InputError: If it has not.
     """
-    if device.type == "cuda":
-        capable = torch.cuda.is_bf16_supported(including_emulation=False)
-    elif device.type == "cpu":
-        capable = bool(_cpu_flags() & FLAGS)
-    else:
-        capable = False
-    if not capable:
+    if not has_bf16(device.type):
         raise InputError(
             f"precision bf16 needs a device with bf16 instructions, which {device} has not (on a "
             f"CPU one of {', '.join(sorted(FLAGS))} among the flags in {CPUINFO}); "
-            "plan with --precision float32"
+            "ask for --precision float32"
         )
 
 
