@@ -67,9 +67,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     Everything else is nnU-Net's: network, augmentation, schedule, deep supervision weights. The
     settings come from the plans file (`anl-seg plan`), see `anl_seg.trainers.settings.Settings`,
-    and may name any other loss. Without an entry there it is alpha 5, beta 5, the paper's weights
-    for CIFAR-10, on nnU-Net's own schedule. What other weights do on a small real sample is in
-    benchmarks/alpha_beta.md and results/README.md.
+    and may name any other loss. Without an entry there it is alpha 1, beta 20 on nnU-Net's own
+    schedule. What that and other weights do on a small real sample, which includes calling
+    everything background where a training is short, is in benchmarks/alpha_beta.md.
 
     The constructor stays nnU-Net's own, since it records its arguments by name.
     """

@@ -21,18 +21,16 @@ NNUNET_LOSS = "dice+ce"
 #: float32 on CPUs, on GPUs float32 mixed with float16. "bf16" is float32 mixed with bfloat16.
 PRECISIONS = ("float32", "bf16")
 
-_ANL = {"alpha": 5.0, "beta": 5.0}
-#: Where segmentation needs other hyper-parameters than the loss table's. The paper gives no alpha
-#: and beta for ISIC-2017; these are its own for CIFAR-10, and did best in a small search of ours
-#: (benchmarks/alpha_beta.md). More weight on the negative loss, whose pull grows with the distance
-#: from the boundary, makes masks too large; with little of it everything may become background.
-#: lambda_ is the paper's smallest (CIFAR-100): in masks the entropy term fights the background.
-SEGMENTATION_DEFAULTS: Mapping[str, Mapping[str, float]] = {
-    "anl-ce": _ANL,
-    "anl-fl": _ANL,
-    "anl-ce*": {**_ANL, "lambda_": 0.01},
-    "anl-fl*": {**_ANL, "lambda_": 0.01},
+#: Weights of ANL by optimiser. The paper gives none for ISIC-2017; these did best in small runs of
+#: ours (benchmarks/alpha_beta.md). Under Adam they are the paper's for CIFAR-10: more weight on the
+#: negative loss, whose pull grows with the distance from the boundary, makes masks too large. SGD
+#: needs that pull to come back where everything was called background in the first steps.
+ANL_WEIGHTS: Mapping[str, Mapping[str, float]] = {
+    "sgd": {"alpha": 1.0, "beta": 20.0},
+    "adam": {"alpha": 5.0, "beta": 5.0},
 }
+#: The paper's smallest (CIFAR-100): in masks the entropy term fights the background.
+LAMBDA = 0.01
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Settings:
     Attributes:
         loss: A name from `anl_seg.losses.names()`, or "dice+ce" for nnU-Net's own loss.
         loss_parameters: Hyper-parameters of the loss by the paper's names, such as alpha and beta;
-            what is not given is filled in from `SEGMENTATION_DEFAULTS`, then from the loss table.
+            what is not given comes from `ANL_WEIGHTS` and `LAMBDA`, then from the loss table.
         delta: Weight of the L1 penalty on the network's parameters, >= 0; where it is positive,
             weight decay is switched off, as in the paper (section VI-B).
         dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0.
@@ -71,7 +69,12 @@ class Settings:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        complete = _complete_parameters(self.loss, self.loss_parameters)
+        _check_choice("protocol", self.protocol, PROTOCOLS)
+        _check_choice("precision", self.precision, PRECISIONS)
+        if self.optimizer is None:
+            object.__setattr__(self, "optimizer", self.schedule.optimizer)
+        _check_choice("optimizer", self.optimizer, LEARNING_RATES)
+        complete = _complete_parameters(self.loss, self.loss_parameters, str(self.optimizer))
         object.__setattr__(self, "loss_parameters", complete)
         for name in ("delta", "dice_weight"):
             value = getattr(self, name)
@@ -87,11 +90,6 @@ class Settings:
                 raise InputError(
                     f"{name} must be a whole number of at least {least}, got {value!r}"
                 )
-        _check_choice("protocol", self.protocol, PROTOCOLS)
-        _check_choice("precision", self.precision, PRECISIONS)
-        if self.optimizer is None:
-            object.__setattr__(self, "optimizer", self.schedule.optimizer)
-        _check_choice("optimizer", self.optimizer, LEARNING_RATES)
         if self.epochs is None:
             object.__setattr__(self, "epochs", self.schedule.epochs)
 
@@ -143,7 +141,7 @@ class Settings:
         return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
 
-def _complete_parameters(name: str, given: object) -> dict[str, Any]:
+def _complete_parameters(name: str, given: object, optimizer: str) -> dict[str, Any]:
     """Check the hyper-parameters of a loss and fill in what is not given."""
     if not isinstance(given, Mapping):
         raise InputError(f"loss_parameters must be an object of names and numbers, got {given!r}")
@@ -154,9 +152,11 @@ def _complete_parameters(name: str, given: object) -> dict[str, Any]:
     if name not in losses.names():
         choice = ", ".join([NNUNET_LOSS, *losses.names()])
         raise InputError(f"unknown loss {name!r}; choose one of {choice}")
+    ours = {**ANL_WEIGHTS[optimizer], "lambda_": LAMBDA} if name.startswith("anl-") else {}
+    takes = losses.describe(name).parameters
     try:
         complete: dict[str, Any] = losses.complete(
-            name, {**SEGMENTATION_DEFAULTS.get(name, {}), **given}
+            name, {key: ours[key] for key in ours if key in takes} | {**given}
         )
     except ValueError as error:
         raise InputError(str(error)) from error

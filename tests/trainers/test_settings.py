@@ -77,6 +77,22 @@ def test_defaults_are_spelt_out():
     assert Settings("gce").loss_parameters == {"q": 0.7}
 
 
+@pytest.mark.parametrize(
+    ("given", "weights"),
+    [
+        ({}, (1, 20)),
+        ({"optimizer": "adam"}, (5, 5)),
+        ({"protocol": "isic2017"}, (5, 5)),
+        ({"protocol": "isic2017", "optimizer": "sgd"}, (1, 20)),
+        ({"optimizer": "adam", "loss_parameters": {"alpha": 2}}, (2, 5)),
+    ],
+)
+def test_weights_of_anl_are_those_that_suit_the_optimiser(given, weights):
+    for loss in ("anl-ce", "anl-fl", "anl-ce*"):
+        found = Settings(loss, **given).loss_parameters
+        assert (found["alpha"], found["beta"]) == weights
+
+
 @pytest.mark.parametrize("loss", ["anl-ce*", "anl-fl*"])
 def test_the_entropy_term_is_nearly_off_in_masks(loss):
     # it pulls to equal shares of the classes, and most of a mask is background
