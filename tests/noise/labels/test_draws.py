@@ -173,7 +173,7 @@ def test_class_without_members():
         ({"eta": float("nan")}, r"eta must lie in \[0, 1\]"),
         ({"kind": "clean"}, "kind clean has no rate to choose"),
         ({"kind": "human"}, "kind human has no rate to choose"),
-        ({"kind": "human", "eta": None}, "give the labels of CIFAR-N"),
+        ({"kind": "human", "eta": None}, "give the file of CIFAR-N"),
         ({"kind": "human", "eta": None, "human": [1, 2]}, "clean labels, but 2 human ones"),
         ({"human": CLEAN}, "human labels are for noise of kind human"),
         ({"kind": "asymmetric"}, "no asymmetric noise for the data set None"),
