@@ -151,7 +151,12 @@ def sweep_of_one(tmp_path):
 
 def begin(folder):
     """`anl-seg sweep` in a session of its own, as in a terminal."""
-    code = "from anl_seg.cli import main; main(['sweep', 'sweep.yaml', '-j', '2'])"
+    code = """
+import signal
+from anl_seg.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where pytest itself ignores it
+main(["sweep", "sweep.yaml", "-j", "2"])
+"""
     return subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=folder,
