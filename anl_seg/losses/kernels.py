@@ -20,6 +20,7 @@ import triton.language as tl
 from torch import Tensor
 
 from anl_seg.losses import functional as F
+from anl_seg.losses.blocks import flatten_pixels, upcast
 from anl_seg.losses.functional import Curve, Form, Summand
 
 #: Logits in a program, and its warps: 16 logits a thread.
@@ -76,7 +77,7 @@ def loss(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
         The loss `(B, *S)`; in float32 for half precision.
     """
     z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
-    losses = torch.empty(y.shape, dtype=_precision(logits), device=y.device)
+    losses = torch.empty(y.shape, dtype=upcast(z[:0]).dtype, device=y.device)
     _launch(_loss, summands, z, y, losses)
     return losses.view(labels.shape)
 
@@ -93,11 +94,7 @@ def gradient(
 
 def _pixels_last(x: Tensor) -> Tensor:
     """`(B, K, *S)` to `(B, K, P)`; samples without pixels become the pixels of one, `(1, K, B)`."""
-    return x.flatten(2) if x.ndim > 2 else x.t().unsqueeze(0)
-
-
-def _precision(logits: Tensor) -> torch.dtype:
-    return torch.float64 if logits.dtype == torch.float64 else torch.float32
+    return flatten_pixels(x) if x.ndim > 2 else x.t().unsqueeze(0)
 
 
 def _launch(kernel: Any, summands: Sequence[Summand], z: Tensor, *others: Tensor) -> None:
@@ -113,7 +110,7 @@ def _launch(kernel: Any, summands: Sequence[Summand], z: Tensor, *others: Tensor
             classes,
             pixels,
             SUMMANDS=tuple(number for summand in summands for number in _numbers(summand)),
-            PRECISION=tl.float64 if _precision(z) == torch.float64 else tl.float32,
+            PRECISION=tl.float64 if z.dtype == torch.float64 else tl.float32,
             BLOCK_CLASSES=block_classes,
             BLOCK_PIXELS=block_pixels,
             num_warps=WARPS,
