@@ -24,8 +24,13 @@ Backward scales the gradient in place. (torch's own cross entropy writes three t
 logits' size, autograd of the formulas about ten.)
 
 Two classes depend on the margin t = z_y - z_other alone: with the label put first neither gather
-nor scatter is needed, and dL/dt is dL/dz_j at the label. Forms of cross entropy are shorter still:
-with m = t / 2,
+nor scatter is needed, and dL/dt is dL/dz_j at the label. With v = l(u_y), w = l(u_other) and the
+derivatives v' = l'(u_y) (1 - p_y) and -w' = l'(u_other) p_y by t,
+
+    normalized           dL/dt = (v' w - v w') / (v + w)^2
+    normalized negative  the same of A - v and A - w, and 0 where one of them is capped.
+
+Forms of cross entropy are shorter still: with m = t / 2,
 
     tau = -(u_y + u_other) / 2 = |m| + log(1 + exp(-2|m|))    d tau / dm = tanh m
 
@@ -34,7 +39,8 @@ with m = t / 2,
 
 and where A - tau < |m|, so that one of the two is capped, NNCE is (1 - sign m) / 2, which is flat.
 
-On a GPU `kernels` does the same without blocks, where Triton works.
+On a GPU `kernels` does the same without blocks, where Triton works. torch.compile, if the caller
+wants it, makes one loop of the derivation above.
 
 `functional` is the truth that this is tested against, and what a second derivative is taken from.
 """
@@ -66,8 +72,9 @@ def per_pixel(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Te
     Returns:
         The loss `(B, *S)`; in float32 for half precision.
     """
-    if is_compiling():  # torch.compile finds its own fast path through the formulas
-        return weighted_sum(summands, upcast(logits).log_softmax(1), labels)
+    if is_compiling():
+        compiled: Tensor = _ForCompilers.apply(logits, labels, summands)
+        return compiled
     loss: Tensor = _PerPixel.apply(logits, labels, summands, torch.is_grad_enabled())
     return loss
 
@@ -146,6 +153,31 @@ def _try_kernels(
     return kernels
 
 
+class _ForCompilers(torch.autograd.Function):
+    """The same in pieces that torch.compile makes one loop of."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        logits: Tensor,
+        labels: Tensor,
+        summands: Sequence[Summand],
+    ) -> Tensor:
+        z, y = upcast(logits), labels.unsqueeze(1)
+        if z.shape[1] == 2:
+            loss, slope = _two_classes(z, y, summands)
+            gradient = torch.cat((-slope, slope), 1)
+        else:
+            loss, gradient = _by_comparison(z, y, summands)
+        ctx.save_for_backward(gradient.to(logits.dtype))
+        return loss.squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        (gradient,) = ctx.saved_tensors
+        return (gradient * grad_output.unsqueeze(1)).to(gradient.dtype), None, None
+
+
 def _blockwise(
     logits: Tensor, labels: Tensor, summands: Sequence[Summand], with_gradient: bool
 ) -> tuple[Tensor, Tensor | None]:
@@ -157,7 +189,9 @@ def _blockwise(
             log_probs = upcast(z[block]).log_softmax(1)
             loss[block] = weighted_sum(summands, log_probs, y[block].squeeze(1)).unsqueeze(1)
         elif z.shape[1] == 2:
-            loss[block] = _two_classes(z[block], y[block], summands, gradient[block])
+            loss[block], slope = _two_classes(z[block], y[block], summands)
+            gradient[block][:, 1:] = slope
+            gradient[block][:, :1] = slope.neg_()
         else:
             loss[block] = _many_classes(z[block], y[block], summands, gradient[block])
     return loss.view(labels.shape), None if gradient is None else gradient.view(logits.shape)
@@ -177,7 +211,24 @@ def _many_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: T
     return loss
 
 
-def _two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Tensor) -> Tensor:
+def _by_comparison(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Tensor, Tensor]:
+    """As `_many_classes`, but without gather and scatter, which compilers cannot fuse."""
+    classes = torch.arange(z.shape[1], device=z.device).view(-1, *(1,) * (z.ndim - 2))
+    u = z.log_softmax(1)
+    p = u.exp()
+    loss, at_label, everywhere = _derive(
+        summands,
+        u,
+        p,
+        lambda: 1 - p,
+        lambda x: x.where(y == classes, 0).sum(1, keepdim=True),
+    )
+    slopes = everywhere + at_label.where(y == classes, 0)
+    return loss, slopes - p * slopes.sum(1, keepdim=True)
+
+
+def _two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Tensor, Tensor]:
+    """Give the loss and dL/dz_1 = -dL/dz_0."""
     z = upcast(z)
     # 1/2 where the label is class 1, -1/2 where it is class 0; the way over int8 is the fast one
     side = y.to(torch.int8).to(z.dtype).sub_(0.5)
@@ -186,25 +237,41 @@ def _two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Te
         loss, slope = _derive_nce_and_nnce(summands, half_margin)
     else:
         loss, slope = _derive_by_margin(summands, half_margin.mul_(2))
-    gradient[:, 1:] = slope.mul_(side)
-    gradient[:, :1] = slope.neg_()
-    return loss
+    return loss, slope.mul_(side)
 
 
 def _derive_by_margin(summands: Sequence[Summand], t: Tensor) -> tuple[Tensor, Tensor]:
     """Give the loss and dL/dm = 2 dL/dt for two classes and margins `t`."""
     tail = t.abs().neg_().exp_().log1p_()
-    u = t.clamp(max=0)
-    if any(summand.form != "plain" for summand in summands):
-        u = torch.cat((u, t.neg().clamp_(max=0)), 1)
-        p = u.sub_(tail).exp()
-        miss = p.flip(1)
-    else:  # the other class is not looked at
-        p = u.sub_(tail).exp()
-        miss = t.neg().sigmoid_()
-    loss, at_label, everywhere = _derive(summands, u, p, lambda: miss, lambda x: x[:, :1])
-    slope = (everywhere[:, :1] + at_label).mul_(miss[:, :1])
-    return loss, slope.addcmul_(everywhere[:, -1:], p[:, :1], value=-1).mul_(2)
+    u, u_other = t.clamp(max=0).sub_(tail), t.neg().clamp_(max=0).sub_(tail)
+    p, p_other = u.exp(), u_other.exp()
+    loss, slope = torch.zeros_like(t), torch.zeros_like(t)
+    for curve, sharing in _by_curve(summands):
+        value, fall = curve(u, p, lambda: p_other)
+        fall = fall * p_other
+        if any(summand.form != "plain" for summand in sharing):
+            other, fall_other = curve(u_other, p_other, lambda: p)
+            fall_other = fall_other * p
+        for summand in sharing:
+            weight = summand.weight
+            if summand.form == "plain":
+                loss.add_(value, alpha=weight)
+                slope.add_(fall, alpha=weight)
+            elif summand.form == "normalized":
+                total = value + other
+                share = value / total
+                loss.add_(share, alpha=weight)
+                slope.addcdiv_(torch.lerp(fall, fall_other, share), total, value=weight)
+            else:
+                flipped = (summand.largest - value).clamp_(min=0)
+                flipped_other = (summand.largest - other).clamp_(min=0)
+                neither_capped = torch.minimum(flipped, flipped_other).gt_(0)
+                total = flipped_other.add_(flipped)
+                share = flipped.div_(total)
+                loss.sub_(share, alpha=weight).add_(weight)
+                change = torch.lerp(fall, fall_other, share).mul_(neither_capped)
+                slope.addcdiv_(change, total, value=weight)
+    return loss, slope.mul_(2)
 
 
 def _derive_nce_and_nnce(summands: Sequence[Summand], m: Tensor) -> tuple[Tensor, Tensor]:
@@ -214,7 +281,7 @@ def _derive_nce_and_nnce(summands: Sequence[Summand], m: Tensor) -> tuple[Tensor
     growth = (1 - decay).div_(1 + decay).mul_(distance)  # m tanh m
     tau = decay.log1p_().add_(distance)
     loss = torch.full_like(m, sum(summand.weight for summand in summands) / 2)
-    slope, bend = m.new_zeros((2, *m.shape))
+    slope, bend = torch.zeros_like(m), torch.zeros_like(m)
     for summand in summands:
         weight = summand.weight / 2
         if summand.form == "normalized":
@@ -242,7 +309,7 @@ def _derive(
 
     `miss` gives 1 - p, `(B, K, P)`; `of_label` takes of such a tensor what belongs to the label.
     """
-    loss, at_label, everywhere = u.new_zeros((3, *of_label(u).shape))
+    loss, at_label, everywhere = (torch.zeros_like(of_label(u)) for _ in range(3))
     for curve, sharing in _by_curve(summands):
         if all(summand.form == "plain" for summand in sharing):
             value_label, slope_label = curve(of_label(u), of_label(p), lambda: of_label(miss()))
@@ -296,14 +363,14 @@ def _cross_entropy(u: Tensor, p: Tensor, miss: Miss) -> Slope:
 
 def _focal(u: Tensor, p: Tensor, miss: Miss, gamma: float) -> Slope:
     rest = miss().clamp(min=torch.finfo(u.dtype).tiny)
-    weight = rest**gamma
-    fall = weight * u
-    return -fall, weight.neg_().addcdiv_(fall * p, rest, value=gamma)
+    weight = (rest**gamma).neg_()
+    value = weight * u
+    return value, weight.addcdiv_(value * p, rest, value=-gamma)
 
 
 def _focal_detached(u: Tensor, p: Tensor, miss: Miss, gamma: float) -> Slope:
-    weight = miss().clamp(min=torch.finfo(u.dtype).tiny) ** gamma
-    return -weight * u, -weight
+    weight = (miss().clamp(min=torch.finfo(u.dtype).tiny) ** gamma).neg_()
+    return weight * u, weight
 
 
 def _half_mean_absolute_error(u: Tensor, p: Tensor, miss: Miss) -> Slope:

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import torch
@@ -188,17 +188,19 @@ class Summand:
         curve: A curve and its hyper-parameters.
         weight: What the form is multiplied by.
         p_min: Floor on probabilities, where the form is `normalized negative`.
+        largest: The curve's largest value A, at p_min.
     """
 
     form: Form
     curve: partial[Tensor]
     weight: float
     p_min: float
+    largest: float = field(init=False)
 
-    @cached_property
-    def largest(self) -> float:
-        """The curve's largest value A, at p_min."""
-        return self.curve(torch.tensor(math.log(self.p_min), dtype=torch.float64)).item()
+    def __post_init__(self) -> None:
+        """Find A; ahead of time, as torch.compile takes no value out of a tensor."""
+        log_p_min = torch.tensor(self.p_min, dtype=torch.float64).log()
+        object.__setattr__(self, "largest", self.curve(log_p_min).item())
 
 
 def weighted_sum(summands: Iterable[Summand], log_probs: Tensor, labels: Tensor) -> Tensor:

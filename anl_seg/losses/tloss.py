@@ -62,20 +62,26 @@ class TLoss(nn.Module):
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Compute the loss, reduced as asked for."""
         labels, counts = check_inputs(logits, labels, self.ignore_index)
+        size = math.prod(labels.shape[1:])
         if counts is None:
-            counts = torch.ones_like(labels, dtype=torch.bool)
+            pixels = labels.new_full((len(labels),), size)
+        else:
+            pixels = counts.reshape(len(labels), size).sum(1)
         with torch.autocast(logits.device.type, enabled=False):
-            loss = self._per_image(logits, labels, counts)
+            loss = self._per_image(logits, labels, counts, pixels.unsqueeze(1))
         if self.reduction == "none":
             return loss
         if self.reduction == "sum":
             return loss.sum()
-        return loss.sum() / counts.reshape(len(counts), -1).any(1).sum().clamp(min=1)
+        return loss.sum() / pixels.gt(0).sum().clamp(min=1)
 
-    def _per_image(self, logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
-        squares = sum_pixels(_squared_error, logits, labels.unsqueeze(1), counts.unsqueeze(1))
+    def _per_image(
+        self, logits: Tensor, labels: Tensor, counts: Tensor | None, pixels: Tensor
+    ) -> Tensor:
+        others = [x.unsqueeze(1) for x in (labels, counts) if x is not None]
+        squares = sum_pixels(_squared_error, logits, *others)
         squares = squares[:, 1:]  # of the foreground classes, (B, K - 1)
-        pixels = counts.reshape(len(counts), -1).sum(1, keepdim=True).to(squares.dtype)
+        pixels = pixels.to(squares.dtype)
         nu, s = self.nu.to(squares.dtype), self.precision
         per_class = (
             torch.lgamma(nu / 2)
@@ -91,6 +97,6 @@ class TLoss(nn.Module):
         return f"{self.name!r}, nu={self.nu.item():.4g} (trained), {settings}"
 
 
-def _squared_error(p: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
-    minus_one = torch.full_like(labels, -1, dtype=p.dtype)
-    return p.scatter_add(1, labels, minus_one).mul(counts).square()
+def _squared_error(p: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
+    error = p.scatter_add(1, labels, torch.full_like(labels, -1, dtype=p.dtype))
+    return error.square() if counts is None else error.mul(counts).square()

@@ -1,9 +1,12 @@
 """The blockwise path against autograd of the formulas it stands for."""
 
+import shutil
+
 import pytest
 import torch
 from losses import reference
 
+from anl_seg import losses
 from anl_seg.losses import blocks, fast, functional
 from anl_seg.losses.table import complete, describe
 
@@ -108,3 +111,21 @@ def test_gradients_keep_the_precision_of_the_logits():
     assert loss.dtype == torch.float32
     loss.sum().backward()
     assert half.grad.dtype == torch.float16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
+@pytest.mark.parametrize(
+    ("name", "classes"), [("anl-ce*", 2), ("anl-ce*", 3), ("nfl+rce", 2), ("gce", 2)]
+)
+def test_compiles_in_one_piece(name, classes, backend):
+    if backend == "inductor" and not shutil.which("g++"):
+        pytest.skip("torch.compile for CPUs needs a C++ compiler")
+    logits, labels, _ = draw((2, classes, 5, 7))
+    loss = losses.create(name, ignore_index=0)
+    expected = loss(logits, labels)
+    value = torch.compile(loss, backend=backend, fullgraph=True)(logits, labels)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(
+        *(torch.autograd.grad(result, logits)[0] for result in (value, expected))
+    )
