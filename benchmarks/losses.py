@@ -39,8 +39,7 @@ OTHER_GOAL = 1.3
 #: What was decided from such tables.
 DECISIONS = [
     "- `torch.compile` is left to the caller, as `torch.compile(loss)`: on a CPU it needs a C++",
-    "  compiler, and the first call takes seconds. For two classes it is given the analytic",
-    "  gradient, for more the formulas, each of which it makes one loop of.",
+    "  compiler, and the first call takes seconds. It is given the analytic gradient.",
     "- On `(128, 10)` and `(128, 1000)` everything takes a fraction of a millisecond; what is",
     "  compared there is the number of calls from Python.",
     "- The entropy term of the starred rows needs the mean prediction before it has a gradient, so",

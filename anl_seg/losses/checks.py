@@ -23,7 +23,7 @@ def check_inputs(
     """Check shapes, dtypes and the range of the labels.
 
     On a GPU the range is checked without waiting for the device: there a label out of range stops
-    the program a little later, with a device-side assertion.
+    the program a little later, with a device-side assertion. Compiled code raises a RuntimeError.
 
     Returns:
         Labels that are all valid, and which of them count (None if all do).
@@ -50,20 +50,21 @@ def check_inputs(
     if ignore_index is not None:
         counts = labels != ignore_index
         labels = labels.where(counts, 0)
-    if labels.numel() and not torch.compiler.is_compiling():
+    if labels.numel():
         _check_range(labels, logits.shape[1], ignore_index)
     return labels, counts
 
 
 def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None:
+    or_ignored = "" if ignore_index is None else f" or {ignore_index} (ignored)"
+    message = f"labels must be in [0, {classes}) for logits of {classes} classes{or_ignored}"
+    if torch.compiler.is_compiling():
+        torch._assert_async(((labels >= 0) & (labels < classes)).all(), message)
+        return
     ends = labels.aminmax()
     if labels.is_cuda:
-        torch._assert_async((ends.min >= 0) & (ends.max < classes))
+        torch._assert_async((ends.min >= 0) & (ends.max < classes), message)
         return
     lowest, highest = int(ends.min), int(ends.max)
     if lowest < 0 or highest >= classes:
-        or_ignored = "" if ignore_index is None else f" or {ignore_index} (ignored)"
-        raise ValueError(
-            f"labels must be in [0, {classes}) for logits of {classes} classes{or_ignored}, "
-            f"found {lowest} to {highest}"
-        )
+        raise ValueError(f"{message}, found {lowest} to {highest}")

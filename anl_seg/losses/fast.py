@@ -28,7 +28,7 @@ nor scatter is needed, and dL/dt is dL/dz_j at the label. With v = l(u_y), w = l
 derivatives v' = l'(u_y) (1 - p_y) and -w' = l'(u_other) p_y by t,
 
     normalized           dL/dt = (v' w - v w') / (v + w)^2
-    normalized negative  the same of A - v and A - w, and 0 where one of them is capped.
+    normalized negative  dL/dt = (v' (A - w) - (A - v) w') / (2 A - v - w)^2, 0 where one is capped
 
 Forms of cross entropy are shorter still: with m = t / 2,
 
@@ -40,7 +40,7 @@ Forms of cross entropy are shorter still: with m = t / 2,
 and where A - tau < |m|, so that one of the two is capped, NNCE is (1 - sign m) / 2, which is flat.
 
 On a GPU `kernels` does the same without blocks, where Triton works. torch.compile, if the caller
-wants it, makes one loop of the derivation above.
+wants it, fuses the derivation above: one loop for two classes.
 
 `functional` is the truth that this is tested against, and what a second derivative is taken from.
 """
@@ -66,6 +66,10 @@ from anl_seg.losses.functional import Curve, Summand, weighted_sum
 #: which is of no account in sums with something larger.
 LOG2_E = math.log2(math.e)
 
+#: Older versions of torch.compile stumble over what a summand is made of. (The string compares as a
+#: version does.)
+FUSES = torch.__version__ >= "2.8"
+
 Miss = Callable[[], Tensor]
 Slope = tuple[Tensor, Tensor]
 
@@ -77,8 +81,11 @@ def per_pixel(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Te
         The loss `(B, *S)`; in float32 for half precision.
     """
     if is_compiling():
-        compiled: Tensor = _ForCompilers.apply(logits, labels, summands)
-        return compiled
+        if not FUSES:
+            return weighted_sum(summands, upcast(logits).log_softmax(1), labels)
+        z, y = flatten_pixels(logits), flatten_pixels(labels.unsqueeze(1))
+        compiled: Tensor = _ForCompilers.apply(z, y, summands)
+        return compiled.view(labels.shape)
     loss: Tensor = _PerPixel.apply(logits, labels, summands, torch.is_grad_enabled())
     return loss
 
@@ -158,28 +165,27 @@ def _try_kernels(
 
 
 class _ForCompilers(torch.autograd.Function):
-    """The same in pieces that torch.compile makes one loop of."""
+    """The same of logits `(B, K, P)`, in pieces that torch.compile fuses; first derivative only."""
 
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401
-        logits: Tensor,
-        labels: Tensor,
+        z: Tensor,
+        y: Tensor,
         summands: Sequence[Summand],
     ) -> Tensor:
-        z, y = upcast(logits), labels.unsqueeze(1)
-        if z.shape[1] == 2:
-            loss, slope = _two_classes(z, y, summands)
-            gradient = torch.cat((-slope, slope), 1)
-        else:
-            loss, gradient = _by_comparison(z, y, summands)
-        ctx.save_for_backward(gradient.to(logits.dtype))
-        return loss.squeeze(1)
+        derive = _two_classes if z.shape[1] == 2 else _by_comparison
+        loss, slope = derive(upcast(z), y, summands)
+        ctx.save_for_backward(slope.to(z.dtype))
+        return loss
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        (gradient,) = ctx.saved_tensors
-        return (gradient * grad_output.unsqueeze(1)).to(gradient.dtype), None, None
+        (slope,) = ctx.saved_tensors
+        gradient = slope * grad_output
+        if slope.shape[1] == 1:
+            gradient = torch.cat((-gradient, gradient), 1)
+        return gradient.to(slope.dtype), None, None
 
 
 def _blockwise(
@@ -193,7 +199,7 @@ def _blockwise(
             log_probs = upcast(z[block]).log_softmax(1)
             loss[block] = weighted_sum(summands, log_probs, y[block].squeeze(1)).unsqueeze(1)
         elif z.shape[1] == 2:
-            loss[block], slope = _two_classes(z[block], y[block], summands)
+            loss[block], slope = _two_classes(upcast(z[block]), y[block], summands)
             gradient[block][:, 1:] = slope
             gradient[block][:, :1] = slope.neg_()
         else:
@@ -216,7 +222,7 @@ def _many_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: T
 
 
 def _by_comparison(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Tensor, Tensor]:
-    """As `_many_classes`, but without gather and scatter, which compilers cannot fuse."""
+    """As `_many_classes`, but without gather and scatter, which compilers fuse badly."""
     classes = torch.arange(z.shape[1], device=z.device).view(-1, *(1,) * (z.ndim - 2))
     u = z.log_softmax(1)
     p = u.exp()
@@ -233,7 +239,6 @@ def _by_comparison(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[T
 
 def _two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Tensor, Tensor]:
     """Give the loss and dL/dz_1 = -dL/dz_0."""
-    z = upcast(z)
     # 1/2 where the label is class 1, -1/2 where it is class 0; the way over int8 is the fast one
     side = y.to(torch.int8).to(z.dtype).sub_(0.5)
     half_margin = (z[:, 1:] - z[:, :1]).mul_(side)
@@ -283,7 +288,7 @@ def _derive_nce_and_nnce(summands: Sequence[Summand], m: Tensor) -> tuple[Tensor
     """Give the loss and dL/dm for two classes and half margins `m`, of cross entropy's forms."""
     distance = m.abs()
     total = distance.mul(-2 * LOG2_E).exp2_().add_(1)
-    shrinkage = torch.addcdiv(distance, distance, total, value=-2)  # -m tanh m
+    minus_growth = torch.addcdiv(distance, distance, total, value=-2)  # -m tanh m
     tau = total.log_().add_(distance)
     loss = torch.full_like(m, sum(summand.weight for summand in summands) / 2)
     slope, bend = torch.zeros_like(m), torch.zeros_like(m)
@@ -300,7 +305,7 @@ def _derive_nce_and_nnce(summands: Sequence[Summand], m: Tensor) -> tuple[Tensor
             rate.mul_(left.sub_(distance).gt_(0))
             bend.addcmul_(rate, rate, value=-weight)
         slope.sub_(rate, alpha=weight)
-    return loss, slope.addcmul_(shrinkage, bend, value=-1)
+    return loss, slope.addcmul_(minus_growth, bend, value=-1)
 
 
 def _derive(
@@ -428,7 +433,8 @@ def _asymmetric_exponential_loss(u: Tensor, p: Tensor, miss: Miss, a: float) -> 
     return value, (p * value).div_(-a)
 
 
-#: Curve -> the same with its slope dl/du, both from u, p = exp(u) and 1 - p.
+#: Curve -> the same with its slope dl/du, both from u, p = exp(u) and 1 - p; which they only read,
+#: as may whoever calls them what they give.
 SLOPES: dict[Curve, Callable[..., Slope]] = {
     F.cross_entropy: _cross_entropy,
     F.focal: _focal,

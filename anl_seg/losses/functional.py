@@ -199,7 +199,7 @@ class Summand:
 
     def __post_init__(self) -> None:
         """Find A; ahead of time, as torch.compile takes no value out of a tensor."""
-        log_p_min = torch.tensor(self.p_min, dtype=torch.float64).log()
+        log_p_min = torch.tensor(self.p_min, dtype=torch.float64, device="cpu").log()
         object.__setattr__(self, "largest", self.curve(log_p_min).item())
 
 

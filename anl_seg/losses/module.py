@@ -40,7 +40,8 @@ class RobustLoss(nn.Module):
     Called with logits `(B, K, *S)`, floating point, and labels `(B, *S)`, int64 in [0, K) or
     `ignore_index`. Half precision and autocast are computed in float32, float64 stays float64. The
     mean is over the pixels that count; where none does, the loss is a zero with a gradient.
-    `torch.compile` of the module compiles the plain formulas. Arguments as for `create`.
+    `torch.compile` makes a few fused loops of the module, which have a first derivative only.
+    Arguments as for `create`.
     """
 
     def __init__(

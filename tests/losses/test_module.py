@@ -9,9 +9,9 @@ from anl_seg import losses
 from anl_seg.losses import blocks, fast
 
 
-@pytest.fixture(params=["for compilers", "blocks", "kernels"], autouse=True)
+@pytest.fixture(params=["for compilers", "blocks"], autouse=True)
 def path(request, monkeypatch):
-    """Force each of the three ways to compute the losses; the kernels in Triton's interpreter."""
+    """Force each of the ways to compute the losses; the kernels in Triton's interpreter."""
     if request.param == "for compilers":  # what torch.compile is given, not compiled
         monkeypatch.setattr(fast, "is_compiling", lambda: True)
     if request.param == "kernels":
@@ -26,6 +26,8 @@ def path(request, monkeypatch):
 SHAPES = [(8, 10), (2, 3, 5, 7), (2, 2, 3, 4, 5), (4, 2)]
 POINTWISE = list(reference.LOSSES)
 
+#: In a test without this they would say nothing new, slowly.
+kernels_too = pytest.mark.parametrize("path", ["for compilers", "blocks", "kernels"], indirect=True)
 every_loss = pytest.mark.parametrize("name", POINTWISE)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
@@ -44,6 +46,7 @@ def gradient(loss, logits, labels):
     return value.detach(), logits.grad
 
 
+@kernels_too
 @every_loss
 @every_shape
 @pytest.mark.parametrize("scale", [1.0, 12.0])  # 12: probabilities below p_min occur
@@ -64,6 +67,7 @@ def test_pixel_equals_sample(name, shape):
     torch.testing.assert_close(loss(logits, labels).flatten(), expected, rtol=1e-12, atol=1e-12)
 
 
+@kernels_too
 @every_loss
 def test_ignoring_equals_dropping(name):
     logits, labels = draw((40, 4))
@@ -80,6 +84,7 @@ def test_ignoring_equals_dropping(name):
     assert not per_pixel[~keep].any()
 
 
+@kernels_too
 @every_loss
 def test_nothing_to_count_is_a_zero_with_a_graph(name):
     logits, labels = draw((2, 3, 5, 7))
@@ -107,6 +112,7 @@ def test_permuting_the_classes_changes_nothing(name, shape):
     )
 
 
+@kernels_too
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 @pytest.mark.parametrize("shape", [(8, 10), (2, 2, 3, 4, 5)], ids=str)
@@ -118,6 +124,7 @@ def test_huge_logits_stay_finite(name, dtype, shape):
     assert torch.isfinite(slope).all()
 
 
+@kernels_too
 @every_loss
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_low_precision_is_computed_in_float32(name, dtype):
@@ -165,6 +172,7 @@ def test_p_min_must_be_below_one_class_in_k():
         loss(torch.zeros(2, 3), torch.zeros(2, dtype=torch.int64))
 
 
+@kernels_too
 @pytest.mark.parametrize(("name", "without"), [("anl-ce*", "anl-ce"), ("anl-fl*", "anl-fl")])
 def test_entropy_term(name, without):
     logits, labels = draw((40, 4))
