@@ -319,10 +319,11 @@ def _derive(
 
     `miss` gives 1 - p, `(B, K, P)`; `of_label` takes of such a tensor what belongs to the label.
     """
-    loss, at_label, everywhere = (torch.zeros_like(of_label(u)) for _ in range(3))
+    u_label = of_label(u)
+    loss, at_label, everywhere = (torch.zeros_like(u_label) for _ in range(3))
     for curve, sharing in _by_curve(summands):
         if all(summand.form == "plain" for summand in sharing):
-            value_label, slope_label = curve(of_label(u), of_label(p), lambda: of_label(miss()))
+            value_label, slope_label = curve(u_label, of_label(p), lambda: of_label(miss()))
         else:
             value, slope = curve(u, p, miss)
             value_label = of_label(value)

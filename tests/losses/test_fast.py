@@ -20,8 +20,8 @@ def several_blocks(monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 16)
 
 
-def summands(name):
-    hyper_parameters = complete(name, {})
+def summands(name, **values):
+    hyper_parameters = complete(name, values)
     return tuple(term.bind(hyper_parameters) for term in describe(name).terms)
 
 
@@ -37,18 +37,20 @@ def formulas(logits, labels, terms):
     return functional.weighted_sum(terms, logits.log_softmax(1), labels)
 
 
-@pytest.mark.parametrize("name", reference.LOSSES)
-@pytest.mark.parametrize("shape", [(8, 10), (9, 2), (2, 3, 5, 7), (2, 2, 3, 4, 5)], ids=str)
-@pytest.mark.parametrize("scale", [1.0, 12.0])
-def test_value_and_gradient(name, shape, scale):
-    logits, labels, weights = draw(shape, scale)
-    terms = summands(name)
+def assert_like_the_formulas(logits, labels, weights, terms):
     loss = fast.per_pixel(logits, labels, terms)
     expected = formulas(logits, labels, terms)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
     (slope,) = torch.autograd.grad(loss, logits, weights)
     (expected_slope,) = torch.autograd.grad(expected, logits, weights)
     torch.testing.assert_close(slope, expected_slope, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", reference.LOSSES)
+@pytest.mark.parametrize("shape", [(8, 10), (9, 2), (2, 3, 5, 7), (2, 2, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize("scale", [1.0, 12.0])
+def test_value_and_gradient(name, shape, scale):
+    assert_like_the_formulas(*draw(shape, scale), summands(name))
 
 
 @pytest.mark.parametrize("curve", fast.SLOPES, ids=lambda curve: curve.__name__)
@@ -134,15 +136,7 @@ def test_hyper_parameters_at_their_ends(name, values, classes, way, monkeypatch)
     if name.startswith("anl") and "p_min" in values and classes == 3:
         values = values | {"p_min": 0.33}
     monkeypatch.setattr(fast, "is_compiling", lambda: way == "_ForCompilers")
-    logits, labels, weights = draw((30, classes, 4), 6.0)
-    hyper_parameters = complete(name, values)
-    terms = tuple(term.bind(hyper_parameters) for term in describe(name).terms)
-    loss = fast.per_pixel(logits, labels, terms)
-    expected = formulas(logits, labels, terms)
-    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
-    (slope,) = torch.autograd.grad(loss, logits, weights)
-    (expected_slope,) = torch.autograd.grad(expected, logits, weights)
-    torch.testing.assert_close(slope, expected_slope, rtol=1e-9, atol=1e-11)
+    assert_like_the_formulas(*draw((30, classes, 4), 6.0), summands(name, **values))
 
 
 def compile_or_skip(loss, backend, **options):
