@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.cli.standings import watching
-from anl_seg.experiments.local import LocalExecutor
-from anl_seg.experiments.runs import Run, make_run
-from anl_seg.experiments.sweep import Standing, failures, run_sweep, standings
-from anl_seg.experiments.table_layouts import SCALES
-from anl_seg.files import write_text
+from anl_seg.experiments.runs.executors.local import LocalExecutor
+from anl_seg.experiments.runs.run import Run, make_run
+from anl_seg.experiments.runs.sweep import Standing, failures, run_sweep, standings
+from anl_seg.experiments.tables.layouts import SCALES
+from anl_seg.formats.files import write_text
 
 ETA = 0.7
 #: nnU-Net's own protocol, whose optimiser this is; that of the small table has Adam.

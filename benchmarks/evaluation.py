@@ -28,7 +28,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 from PIL import Image
 
-from anl_seg.files import write_text
+from anl_seg.formats.files import write_text
 
 CPUS = os.cpu_count() or 1
 BASELINE = f"nnUNetv2_evaluate_folder -np {CPUS}"

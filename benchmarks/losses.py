@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
 from anl_seg import losses
-from anl_seg.files import write_text
+from anl_seg.formats.files import write_text
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -25,7 +25,7 @@ import skimage
 from numpy.typing import NDArray
 from PIL import Image
 
-from anl_seg.files import write_text
+from anl_seg.formats.files import write_text
 from anl_seg.noise import corrupt, corrupt_masks, generator, published
 from anl_seg.noise.base import Surroundings, bounding_box
 

@@ -32,7 +32,7 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.profiler import ProfilerActivity, profile
 
-from anl_seg.files import write_text
+from anl_seg.formats.files import write_text
 from anl_seg.trainers.nnUNetTrainerANL import nnUNetTrainerANL
 from anl_seg.trainers.settings import PLANS_KEY
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError, listed
-from anl_seg.files import atomic_path, write_json
+from anl_seg.formats.files import atomic_path, write_json
 from anl_seg.noise import manifest, published
 from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.label_maps import apply_labels, confusion

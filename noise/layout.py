@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError, named
-from anl_seg.masks import ENDINGS, find_masks
+from anl_seg.formats.masks import ENDINGS, find_masks
 
 LABELS = Path("labelsTr")
 CLEAN_LABELS = Path("labelsTr_clean")  # not a name that nnU-Net looks for

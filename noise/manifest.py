@@ -20,7 +20,7 @@ from statistics import fmean
 from typing import Any
 
 from anl_seg.errors import InputError
-from anl_seg.files import write_json, write_text
+from anl_seg.formats.files import write_json, write_text
 from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.masks import KINDS
 
@@ -114,7 +114,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> dict[str, Entry]:
     entries = []
     if can_resume(folder, settings):
         entries = _read_journal(folder)
-        for half_written in folder.rglob(".partial-*"):  # of `anl_seg.files`
+        for half_written in folder.rglob(".partial-*"):  # of `anl_seg.formats.files`
             half_written.unlink()
     write_json(folder / JSON_NAME, _head(settings, complete=False))
     write_text(folder / JOURNAL_NAME, "".join(map(_line, entries)))

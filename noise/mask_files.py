@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.files import atomic_path
-from anl_seg.masks import GEOMETRY_ENDINGS, MAX_LABEL, PILLOW_ENDINGS, read_pixels
+from anl_seg.formats.files import atomic_path
+from anl_seg.formats.masks import GEOMETRY_ENDINGS, MAX_LABEL, PILLOW_ENDINGS, read_pixels
 from anl_seg.noise.label_maps import classes_in
 
 #: More classes than that, with no dataset.json to declare them, are taken for shades of grey.

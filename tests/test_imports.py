@@ -14,8 +14,7 @@ LEAVES = {
     "bf16",
     "cifar100",
     "errors",
-    "files",
-    "masks",
+    "formats",
     "paper",
     "processes",
     "progress",
@@ -23,6 +22,7 @@ LEAVES = {
 }
 #: Room -> its folder, and the rooms that it may import.
 ROOMS = {
+    "formats": ("anl_seg/formats", LEAVES - {"paper"}),
     "losses": ("anl_seg/losses", set()),
     "noise": ("noise", LEAVES),
     "datasets": ("anl_seg/datasets", LEAVES),

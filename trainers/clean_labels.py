@@ -13,7 +13,7 @@ from nnunetv2.configuration import default_num_processes
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, listed, named
-from anl_seg.files import atomic_path
+from anl_seg.formats.files import atomic_path
 
 
 @dataclass(frozen=True)

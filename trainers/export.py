@@ -14,7 +14,7 @@ import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from anl_seg.errors import InputError, listed
-from anl_seg.files import atomic_path
+from anl_seg.formats.files import atomic_path
 from anl_seg.progress import Track, untracked
 
 #: nnU-Net's own trainer, which builds the same network.

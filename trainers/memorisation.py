@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anl_seg.files import atomic_path, write_text
+from anl_seg.formats.files import atomic_path, write_text
 
 CURVE = "memorisation.jsonl"
 PLOT = "memorisation.png"

@@ -36,7 +36,7 @@ import anl_seg
 from anl_seg import losses
 from anl_seg.bf16 import check_bf16
 from anl_seg.errors import InputError
-from anl_seg.files import atomic_path, write_json
+from anl_seg.formats.files import atomic_path, write_json
 from anl_seg.trainers.clean_labels import CleanLabels
 from anl_seg.trainers.datasets import OnePass, WithCleanLabels
 from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError, named
-from anl_seg.files import write_json
+from anl_seg.formats.files import write_json
 from anl_seg.trainers.settings import PLANS_KEY, Settings
 
 FINGERPRINT = "dataset_fingerprint.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from anl_seg.classification.records import Epoch
-from anl_seg.files import atomic_path
+from anl_seg.formats.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

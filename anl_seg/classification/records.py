@@ -14,7 +14,7 @@ import torch
 from anl_seg.classification.gradients import Box
 from anl_seg.classification.training import Learner
 from anl_seg.errors import InputError
-from anl_seg.files import RUN_NAME, atomic_path, write_json, write_text
+from anl_seg.formats.files import RUN_NAME, atomic_path, write_json, write_text
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter

@@ -26,7 +26,7 @@ from anl_seg.classification.settings import Settings, device_of, preset_of, prot
 from anl_seg.classification.validation import VALIDATION, VALIDATION_CLEAN, hold_out
 from anl_seg.datasets.classification import load
 from anl_seg.errors import InputError, named
-from anl_seg.files import RUN_NAME, write_json
+from anl_seg.formats.files import RUN_NAME, write_json
 from anl_seg.losses import Preset
 from anl_seg.noise import labels as label_noise
 from anl_seg.noise.labels import NoisyLabels

@@ -20,7 +20,7 @@ def command(
 
     Takes runs of `sweep`, `table` and `tune`, and single ones of `classify`.
     """
-    from anl_seg.experiments.collect import collect, write_csv
+    from anl_seg.experiments.runs.collect import collect, write_csv
 
     rows = collect(runs)
     if output is None:
@@ -28,7 +28,7 @@ def command(
 
         write_csv(rows, sys.stdout)
         return
-    from anl_seg.files import atomic_path
+    from anl_seg.formats.files import atomic_path
 
     with atomic_path(output) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         write_csv(rows, file)

@@ -32,7 +32,7 @@ def command(
     import torch
 
     from anl_seg.cli.progress import track
-    from anl_seg.experiments.demo import DemoSettings, run_demo
+    from anl_seg.experiments.segmentation.demo import DemoSettings, run_demo
 
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("anl_seg").setLevel(logging.INFO)

@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from anl_seg.errors import CommandFailedError
-    from anl_seg.experiments.runs import Run
+    from anl_seg.experiments.runs.run import Run
 
 
 class Executors(str, Enum):
@@ -63,8 +63,8 @@ def do_runs(
     """
     from anl_seg.cli.standings import watching
     from anl_seg.errors import CommandFailedError
-    from anl_seg.experiments.executors import at_once, make_executor
-    from anl_seg.experiments.sweep import failures, run_sweep
+    from anl_seg.experiments.runs.executors import at_once, make_executor
+    from anl_seg.experiments.runs.sweep import failures, run_sweep
 
     workers = at_once(workers, gpus)
     doer = make_executor(executor.value, root, workers=workers, gpus=gpus, slurm=slurm or ())

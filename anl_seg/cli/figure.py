@@ -63,7 +63,7 @@ def command(
     from anl_seg.cli.execution import do_runs
     from anl_seg.errors import InputError, named
     from anl_seg.experiments.figures import draw_figure, missing_runs, runs_of_figure
-    from anl_seg.experiments.tables import parse_settings
+    from anl_seg.experiments.tables.plan import parse_settings
 
     options = {"seed": seed, "data": None if data is None else str(data), "scale": scale}
     given = {name: value for name, value in options.items() if value is not None}

@@ -31,7 +31,8 @@ def command(
 ) -> None:
     """Convert ISIC-2017, in the challenge's own layout, to an nnU-Net raw data set."""
     from anl_seg.cli.progress import track
-    from anl_seg.datasets import isic2017, nnunet_raw
+    from anl_seg.datasets import isic2017
+    from anl_seg.formats import nnunet as nnunet_raw
 
     raw = nnunet_raw.raw_folder(output)
     dst = nnunet_raw.new_dataset_folder(raw, dataset_id, name)

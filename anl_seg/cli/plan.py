@@ -60,7 +60,7 @@ def command(
     ] = False,
 ) -> None:
     """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
-    from anl_seg.experiments.tables import parse_settings
+    from anl_seg.experiments.tables.plan import parse_settings
     from anl_seg.trainers.plans import (
         first_configuration,
         folder_like,

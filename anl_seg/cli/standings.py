@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from anl_seg.experiments.sweep import Standing
+    from anl_seg.experiments.runs.sweep import Standing
 
 #: In the order shown.
 STATES = ("done", "running", "queued", "waiting", "stopped", "failed")
@@ -37,7 +37,7 @@ def summary(found: Sequence[Standing], workers: int | None) -> str:
 
     `workers` is how many are done at a time; None stands for as many as are running now.
     """
-    from anl_seg.experiments.estimates import in_words, seconds_left
+    from anl_seg.experiments.runs.estimates import in_words, seconds_left
 
     counts = Counter(standing.state for standing in found)
     parts = [f"{counts[state]} {state}" for state in STATES if counts[state]]

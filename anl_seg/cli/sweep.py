@@ -11,8 +11,8 @@ import typer
 from anl_seg.cli.execution import ExecutorName, Executors, Gpus, Retries, Runs, Slurm, Workers
 
 if TYPE_CHECKING:
-    from anl_seg.experiments.runs import Run
-    from anl_seg.experiments.sweep import Standing
+    from anl_seg.experiments.runs.run import Run
+    from anl_seg.experiments.runs.sweep import Standing
 
 STATUS = "status"
 
@@ -55,8 +55,8 @@ def command(
         _show(output, workers)
         return
     from anl_seg.cli.execution import do_runs
-    from anl_seg.experiments.executors import at_once
-    from anl_seg.experiments.sweep import plan
+    from anl_seg.experiments.runs.executors import at_once
+    from anl_seg.experiments.runs.sweep import plan
 
     runs = _runs(what, values or [])
     if dry_run:
@@ -69,11 +69,11 @@ def command(
 
 def _runs(what: str, values: list[str]) -> list[Run]:
     if name := re.fullmatch(r"table-(\d)", what):
-        from anl_seg.experiments.tables import Choice, lay_out, parse_settings, runs_to_do
+        from anl_seg.experiments.tables.plan import Choice, lay_out, parse_settings, runs_to_do
 
         return runs_to_do(lay_out(int(name[1]), Choice(settings=parse_settings(values))))
     from anl_seg.errors import InputError
-    from anl_seg.experiments.sweep import read_sweep
+    from anl_seg.experiments.runs.sweep import read_sweep
 
     if values:
         raise InputError(f"--set is for a table such as table-2; write the values into {what}")
@@ -84,8 +84,8 @@ def _show(root: Path, workers: int | None) -> None:
     from rich.console import Console
 
     from anl_seg.cli.standings import table
-    from anl_seg.experiments.executors import standings_below
-    from anl_seg.experiments.sweep import failures
+    from anl_seg.experiments.runs.executors import standings_below
+    from anl_seg.experiments.runs.sweep import failures
 
     found = standings_below(root)
     Console().print(table(found, workers))

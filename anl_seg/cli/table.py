@@ -11,7 +11,7 @@ import typer
 from anl_seg.cli.execution import ExecutorName, Executors, Gpus, Retries, Runs, Slurm, Workers
 
 if TYPE_CHECKING:
-    from anl_seg.experiments.table_report import Report
+    from anl_seg.experiments.tables.report import Report
 
 
 #: Options that decide which runs make the table, and where they lie.
@@ -102,8 +102,8 @@ def command(
     """
     from anl_seg.cli.execution import do_runs
     from anl_seg.errors import InputError
-    from anl_seg.experiments.table_report import hyper_parameter_report, results_report
-    from anl_seg.experiments.tables import Choice, lay_out, parse_settings, runs_to_do
+    from anl_seg.experiments.tables.plan import Choice, lay_out, parse_settings, runs_to_do
+    from anl_seg.experiments.tables.report import hyper_parameter_report, results_report
 
     if number == 8:
         if run:
@@ -133,8 +133,8 @@ def command(
 def _show(report: Report, form: Format, output: Path | None) -> None:
     from rich.console import Console
 
-    from anl_seg.experiments.table_formats import FILE_WIDTH, print_text, written
-    from anl_seg.files import write_text
+    from anl_seg.experiments.tables.formats import FILE_WIDTH, print_text, written
+    from anl_seg.formats.files import write_text
 
     if output is not None:
         write_text(output, written(report, form.value))

@@ -11,7 +11,7 @@ import typer
 from anl_seg.cli.execution import ExecutorName, Executors, Gpus, Retries, Slurm, Workers
 
 if TYPE_CHECKING:
-    from anl_seg.experiments.tune import Search, Trial
+    from anl_seg.experiments.search.tune import Search, Trial
 
 
 class Kind(str, Enum):
@@ -117,15 +117,15 @@ def command(
     hold out many images where the noise is strong. OUTPUT gets trials.csv and
     the surface as a picture, surface.png and surface.pdf.
     """
-    from anl_seg.experiments.tune import make_search, parse_ranges, read_tuning
+    from anl_seg.experiments.search.tune import make_search, parse_ranges, read_tuning
 
     if report_only:
         _report(output, *read_tuning(output, storage))
         return
     from anl_seg.cli.standings import watching
-    from anl_seg.experiments.executors import at_once, make_executor
-    from anl_seg.experiments.tables import parse_settings
-    from anl_seg.experiments.tune import tune
+    from anl_seg.experiments.runs.executors import at_once, make_executor
+    from anl_seg.experiments.search.tune import tune
+    from anl_seg.experiments.tables.plan import parse_settings
 
     named = {"loss": loss, "protocol": dataset, "noise": noise, "eta": eta, "seed": seed}
     settings = {name: value for name, value in named.items() if value is not None}
@@ -156,8 +156,8 @@ def command(
 
 def _report(output: Path, search: Search, trials: list[Trial]) -> None:
     from anl_seg.errors import CommandFailedError
-    from anl_seg.experiments.sweep import failures, standings
-    from anl_seg.experiments.tune_report import in_words, write_report
+    from anl_seg.experiments.runs.sweep import failures, standings
+    from anl_seg.experiments.search.report import in_words, write_report
 
     print(in_words(search, trials))
     failed = failures(standings(trial.folder for trial in trials if trial.failed))

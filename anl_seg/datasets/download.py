@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import pooch
 import requests
 
-from anl_seg.datasets.folders import atomic_folder
 from anl_seg.errors import InputError
+from anl_seg.formats.folders import atomic_folder
 from anl_seg.progress import Track, untracked
 
 BLOCK_BYTES = 2**20

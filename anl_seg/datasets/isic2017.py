@@ -13,9 +13,9 @@ from PIL import Image
 
 import anl_seg
 from anl_seg.datasets.download import fetch_folder
-from anl_seg.datasets.folders import atomic_folder
 from anl_seg.errors import InputError, listed
-from anl_seg.files import write_json
+from anl_seg.formats.files import write_json
+from anl_seg.formats.folders import atomic_folder
 from anl_seg.progress import Track, untracked
 
 ARCHIVES_URL = "https://isic-challenge-data.s3.amazonaws.com/2017"

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage, special
 
 from anl_seg.datasets import isic2017
-from anl_seg.datasets.folders import atomic_folder
+from anl_seg.formats.folders import atomic_folder
 
 Field = NDArray[np.float64]
 

@@ -28,7 +28,7 @@ from anl_seg.evaluation.pairs import collecting
 from anl_seg.evaluation.statistics import mean_interval
 from anl_seg.evaluation.summary import defined_mean
 from anl_seg.evaluation.targets import target_value, targets
-from anl_seg.masks import find_masks
+from anl_seg.formats.masks import find_masks
 from anl_seg.progress import Track, untracked
 
 #: Differences smaller than this are rounding of the mean over groups: ties.

@@ -19,7 +19,7 @@ from anl_seg.evaluation.metrics import Counts, Label, count, count_values, overl
 from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
 from anl_seg.evaluation.problems import not_in_manifest, unknown_labels, unpaired
-from anl_seg.masks import find_masks
+from anl_seg.formats.masks import find_masks
 from anl_seg.processes import end_with_parent
 from anl_seg.progress import Track, untracked
 

@@ -14,7 +14,7 @@ from anl_seg.errors import InputError
 from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.metrics import ConfusionMatrix, Label, confusion_matrix, surface_values
 from anl_seg.evaluation.surface import surfaces
-from anl_seg.masks import Geometry, read_labels_and_geometry
+from anl_seg.formats.masks import Geometry, read_labels_and_geometry
 
 Labels = NDArray[np.uint8 | np.uint16]
 

@@ -15,7 +15,7 @@ from anl_seg.evaluation.folders import CaseResult, Evaluation
 from anl_seg.evaluation.memorisation import memorisation
 from anl_seg.evaluation.metrics import Label, overlap_values
 from anl_seg.evaluation.summary import ClassSummary, foreground_mean, summarize
-from anl_seg.files import write_json, write_text
+from anl_seg.formats.files import write_json, write_text
 
 #: Version of what stands under `anl_seg` in summary.json; raised when a key changes its meaning.
 SCHEMA = 2

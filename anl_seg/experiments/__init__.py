@@ -1,1 +1,1 @@
-"""Whole runs from data to report; today the demo."""
+"""The paper as runs: single runs, sweeps and searches, and the tables and figures made of them."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 import anl_seg
 from anl_seg.errors import InputError
-from anl_seg.files import atomic_path
+from anl_seg.formats.files import atomic_path
 from anl_seg.noise.labels.draws import as_labels
 from anl_seg.noise.labels.record import NoisyLabels, label_hash
 

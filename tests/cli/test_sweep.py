@@ -12,8 +12,8 @@ from rich.console import Console
 
 from anl_seg.cli import main, standings
 from anl_seg.errors import InputError
-from anl_seg.experiments import records
-from anl_seg.experiments.sweep import plan, read_sweep
+from anl_seg.experiments.runs import records
+from anl_seg.experiments.runs.sweep import plan, read_sweep
 
 
 def call(*arguments):
@@ -86,7 +86,7 @@ def test_each_gpu_that_is_named_gets_a_run(sweep, monkeypatch, capsys):
     def tell(name, root, *, workers, **options):
         raise InputError(f"{workers} at a time")
 
-    monkeypatch.setattr("anl_seg.experiments.executors.make_executor", tell)
+    monkeypatch.setattr("anl_seg.experiments.runs.executors.make_executor", tell)
     assert call("sweep", "sweep.yaml", "--gpus", "0,1") == 2
     assert "2 at a time" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ import pytest
 
 from anl_seg.cli import execution, main
 from anl_seg.errors import CommandFailedError
-from anl_seg.experiments.records import DONE, Record, write_record
+from anl_seg.experiments.runs.records import DONE, Record, write_record
 
 SMALL = ("--dataset", "digits", "--row", "ANL_CE", "--column", "sym-0.4")
 

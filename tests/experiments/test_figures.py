@@ -17,8 +17,8 @@ from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments.figures import draw_figure, missing_runs, runs_of_figure
 from anl_seg.experiments.figures import drawing as drawing_module
 from anl_seg.experiments.figures.gradients import _evenly
-from anl_seg.experiments.records import Record, write_record
-from anl_seg.experiments.runs import make_run
+from anl_seg.experiments.runs.records import Record, write_record
+from anl_seg.experiments.runs.run import make_run
 from anl_seg.noise import corrupt_masks
 
 CLASSES = ["cat", "dog"]

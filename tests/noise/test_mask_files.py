@@ -6,7 +6,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.masks import ENDINGS
+from anl_seg.formats.masks import ENDINGS
 from anl_seg.noise.mask_files import read_mask, write_mask
 
 MASK = np.zeros((12, 16), bool)

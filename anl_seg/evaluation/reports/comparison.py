@@ -30,7 +30,7 @@ from anl_seg.evaluation.reports.page import (
     render,
 )
 from anl_seg.evaluation.reports.plots import Plot, Values, box_strip, intervals, slopes
-from anl_seg.files import write_json, write_text
+from anl_seg.formats.files import write_json, write_text
 from anl_seg.progress import Track, untracked
 
 #: Version of comparison.json; raised when a key changes its meaning.

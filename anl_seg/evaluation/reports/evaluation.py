@@ -36,7 +36,7 @@ from anl_seg.evaluation.reports.page import (
 from anl_seg.evaluation.reports.plots import Plot, Values, against_size, box_strip
 from anl_seg.evaluation.summary import summarize
 from anl_seg.evaluation.targets import FOREGROUND, target_value, targets
-from anl_seg.files import write_text
+from anl_seg.formats.files import write_text
 from anl_seg.progress import Track, untracked
 
 FILES = ("report.md", "report.tex", "report.html")

@@ -16,7 +16,7 @@ from PIL import Image
 
 from anl_seg.errors import InputError, named
 from anl_seg.evaluation.metrics import Label
-from anl_seg.masks import ENDINGS, read_labels
+from anl_seg.formats.masks import ENDINGS, read_labels
 
 #: Longest side of what is shown, in pixels; larger masks and pictures are thinned out to it.
 MAX_SIDE = 384

@@ -17,9 +17,9 @@ from anl_seg.experiments.figures.marginals import draw_marginals
 from anl_seg.experiments.figures.masks import draw_masks
 from anl_seg.experiments.figures.pieces import Piece
 from anl_seg.experiments.figures.style import STYLE, Drawing, Placed
-from anl_seg.experiments.records import DONE, read_record
-from anl_seg.experiments.runs import Run
-from anl_seg.files import atomic_path, write_text
+from anl_seg.experiments.runs.records import DONE, read_record
+from anl_seg.experiments.runs.run import Run
+from anl_seg.formats.files import atomic_path, write_text
 
 #: Number of a figure -> what draws it.
 FIGURES: Mapping[int, Callable[[Placed], Drawing]] = MappingProxyType(

@@ -9,10 +9,10 @@ from anl_seg.errors import InputError
 from anl_seg.evaluation import confusion_matrix, count, dice
 from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
 from anl_seg.experiments.figures.style import COLUMN, Drawing, Placed
-from anl_seg.experiments.pictures import Row, draw_columns
-from anl_seg.experiments.records import read_record
-from anl_seg.experiments.worker import SHARED_NAME
-from anl_seg.masks import read_labels
+from anl_seg.experiments.runs.records import read_record
+from anl_seg.experiments.runs.worker import SHARED_NAME
+from anl_seg.experiments.segmentation.pictures import Row, draw_columns
+from anl_seg.formats.masks import read_labels
 from anl_seg.noise.manifest import JSON_NAME
 
 #: The kinds of noise shown, in the order of the paper.

@@ -1,0 +1,1 @@
+"""Runs of either kind: settings and id, record, sweep, and the executors that do them."""

@@ -1,0 +1,93 @@
+"""Any tree of runs as rows: identity, state, settings, metrics, provenance."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from anl_seg.errors import InputError
+from anl_seg.experiments.runs import records
+from anl_seg.formats.files import RUN_NAME
+
+
+def collect(root: Path) -> list[dict[str, Any]]:
+    """Read all runs below a folder: those with a record, and single ones of `anl-seg classify`.
+
+    Returns:
+        A row a run, in the order of their folders. Settings have their own names, hyper-parameters
+        those of the loss; metrics are shares in [0, 1].
+
+    Raises:
+        InputError: If there is none, or a file is broken.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root} is no folder; give the folder of runs")
+    rows = []
+    for folder in sorted({path.parent for path in root.rglob("*.json")}):
+        if (seen := records.look(folder)) is not None:
+            rows.append(_of_record(folder.relative_to(root), *seen))
+        elif (path := folder / RUN_NAME).exists():
+            rows.append(_of_classify(root, path))
+    if not rows:
+        raise InputError(f"{root} holds no runs")
+    return rows
+
+
+def write_csv(rows: Sequence[Mapping[str, Any]], file: TextIO) -> None:
+    """Write rows as CSV, with every column that any of them has, in the order of first use."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _of_record(folder: Path, record: records.Record, state: str) -> dict[str, Any]:
+    return {
+        "run": record.id,
+        "folder": str(folder),
+        "kind": record.kind,
+        "state": state,
+        **_flat(record.settings),
+        **record.metrics,
+        "attempts": record.attempts,
+        "stops": record.stops,
+        "error": record.error,
+        "started": record.started,
+        "seconds": record.seconds,
+        "host": record.host,
+        "job": record.job,
+        "noise_sha256": record.noise_sha256,
+        "commit": (record.git or {}).get("commit"),
+        "commit_changed": (record.git or {}).get("changed"),
+        **{f"version_{name}": version for name, version in record.versions.items()},
+    }
+
+
+def _of_classify(root: Path, path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        result = content["result"] or {}
+        return {
+            "run": path.parent.name,
+            "folder": str(path.parent.relative_to(root)),
+            "kind": "classification",
+            "state": records.DONE if result else records.STOPPED,
+            **_flat(content["settings"]),
+            "test_accuracy": result.get("last"),
+            "best_test_accuracy": result.get("best"),
+            "noise_sha256": content["labels"]["sha256"],
+            **{f"version_{name}": version for name, version in content["versions"].items()},
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no run of `anl-seg classify`: {error!r}") from error
+
+
+def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with the mappings among them, such as hyper-parameters, spread out."""
+    row: dict[str, Any] = {}
+    for key, value in settings.items():
+        row |= value if isinstance(value, Mapping) else {key: value}
+    return row

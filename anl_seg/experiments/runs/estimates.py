@@ -1,0 +1,47 @@
+"""How long runs will take, from those that are done."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from anl_seg.experiments.runs.records import DONE, FAILED, RUNNING
+from anl_seg.experiments.runs.sweep import Standing
+
+
+def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None:
+    """Estimate the time until all runs are done; None while none is done.
+
+    A run takes as long as the median of those done on the same protocol, else of all done. Failed
+    runs are over.
+
+    Args:
+        found: How the runs stand.
+        workers: Runs at a time; None for as many as are running now.
+    """
+    done = [(_protocol(each), each.record.seconds) for each in found if each.state == DONE]
+    if not done:
+        return None
+    everything = statistics.median(seconds or 0.0 for _, seconds in done)
+    left = [0.0]
+    for each in found:
+        if each.state not in (DONE, FAILED):
+            alike = [seconds or 0.0 for protocol, seconds in done if protocol == _protocol(each)]
+            usual = statistics.median(alike) if alike else everything
+            left.append(max(0.0, usual - each.record.elapsed) if each.state == RUNNING else usual)
+    workers = workers or max(1, sum(each.state == RUNNING for each in found))
+    return max(sum(left) / workers, *left)
+
+
+def in_words(seconds: float) -> str:
+    """A duration, such as "40 s", "12 min" or "3 h 05 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _protocol(standing: Standing) -> tuple[str, object, object]:
+    settings = standing.record.settings
+    epochs = settings.get("epochs") or settings.get("overrides", {}).get("epochs")
+    return standing.record.kind, settings.get("protocol"), epochs

@@ -1,0 +1,74 @@
+"""The executors by name: this machine, or a SLURM cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from anl_seg.errors import InputError
+from anl_seg.experiments.runs import records
+from anl_seg.experiments.runs.executors.local import LocalExecutor
+from anl_seg.experiments.runs.sweep import Executor, Standing, standings
+
+
+def make_executor(
+    name: str,
+    root: Path,
+    *,
+    workers: int = 1,
+    gpus: str | None = None,
+    slurm: Sequence[str] = (),
+) -> Executor:
+    """Make an executor from the options of a command.
+
+    Args:
+        name: "local" or "slurm".
+        root: The folder of the runs.
+        workers: Runs at a time.
+        gpus: GPUs of this machine to deal out, such as "0,1".
+        slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
+
+    Raises:
+        InputError: If an option is not for this executor, or a value makes no sense.
+    """
+    if name == "slurm":
+        from anl_seg.experiments.runs.executors.slurm import SlurmExecutor, parse_options
+
+        if gpus is not None:
+            raise InputError("--gpus is for this machine; with SLURM: --slurm gpus=1")
+        return SlurmExecutor(root, parse_options(slurm), parallel=workers)
+    if slurm:
+        raise InputError("--slurm is for --executor slurm; leave one of the two away or add it")
+    return LocalExecutor(workers, _numbers(gpus))
+
+
+def at_once(workers: int | None, gpus: str | None) -> int:
+    """Runs at a time: as given, else one a GPU of --gpus, else one.
+
+    Raises:
+        InputError: If `gpus` are no numbers.
+    """
+    return workers or len(_numbers(gpus) or [0])
+
+
+def standings_below(root: Path) -> list[Standing]:
+    """How all runs below a folder stand, in the order of their folders.
+
+    Raises:
+        InputError: If there are none, or a record cannot be read.
+    """
+    from anl_seg.experiments.runs.executors.slurm import in_queue
+
+    found = standings(records.find_folders(root), in_queue(root))
+    if not found:
+        raise InputError(f"{root} holds no runs; choose their folder with -o")
+    return found
+
+
+def _numbers(gpus: str | None) -> list[int] | None:
+    if gpus is None:
+        return None
+    try:
+        return [int(number) for number in gpus.split(",")]
+    except ValueError as error:
+        raise InputError(f"--gpus takes numbers such as 0,1,2, got {gpus!r}") from error

@@ -1,0 +1,95 @@
+"""Runs on this machine: some at a time, each in a process of its own, GPUs dealt out."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from queue import SimpleQueue
+
+from anl_seg.processes import end_with_parent, processors
+
+#: Imported once, by the server that the processes of the runs are forked from: most take seconds.
+PRELOADED = (
+    *("anl_seg.experiments.runs.worker", "torch._dynamo", "sklearn.datasets", "tensorboardX"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg"),
+)
+
+
+class LocalExecutor:
+    """Does up to `workers` runs at a time.
+
+    Args:
+        workers: How many.
+        gpus: Numbers of the GPUs to deal out, one a run at a time; more workers than GPUs share
+            them. None leaves all GPUs to every run.
+    """
+
+    def __init__(self, workers: int = 1, gpus: Sequence[int] | None = None) -> None:
+        self._context = _context()
+        self._threads = ThreadPoolExecutor(workers)
+        self._cores = max(1, processors() // workers)
+        self._gpus: SimpleQueue[int | None] = SimpleQueue()
+        for number in range(workers):
+            self._gpus.put(gpus[number % len(gpus)] if gpus else None)
+        self._futures: dict[Path, Future[None]] = {}
+        self._processes: set[BaseProcess] = set()
+        self._stopping = False
+
+    def start(self, folders: Sequence[Path]) -> None:
+        """Begin with the runs in `folders`, which hold their records."""
+        for folder in folders:
+            self._futures[folder] = self._threads.submit(self._do, folder)
+
+    def pending(self, folders: Sequence[Path]) -> set[Path]:
+        """Those of `folders` that were started and have not ended."""
+        begun = {folder: self._futures.get(folder) for folder in folders}
+        return {folder for folder, future in begun.items() if future and not future.done()}
+
+    def stop(self) -> None:
+        """End all that is running; what was begun goes on where it was, another time."""
+        self._stopping = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in list(self._processes):
+            process.terminate()
+        self._threads.shutdown(wait=True)
+
+    def _do(self, folder: Path) -> None:
+        gpu = self._gpus.get()
+        process = self._context.Process(target=_work, args=(folder, self._cores, gpu))
+        try:
+            process.start()
+            self._processes.add(process)
+            if self._stopping:  # `stop` may have come before this process was known
+                process.terminate()
+            process.join()
+        finally:
+            self._processes.discard(process)
+            self._gpus.put(gpu)
+
+
+def _context() -> SpawnContext | ForkServerContext:
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def _work(folder: Path, cores: int, gpu: int | None) -> None:
+    """In the run's own process: take its share of the machine, then work."""
+    import torch
+
+    from anl_seg.experiments.runs.worker import work
+
+    end_with_parent()
+    torch.set_num_threads(cores)
+    os.environ["OMP_NUM_THREADS"] = str(cores)  # for nnU-Net's commands; the trainer keeps to it
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+    sys.exit(0 if work(folder) else 1)

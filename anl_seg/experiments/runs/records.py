@@ -1,0 +1,160 @@
+"""The record of a run in its folder: what it is, how it stands, and what came out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from anl_seg.errors import InputError
+from anl_seg.formats.files import write_json
+
+SCHEMA = 1
+RECORD_NAME = "record.json"
+LOG_NAME = "log.txt"
+LOCK_NAME = ".lock"
+#: Longer than another process may hold a lock only to see whether it is free.
+LOCK_SECONDS = 5.0
+
+WAITING, QUEUED, RUNNING, STOPPED = "waiting", "queued", "running", "stopped"
+DONE, FAILED = "done", "failed"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The content of record.json.
+
+    Attributes:
+        id: Of the run, and the name of its folder.
+        kind: "classification" or "segmentation".
+        settings: All of them.
+        status: "waiting", "running", "stopped", "done" or "failed".
+        attempts: How often it was begun.
+        stops: How often of these it was stopped from outside, which is no failure: by Ctrl-C, or by
+            SLURM, which cancels or preempts it or puts it back into its queue.
+        error: What made it fail, its first line.
+        started: When it was last begun, in UTC, ISO 8601.
+        ended: When it last ended.
+        seconds: From `started` to `ended`.
+        host: The machine.
+        job: Of SLURM, where it ran there.
+        versions: Of what the numbers depend on.
+        git: Commit of the checkout that it ran from, and whether files had changed since.
+        noise_sha256: Of the noisy class labels, or of the manifest of the noisy masks.
+        metrics: Shares in [0, 1], by name: test_accuracy after the last epoch, test_dice.
+        schema: Version of this form.
+    """
+
+    id: str
+    kind: str
+    settings: dict[str, Any]
+    status: str = WAITING
+    attempts: int = 0
+    stops: int = 0
+    error: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    seconds: float | None = None
+    host: str | None = None
+    job: str | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    git: dict[str, Any] | None = None
+    noise_sha256: str | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since it was last begun; 0 before that."""
+        if self.started is None:
+            return 0.0
+        return (datetime.now(timezone.utc) - datetime.fromisoformat(self.started)).total_seconds()
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write record.json."""
+    write_json(folder / RECORD_NAME, dataclasses.asdict(record))
+
+
+def read_record(folder: Path) -> Record | None:
+    """Read record.json; None where there is none.
+
+    Raises:
+        InputError: If it is broken, or of another version of its form.
+    """
+    path = folder / RECORD_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}); take it away to begin anew") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else None
+        raise InputError(
+            f"{path} has the schema {found}, this version of anl-seg reads {SCHEMA}; use another "
+            "folder, or the version that wrote it"
+        )
+    try:
+        return Record(**content)
+    except TypeError as error:
+        raise InputError(f"{path} is no record of a run: {error}") from error
+
+
+def find_folders(root: Path) -> list[Path]:
+    """The folders below `root` that hold a record, in order."""
+    return sorted(path.parent for path in root.rglob(RECORD_NAME))
+
+
+def look(folder: Path) -> tuple[Record, str] | None:
+    """Read a record, and say how the run stands; None where there is no record.
+
+    It stands as recorded, but "stopped" where whoever ran it is no more.
+
+    Raises:
+        InputError: As `read_record`.
+    """
+    record = read_record(folder)
+    if record is None:
+        return None
+    if record.status != RUNNING:
+        return record, record.status
+    with locked(folder, wait=0) as mine:
+        if not mine:
+            return record, RUNNING
+        record = read_record(folder) or record  # it may have ended between the two looks
+    return record, STOPPED if record.status == RUNNING else record.status
+
+
+@contextmanager
+def locked(folder: Path, wait: float = LOCK_SECONDS) -> Iterator[bool]:
+    """Hold the lock of a run's folder, and say whether it could be had within `wait` seconds.
+
+    It is the operating system's, so that it ends with the process that holds it.
+    """
+    lock = FileLock(folder / LOCK_NAME)
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def log_tail(folder: Path, lines: int = 10) -> str:
+    """The last lines of the log of a run."""
+    path = folder / LOG_NAME
+    if not path.exists():
+        return "(no log)"
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return "\n".join(text.splitlines()[-lines:])

@@ -1,0 +1,255 @@
+"""Many runs in one folder: what is missing is done, by whichever executor, and accounted for."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from anl_seg.errors import CommandFailedError, InputError, listed
+from anl_seg.experiments.runs import records
+from anl_seg.experiments.runs.records import DONE, QUEUED, RUNNING, WAITING, Record
+from anl_seg.experiments.runs.run import KINDS, Run, make_run
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+KEYS = ("kind", "base", "grid", "runs")
+
+
+class Executor(Protocol):
+    """Does runs, given by the folders that hold their records."""
+
+    def start(self, folders: Sequence[Path]) -> None:
+        """Begin with runs, and return at once.
+
+        Raises:
+            CommandFailedError: If they are not taken.
+        """
+
+    def pending(self, folders: Sequence[Path]) -> set[Path]:
+        """Those of `folders` that were started, here or by an earlier call, and have not ended."""
+
+    def stop(self) -> None:
+        """End what this call started."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one run of a sweep stands.
+
+    Attributes:
+        folder: Of the run.
+        state: "waiting", "queued", "running", "stopped", "done" or "failed".
+        record: Its record.
+    """
+
+    folder: Path
+    state: str
+    record: Record
+
+
+Watch = Callable[[list[Standing]], None]
+
+
+def read_sweep(path: Path) -> list[Run]:
+    """Read a YAML file and expand it to runs.
+
+    `kind` is "classification" or "segmentation", `base` holds settings of all runs, `grid` lists of
+    values to combine (a value that is a mapping sets several settings at once), `runs` single runs.
+
+    Raises:
+        InputError: If it is no such file, a setting is impossible, or it makes the same run twice.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no YAML: {error}") from error
+    if not isinstance(content, dict) or (unknown := set(content) - set(KEYS)):
+        found = sorted(map(str, unknown)) if isinstance(content, dict) else type(content).__name__
+        raise InputError(f"{path} must hold the keys {', '.join(KEYS)}, got {found}")
+    if not content.get("grid") and not content.get("runs"):
+        raise InputError(f"{path} has neither a grid nor runs")
+    try:
+        _check_forms(content)
+        return expand(**content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _check_forms(content: Mapping[str, Any]) -> None:
+    if not isinstance(content.get("kind", ""), str):
+        raise InputError(f"kind must be {' or '.join(KINDS)}, got {content['kind']!r}")
+    for key in ("base", "grid"):
+        if not isinstance(content.get(key) or {}, dict):
+            raise InputError(f"{key} must hold names with values, got {content[key]!r}")
+    runs = content.get("runs") or []
+    if not isinstance(runs, list) or not all(isinstance(settings, dict) for settings in runs):
+        raise InputError(f"runs must be a list of names with values, got {runs!r}")
+
+
+def expand(
+    kind: str = "classification",
+    base: Mapping[str, Any] | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    runs: Sequence[Mapping[str, Any]] | None = None,
+) -> list[Run]:
+    """Make the runs of a sweep; the arguments are the keys of its YAML.
+
+    Raises:
+        InputError: If a setting is impossible, or the same run comes twice.
+    """
+    axes = []
+    for name, values in (grid or {}).items():
+        if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+            raise InputError(
+                f"the axis {name} of the grid must be a list of values, got {values!r}"
+            )
+        axes.append([value if isinstance(value, dict) else {name: value} for value in values])
+    points: list[dict[str, Any]] = [
+        {key: value for part in point for key, value in part.items()}
+        for point in (itertools.product(*axes) if axes else [])
+    ]
+    made: dict[str, Run] = {}
+    problems = []
+    for settings in [*points, *(runs or [])]:
+        try:
+            run = make_run(kind, _merged(base or {}, settings))
+        except InputError as error:
+            problems.append(f"{settings}: {error}")
+            continue
+        if run.id in made:
+            problems.append(f"{settings} makes the run {run.id} a second time")
+        made[run.id] = run
+    if problems:
+        raise InputError(listed(problems))
+    return list(made.values())
+
+
+def run_sweep(
+    root: Path, runs: Sequence[Run], executor: Executor, *, retries: int = 1, watch: Watch
+) -> list[Standing]:
+    """Do what is missing of the runs: begun ones go on, done ones are left alone.
+
+    Several calls on one folder share the work. A run that fails, or dies without a word, is tried
+    again `retries` times; one that was stopped from outside goes on as often as that happens.
+
+    Args:
+        root: Gets a folder for each run, named after its id.
+        runs: What to do.
+        executor: Does it.
+        retries: How often a run is tried again.
+        watch: Is shown how the runs stand, every second.
+
+    Returns:
+        How they stand at the end.
+
+    Raises:
+        InputError: If a record in the folder cannot be read.
+        CommandFailedError: If the executor does not take the first runs.
+    """
+    before = dict(_add(root, run) for run in runs)
+    begun = Counter[Path]()
+
+    def tries(folder: Path, record: Record) -> int:
+        """Without those stopped. One may be another call's, or may die before it is recorded."""
+        attempts = record.attempts - before[folder].attempts
+        return max(begun[folder], attempts) - (record.stops - before[folder].stops)
+
+    try:
+        while True:
+            # In this order: a run that ends in between still counts as underway.
+            found = standings(before, executor.pending(list(before)))
+            watch(found)
+            free = [each for each in found if each.state not in (DONE, RUNNING, QUEUED)]
+            todo = [each.folder for each in free if tries(each.folder, each.record) <= retries]
+            if todo:
+                try:
+                    executor.start(todo)
+                except CommandFailedError as error:
+                    if not begun:
+                        raise
+                    log.warning("%s; what was begun goes on", error)
+                begun.update(todo)
+            elif all(each.state == DONE or each in free for each in found):
+                return found
+            time.sleep(POLL_SECONDS)
+    except BaseException:
+        executor.stop()
+        raise
+
+
+def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:
+    """How the runs stand in a folder, which is left as it is.
+
+    Raises:
+        InputError: If a record cannot be read.
+    """
+    found = []
+    for run in runs:
+        new = Record(run.id, run.kind, dict(run.settings)), WAITING
+        record, state = records.look(root / run.id) or new
+        found.append(Standing(root / run.id, state, record))
+    return found
+
+
+def standings(folders: Iterable[Path], underway: Iterable[Path] = ()) -> list[Standing]:
+    """How the runs in `folders` stand; those `underway` that are not yet running are queued.
+
+    Raises:
+        InputError: If a record cannot be read.
+    """
+    underway = set(underway)
+    found = []
+    for folder in folders:
+        if (seen := records.look(folder)) is not None:
+            record, state = seen
+            queued = folder in underway and state not in (RUNNING, DONE)
+            found.append(Standing(folder, QUEUED if queued else state, record))
+    return found
+
+
+def failures(found: Sequence[Standing]) -> str:
+    """A paragraph for each failed run: its folder, why, and the end of its log; "" for none."""
+    return "\n".join(
+        f"{standing.folder}: {standing.record.error or standing.state}, "
+        f"{standing.record.attempts} attempts; the end of {records.LOG_NAME}:\n"
+        + "\n".join(f"    {line}" for line in records.log_tail(standing.folder).splitlines())
+        for standing in found
+        if standing.state != DONE
+    )
+
+
+def _add(root: Path, run: Run) -> tuple[Path, Record]:
+    """Make the folder and record of a run, and give back both.
+
+    Until it is done it may get another device or path, but not while another process is at it.
+    """
+    folder = root / run.id
+    folder.mkdir(parents=True, exist_ok=True)
+    with records.locked(folder, wait=0) as mine:
+        known = records.read_record(folder)
+        record = known or Record(run.id, run.kind, {})
+        if mine and (known is None or known.status != DONE):
+            records.write_record(folder, replace(record, settings=dict(run.settings)))
+    return folder, record
+
+
+def _merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings over those of `base`; hyper-parameters in both come together."""
+    return {
+        **base,
+        **{
+            name: {**base[name], **value}
+            if isinstance(value, dict) and isinstance(base.get(name), dict)
+            else value
+            for name, value in settings.items()
+        },
+    }

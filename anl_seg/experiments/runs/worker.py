@@ -1,0 +1,134 @@
+"""The process that does one run: locks its folder, keeps its record, writes its log."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import platform
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from anl_seg.classification.run import run as run_classification
+from anl_seg.classification.validation import VALIDATION_CLEAN
+from anl_seg.experiments.runs import records
+from anl_seg.experiments.runs.run import classification_settings, segmentation_settings
+from anl_seg.experiments.segmentation.run import run_segmentation
+from anl_seg.formats.files import RUN_NAME
+from anl_seg.provenance import git_state, versions
+
+PACKAGES = ("anl-seg", "nnunetv2", "numpy", "torch", "torchvision")
+#: Beside the folders of the runs: the data sets that they share.
+SHARED_NAME = "data"
+#: Metrics whose name is not that of the images followed by "_accuracy".
+METRICS = {VALIDATION_CLEAN: "validation_accuracy_clean"}
+
+
+#: Set once this process was told that it will be ended; what then fails was ended with it.
+told_to_end = threading.Event()
+
+
+def work(folder: Path) -> bool:
+    """Do the run that the record in `folder` names, unless it is done or another process is at it.
+
+    What it prints, and why it failed, goes to log.txt.
+
+    Returns:
+        Whether the run did not fail here.
+    """
+    with records.locked(folder) as mine:
+        record = records.read_record(folder)
+        assert record is not None  # written by whoever asked for the work
+        if not mine or record.status == records.DONE:
+            return True
+        _log_to(folder / records.LOG_NAME)
+        requeued = record.status == records.RUNNING and "SLURM_RESTART_COUNT" in os.environ
+        record = dataclasses.replace(
+            record,
+            status=records.RUNNING,
+            attempts=record.attempts + 1,
+            stops=record.stops + requeued,
+            error=None,
+            started=_now(),
+            ended=None,
+            seconds=None,
+            host=platform.node(),
+            job=_job(),
+            versions=versions(*PACKAGES),
+            git=git_state(),
+        )
+        records.write_record(folder, record)
+        start = time.monotonic()
+        # Ctrl-C and a requeue by submitit are none of the exceptions that are caught here.
+        outcome: dict[str, Any] = {"status": records.STOPPED, "stops": record.stops + 1}
+        try:
+            outcome = {"status": records.DONE, **DO[record.kind](record.settings, folder)}
+        except Exception as error:
+            traceback.print_exc()
+            if not told_to_end.is_set():
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                outcome = {"status": records.FAILED, "error": reason}
+        finally:
+            seconds = round(time.monotonic() - start, 1)
+            ended = dataclasses.replace(record, **outcome, ended=_now(), seconds=seconds)
+            records.write_record(folder, ended)
+        return ended.status == records.DONE
+
+
+def _classify(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    complete = classification_settings(settings)
+    result = run_classification(
+        complete, folder, report=lambda epoch: print(asdict(epoch), flush=True)
+    )
+    about = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
+    accuracies = {"test": result.last, "best_test": result.best, **result.further}
+    return {
+        "metrics": {
+            METRICS.get(part, f"{part}_accuracy"): share for part, share in accuracies.items()
+        },
+        "noise_sha256": about["labels"]["sha256"],
+    }
+
+
+def _segment(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return run_segmentation(segmentation_settings(settings), folder, folder.parent / SHARED_NAME)
+
+
+#: Kind of run -> what does it, and gives what goes into the record.
+DO: Mapping[str, Callable[[Mapping[str, Any], Path], dict[str, Any]]] = {
+    "classification": _classify,
+    "segmentation": _segment,
+}
+
+
+def _log_to(path: Path) -> None:
+    """Let all that this process and its children print go to the end of a file."""
+    with path.open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("anl_seg").setLevel(logging.INFO)
+    print(f"--- {_now()} on {platform.node()}, {torch.get_num_threads()} threads", flush=True)
+
+
+def _job() -> str | None:
+    """The job of SLURM that this process is part of, such as "12", or "12_3" of an array."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    if array is not None:
+        return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,433 @@
+"""Weights of a loss sought on images that are held out of training: the search and its trials."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+
+from anl_seg import losses
+from anl_seg.classification.settings import Settings
+from anl_seg.errors import InputError, named
+from anl_seg.experiments.runs.records import DONE, Record, read_record
+from anl_seg.experiments.runs.run import KINDS, NOT_IN_ID, Run, make_run
+from anl_seg.experiments.runs.sweep import Executor, Standing, Watch, run_sweep
+from anl_seg.experiments.segmentation.run import SegmentationSettings
+from anl_seg.experiments.tables.plan import PARAMETERS
+from anl_seg.formats.files import write_json
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.trial import FrozenTrial
+
+SEARCH_NAME = "search.json"
+STUDY_NAME = "study.db"
+LOCK_NAME = ".tune.lock"
+TPE, GRID = "tpe", "grid"
+DEFAULT_TRIALS = 25
+
+Range = tuple[float, float]
+#: What is searched unless a range is named, where the loss has it.
+BY_DEFAULT = ("alpha", "beta", "lambda_")
+#: Ranges, on a logarithmic scale; they hold all that the paper uses or tries.
+RANGES: Mapping[str, Range] = MappingProxyType(
+    {"alpha": (0.1, 50.0), "beta": (0.1, 50.0), "lambda_": (0.01, 10.0), "delta": (1e-7, 1e-3)}
+)
+#: The values that the paper tries: alpha and beta in Appendix D-A, delta in section VI-C.
+GRIDS: Mapping[str, Sequence[float]] = MappingProxyType(
+    {
+        "alpha": (0.1, 0.5, 1.0, 5.0, 10.0),
+        "beta": (0.1, 0.5, 1.0, 5.0, 10.0),
+        "delta": (1e-7, 5e-7, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4),
+    }
+)
+#: Kind of run -> the metric against the labels given, which are noisy, and against clean ones.
+OBJECTIVES: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "classification": {"given": "validation_accuracy", "clean": "validation_accuracy_clean"},
+        "segmentation": {"given": "validation_dice", "clean": "validation_dice_clean"},
+    }
+)
+#: Kind of run -> the setting that holds images out, its default here, and what holds none out.
+HELD_OUT: Mapping[str, tuple[str, Any, Any]] = MappingProxyType(
+    {"classification": ("validation", 0.2, 0.0), "segmentation": ("fold", "0", "all")}
+)
+FORMS: Mapping[str, type[Any]] = MappingProxyType(
+    {"classification": Settings, "segmentation": SegmentationSettings}
+)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is sought; made by `make_search`.
+
+    Attributes:
+        kind: Of the runs.
+        settings: Of all runs, hyper-parameters that are not sought among them.
+        ranges: Name of a hyper-parameter -> the lowest and the highest value.
+        metric: To be as high as possible, of images that are held out of training.
+    """
+
+    kind: str
+    settings: Mapping[str, Any]
+    ranges: Mapping[str, Range]
+    metric: str
+
+    def run(self, values: Mapping[str, float]) -> Run:
+        """The run of a trial; its values have three digits, as people write them.
+
+        Raises:
+            InputError: If a setting or a value is impossible.
+        """
+        return make_run(self.kind, _placed(self.kind, {**self.settings, **_rounded(values)}))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of a search.
+
+    Attributes:
+        number: Counted from 0.
+        values: Of the hyper-parameters, as its run has them.
+        objective: A share; None where the run failed or is not done.
+        failed: Whether it was given up.
+        folder: Of its run.
+        record: Of its run, if that was begun.
+    """
+
+    number: int
+    values: Mapping[str, float]
+    objective: float | None
+    failed: bool
+    folder: Path
+    record: Record | None
+
+
+def parse_ranges(texts: Iterable[str]) -> dict[str, Range]:
+    """Read `NAME` and `NAME=LOW:HIGH` texts; a name alone has a range by default.
+
+    Raises:
+        InputError: If one is neither, or a range is empty or reaches 0.
+    """
+    ranges = {}
+    for text in texts:
+        name, _, ends = text.partition("=")
+        name = _own_name(name)
+        if not ends:
+            if name not in RANGES:
+                raise InputError(f"--range {text} needs its ends: {text}=LOW:HIGH")
+            ranges[name] = RANGES[name]
+            continue
+        try:
+            low, high = map(float, ends.split(":"))
+        except ValueError as error:
+            raise InputError(f"--range takes NAME or NAME=LOW:HIGH, got {text!r}") from error
+        if not 0 < low < high < math.inf:
+            raise InputError(f"--range {text}: the scale is logarithmic, so 0 < LOW < HIGH")
+        ranges[name] = low, high
+    return ranges
+
+
+def make_search(
+    kind: str,
+    settings: Mapping[str, Any],
+    ranges: Mapping[str, Range] | None = None,
+    objective: str = "given",
+) -> Search:
+    """Complete and check a search.
+
+    Args:
+        kind: "classification" or "segmentation".
+        settings: Of the runs, and hyper-parameters of the loss that are fixed. Without another
+            `validation`, a fifth of the training images of a classifier is held out; without
+            another `fold`, fold 0 of a segmentation.
+        ranges: What is sought, beside or in place of `RANGES` of those in `BY_DEFAULT` that the
+            loss has.
+        objective: "given" or "clean": the labels that held-out images are compared with.
+
+    Raises:
+        InputError: If something is unknown or impossible, nothing is left to seek, or no images are
+            held out.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there is no kind of run {kind!r}; choose one of {named(list(KINDS))}")
+    if objective not in OBJECTIVES[kind]:
+        choices = named(list(OBJECTIVES[kind]))
+        raise InputError(f"there is no objective {objective!r}; choose one of {choices}")
+    held_out, default, nothing = HELD_OUT[kind]
+    settings = {held_out: default, "loss": "anl-ce"} | {
+        _own_name(name): value for name, value in settings.items()
+    }
+    if settings[held_out] == nothing:
+        raise InputError(f"{held_out} is {nothing}: that leaves no images to choose by")
+    if kind == "segmentation":  # a number on a command line, a name for nnU-Net
+        settings["fold"] = str(settings["fold"])
+    sought = _sought(settings, ranges or {})
+    search = Search(kind, settings, sought, OBJECTIVES[kind][objective])
+    for place in (0.0, 0.5, 1.0):  # the ends and what lies between are possible values
+        search.run({name: low ** (1 - place) * high**place for name, (low, high) in sought.items()})
+    return search
+
+
+def tune(
+    root: Path,
+    search: Search,
+    executor: Executor,
+    *,
+    trials: int | None = None,
+    parallel: int = 1,
+    sampler: str = TPE,
+    retries: int = 1,
+    storage: str | None = None,
+    watch: Watch,
+) -> list[Trial]:
+    """Do what is missing of a search, `parallel` trials at a time.
+
+    Trials that a killed call left are done first, and their runs go on where they were. What is
+    tried next depends on the trials so far and on the seed of the runs alone.
+
+    Args:
+        root: Gets the study and a folder for each run.
+        search: What is sought.
+        executor: Does the runs.
+        trials: How many in all; without it 25, or the whole grid.
+        parallel: Trials that are decided on together.
+        sampler: "tpe", the tree-structured Parzen estimator, or "grid", the values of the paper.
+        retries: How often a failed run is tried again; then its trial counts as failed.
+        storage: URL of a database for the study, in place of SQLite in `root`.
+        watch: Is shown how the runs of this call stand.
+
+    Returns:
+        All trials of the study.
+
+    Raises:
+        InputError: If `root` holds another search, there is no such grid or database, or the
+            objective is not known of these data.
+    """
+    study = _begin(root, search, storage)
+    if sampler == GRID:
+        for point in grid(search.ranges):
+            study.enqueue_trial(point, skip_if_exists=True)
+    total = trials or (len(study.trials) if sampler == GRID else DEFAULT_TRIALS)
+    earlier: list[Standing] = []
+
+    def watch_all(found: list[Standing]) -> None:
+        watch([*earlier, *found])
+
+    while batch := _next(root, study, search, total, parallel):
+        runs = {number: search.run(values) for number, values in batch.items()}
+        distinct = list({run.id: run for run in runs.values()}.values())
+        found = run_sweep(root, distinct, executor, retries=retries, watch=watch_all)
+        for number, run in runs.items():
+            (standing,) = (each for each in found if each.record.id == run.id)
+            _tell(study, number, standing, search.metric)
+        earlier += found
+    return _trials(root, search, study)
+
+
+def read_tuning(root: Path, storage: str | None = None) -> tuple[Search, list[Trial]]:
+    """Read the search in a folder, and how its trials stand.
+
+    Raises:
+        InputError: If there is none, or its study is not there or cannot be opened.
+    """
+    content = _recorded(root)
+    if content is None:
+        raise InputError(f"{root} holds no search; choose its folder with -o")
+    ranges = {name: (low, high) for name, (low, high) in content["ranges"].items()}
+    search = Search(content["kind"], content["settings"], ranges, content["metric"])
+    return search, _trials(root, search, _open(root, search, storage, new=False))
+
+
+def best(trials: Sequence[Trial]) -> Trial | None:
+    """The trial with the highest objective, the first of several; None where none has any."""
+    done = [trial for trial in trials if trial.objective is not None]
+    return max(done, key=lambda trial: trial.objective or 0.0, default=None)
+
+
+def grid(ranges: Mapping[str, Range]) -> list[dict[str, float]]:
+    """All combinations of the paper's values that lie in the ranges.
+
+    Raises:
+        InputError: If there are none for one of the names.
+    """
+    axes = {
+        name: [value for value in GRIDS.get(name, ()) if low <= value <= high]
+        for name, (low, high) in ranges.items()
+    }
+    if empty := [name for name, values in axes.items() if not values]:
+        raise InputError(
+            f"the paper has no grid for {named(empty)} in this range; it has values of "
+            f"{named(list(GRIDS))}; use --sampler tpe, or fix others with --set"
+        )
+    return [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.3g}") for name, value in values.items()}
+
+
+def _own_name(name: str) -> str:
+    """The name in the table of losses, where lambda is no word of Python's."""
+    return "lambda_" if name == "lambda" else name
+
+
+def _sought(settings: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """The ranges given, and those that the loss has by default."""
+    if twice := sorted(set(ranges) & set(settings)):
+        raise InputError(f"{named(twice)}: fixed by --set and sought by --range; leave out one")
+    loss = settings["loss"]
+    has = losses.describe(loss).parameters if loss in losses.names() else ()
+    free = [name for name in BY_DEFAULT if name in has and name not in settings]
+    sought = {name: RANGES[name] for name in free} | dict(ranges)
+    if not sought:
+        raise InputError(
+            f"nothing to seek: {loss} has no free {named(BY_DEFAULT)}; name what it has, such as "
+            "--range q=0.1:1, or --range delta"
+        )
+    return sought
+
+
+def _placed(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a run: what is no setting itself is a hyper-parameter among them."""
+    known = {setting.name for setting in dataclasses.fields(FORMS[kind])}
+    own = {name: value for name, value in values.items() if name in known}
+    others = {name: value for name, value in values.items() if name not in known}
+    if kind == "classification" and "delta" in others:
+        others["l1"] = others.pop("delta")
+    return own | {PARAMETERS[kind]: others}
+
+
+def _begin(root: Path, search: Search, storage: str | None) -> Study:
+    """Open or make the study of a search, and write down in `root` what is sought, or check it."""
+    about = _about(search)
+    if (found := _recorded(root)) not in (None, about):
+        raise InputError(
+            f"{root} holds another search: {json.dumps(found)}; choose another folder with -o"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    study = _open(root, search, storage, new=True)
+    write_json(root / SEARCH_NAME, about)
+    return study
+
+
+def _open(root: Path, search: Search, storage: str | None, *, new: bool) -> Study:
+    """Open the study of a search; where there is none yet, make it if it may be `new`."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    digest = hashlib.sha256(json.dumps(_about(search), sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{search.settings['loss']}-{digest}"
+    path = (root / STUDY_NAME).resolve()
+    url = storage or f"sqlite:///{path}"
+    try:
+        if new:
+            return optuna.create_study(
+                storage=url, study_name=name, direction="maximize", load_if_exists=True
+            )
+        if storage is None and not path.exists():
+            raise KeyError(name)
+        return optuna.load_study(study_name=name, storage=url)
+    except KeyError as error:
+        raise InputError(
+            f"there is no study {name} in {url}; give the --storage that the search was made with"
+        ) from error
+    except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError) as error:
+        raise InputError(f"the study cannot be opened in {url}: {error}") from error
+
+
+def _about(search: Search) -> dict[str, Any]:
+    """What a search is, as search.json holds it."""
+    settings = {name: value for name, value in search.settings.items() if name not in NOT_IN_ID}
+    ranges = {name: list(ends) for name, ends in search.ranges.items()}
+    return {
+        "kind": search.kind,
+        "settings": settings,
+        "ranges": ranges,
+        "metric": search.metric,
+    }
+
+
+def _recorded(root: Path) -> dict[str, Any] | None:
+    path = root / SEARCH_NAME
+    if not path.exists():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is no JSON ({error}); choose another folder with -o") from error
+    return content
+
+
+def _next(
+    root: Path, study: Study, search: Search, total: int, parallel: int
+) -> dict[int, dict[str, float]]:
+    """Trials to do now, by number: those left open by an earlier call, else new ones."""
+    from optuna.distributions import FloatDistribution
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState
+
+    space = {name: FloatDistribution(*ends, log=True) for name, ends in search.ranges.items()}
+    with FileLock(root / LOCK_NAME):  # a trial without values was left by a process that is no more
+        left = {}
+        for open_trial in study.get_trials(states=(TrialState.RUNNING,)):
+            if set(open_trial.params) == set(space):
+                left[open_trial.number] = open_trial.params
+            else:
+                study.tell(open_trial.number, state=TrialState.FAIL)
+        if left:
+            return left
+        ended = sum(trial.state.is_finished() for trial in study.trials)
+        asked = {}
+        for number in range(ended, min(ended + parallel, total)):
+            seeds = np.random.SeedSequence([search.settings.get("seed", 1), number])
+            study.sampler = TPESampler(seed=int(seeds.generate_state(1)[0]))
+            trial = study.ask(dict(space))
+            asked[trial.number] = trial.params
+        return asked
+
+
+def _tell(study: Study, number: int, standing: Standing, metric: str) -> None:
+    from optuna.trial import TrialState
+
+    metrics = standing.record.metrics
+    if standing.state == DONE and metric not in metrics:
+        advice = (
+            "leave out --objective clean if the clean labels of its data are not known"
+            if metric.endswith("_clean")
+            else "take this folder away to do the run anew"
+        )
+        has = named(sorted(metrics)) or "no metrics"
+        raise InputError(f"{standing.folder} has no {metric}: its record has {has}; {advice}")
+    if standing.state == DONE and math.isfinite(value := metrics[metric]):
+        study.tell(number, value, skip_if_finished=True)
+    else:
+        study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
+
+def _trials(root: Path, search: Search, study: Study) -> list[Trial]:
+    known = [trial for trial in study.trials if set(trial.params) == set(search.ranges)]
+    return [_trial(root, search, trial) for trial in known]
+
+
+def _trial(root: Path, search: Search, trial: FrozenTrial) -> Trial:
+    run = search.run(trial.params)
+    return Trial(
+        number=trial.number,
+        values=_rounded(trial.params),
+        objective=trial.value,
+        failed=trial.state.name == "FAIL",
+        folder=root / run.id,
+        record=read_record(root / run.id),
+    )

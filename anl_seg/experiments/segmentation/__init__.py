@@ -1,0 +1,1 @@
+"""Segmentation runs through nnU-Net's own commands, and the demo."""

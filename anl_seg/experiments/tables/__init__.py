@@ -1,0 +1,1 @@
+"""The paper's tables, filled from runs beside the published figures."""

@@ -1,0 +1,109 @@
+"""What the runs of the paper's Tables I to VII have in common, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from anl_seg.experiments.segmentation.run import PHANTOM
+from anl_seg.trainers.settings import NNUNET_LOSS
+
+ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the paper's text says of all runs of a table.
+
+    Attributes:
+        measure: What the cells hold.
+        data: The data set, as the paper calls it.
+        kind: Of the runs.
+        settings: Of all runs.
+        seeds: A run each.
+        metric: In the record of a run.
+        metrics: Column -> another metric.
+        rows: Row -> its settings, where they are more than a loss of the row's name.
+        digits: Decimals that are printed.
+    """
+
+    measure: str
+    data: str
+    kind: str
+    settings: Mapping[str, Any]
+    seeds: tuple[int, ...] = (1, 2, 3)
+    metric: str = "test_accuracy"
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    digits: int = 2
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A smaller form of a table: its settings, and what of it is shown unless others are chosen."""
+
+    settings: Mapping[str, Any]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+ACCURACY = "test accuracy (%)"
+LAYOUTS: Mapping[int, Layout] = MappingProxyType(
+    {
+        1: Layout(
+            ACCURACY,
+            "CIFAR-10",
+            "classification",
+            {"protocol": "cifar10"},
+            rows={  # section VI-C-4: each part alone, with the weights and the L1 norm of ANL-CE
+                "nce": {"loss": "anl-ce", "overrides": {"beta": 0.0}},
+                "nnce": {"loss": "anl-ce", "overrides": {"alpha": 0.0}},
+            },
+        ),
+        2: Layout(ACCURACY, "CIFAR-10", "classification", {"protocol": "cifar10"}),
+        3: Layout(ACCURACY, "CIFAR-100", "classification", {"protocol": "cifar100"}),
+        4: Layout(
+            "top-1 accuracy (%)",
+            "WebVision",
+            "classification",
+            {"protocol": "webvision"},
+            seeds=(1,),
+            metrics={"ILSVRC12 Val": "ilsvrc12-val_accuracy"},
+        ),
+        5: Layout(ACCURACY, "Animal-10N", "classification", {"protocol": "animal10n"}),
+        6: Layout(
+            "Dice (%)",
+            "ISIC-2017",
+            "segmentation",
+            {"protocol": "isic2017", "data": "data/isic2017", "size": 256},
+            metric="test_dice",
+            digits=1,
+        ),
+        7: Layout(
+            ACCURACY, "Clothing-1M", "classification", {"protocol": "clothing1m"}, seeds=(1,)
+        ),
+    }
+)
+
+FULL = "full"
+#: Table -> name of a scale -> the scale.
+SCALES: Mapping[int, Mapping[str, Scale]] = MappingProxyType(
+    {
+        6: {
+            "small": Scale(
+                settings={
+                    "data": PHANTOM,
+                    "size": 64,
+                    "small": True,
+                    "protocol": "isic2017-poly",  # the rate of isic2017 needs 2000 images a pass
+                    "epochs": 30,
+                    "iterations": 6,
+                },
+                rows=(NNUNET_LOSS, "gce", "anl-ce"),
+                columns=("0.0", "0.3/0.7", "0.7/0.7"),
+            )
+        }
+    }
+)

@@ -1,0 +1,284 @@
+"""The paper's Tables I to VII as runs: which ones make each cell."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from anl_seg import losses, paper
+from anl_seg.classification.protocols import PROTOCOLS
+from anl_seg.classification.settings import OF_PENALTY, OF_PROTOCOL
+from anl_seg.classification.transforms import Photos
+from anl_seg.datasets import cifar_n
+from anl_seg.errors import InputError, named
+from anl_seg.experiments.runs.run import Run, make_run
+from anl_seg.experiments.segmentation.run import PHANTOM
+from anl_seg.experiments.tables.layouts import FULL, LAYOUTS, ROMAN, SCALES, Layout, Scale
+from anl_seg.experiments.tables.names import choose_columns, choose_rows
+from anl_seg.paper import Published
+
+#: Settings that leave the experiment the paper's.
+SAME_EXPERIMENT = frozenset({"data", "human", "device"})
+#: Kind of run -> the setting that holds the hyper-parameters of its loss.
+PARAMETERS = MappingProxyType({"classification": "overrides", "segmentation": "loss_parameters"})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which part of a table, and what its runs have in place of the paper's settings.
+
+    Attributes:
+        rows: Names of losses, ours or as printed; none for all of the table's. Losses that the
+            table lacks become further rows.
+        columns: Names of columns; none for all.
+        seeds: None for the paper's.
+        scale: "full", or a name in `SCALES`.
+        settings: Of the runs, of the protocol (`epochs`), or hyper-parameters, which reach the
+            losses that have them.
+    """
+
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    seeds: Sequence[int] = ()
+    scale: str = FULL
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a cell is made of.
+
+    Attributes:
+        runs: One a seed.
+        metric: In their records, a share.
+        published: What the paper has, if it has this cell.
+    """
+
+    runs: tuple[Run, ...]
+    metric: str
+    published: Published | None
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table, laid out.
+
+    Attributes:
+        number: From 1 to 7.
+        measure: What the cells hold.
+        data: The data set of the paper.
+        rows: Our name of the loss -> the name to print.
+        columns: Their names.
+        cells: By loss and column.
+        seeds: Of the runs.
+        digits: Decimals.
+        changes: What the runs have in place of the paper's settings; empty if the published
+            figures are of the same experiment.
+        left_out: Columns that these data cannot have, and why.
+    """
+
+    number: int
+    measure: str
+    data: str
+    rows: Mapping[str, str]
+    columns: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Cell]
+    seeds: tuple[int, ...]
+    digits: int
+    changes: Mapping[str, Any]
+    left_out: tuple[str, ...]
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Read `name=value` texts; a value that is JSON is a number, a truth value or null.
+
+    Raises:
+        InputError: If one has no name or no value.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise InputError(f"--set takes NAME=VALUE, got {text!r}")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value
+    return settings
+
+
+def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
+    """Say which runs make which cells of a table.
+
+    Args:
+        number: From 1 to 7.
+        choice: Which part; all of it, as in the paper, by default.
+
+    Raises:
+        InputError: If there is no such table, row, column or scale, or a setting is impossible.
+    """
+    if number not in LAYOUTS:
+        raise InputError(
+            f"there are no runs of a table {number}; choose one of {named([*map(str, LAYOUTS)])}"
+        )
+    choice = choice or Choice()
+    layout, scale = LAYOUTS[number], _scale(number, choice.scale)
+    settings = {**layout.settings, **scale.settings, **choice.settings}
+    published = {(cell.loss, cell.column): cell for cell in paper.published(number)}
+    rows = choose_rows(published.values(), choice.rows or scale.rows)
+    columns = choose_columns(published.values(), choice.columns or scale.columns)
+    noises = {cell.column: cell.settings for cell in published.values()}
+    left_out = _impossible({column: noises[column] for column in columns}, settings)
+    possible = [column for column in columns if column not in left_out]
+    if not possible:
+        raise InputError(f"nothing is left of the table: {'; '.join(left_out.values())}")
+    _check_names(layout, rows, noises, choice.settings)
+    seeds = tuple(choice.seeds or layout.seeds)
+    cells = {
+        (loss, column): Cell(
+            runs=tuple(
+                make_run(layout.kind, _settings(layout, loss, noises[column], settings, seed))
+                for seed in seeds
+            ),
+            metric=layout.metrics.get(column, layout.metric),
+            published=published.get((loss, column)),
+        )
+        for loss in rows
+        for column in possible
+    }
+    return PaperTable(
+        number=number,
+        measure=layout.measure,
+        data=layout.data,
+        rows=rows,
+        columns=tuple(possible),
+        cells=cells,
+        seeds=seeds,
+        digits=layout.digits,
+        changes=_changes(layout, settings),
+        left_out=tuple(left_out.values()),
+    )
+
+
+def runs_of(table: PaperTable) -> list[Run]:
+    """The runs that make a table, each once: all of the first seed, then those of the next."""
+    by_seed = zip(*(cell.runs for cell in table.cells.values()), strict=True)
+    return list({run.id: run for runs in by_seed for run in runs}.values())
+
+
+def runs_to_do(table: PaperTable) -> list[Run]:
+    """As `runs_of`, for those who are about to do them.
+
+    Raises:
+        InputError: If a run needs a file that was not named.
+    """
+    runs = runs_of(table)
+    if any(run.settings.get("noise") == "human" and not run.settings["human"] for run in runs):
+        raise InputError(
+            "human noise needs CIFAR-N's file: give it, or its folder, with --human, or choose "
+            "other columns with --column (of a sweep: --set human=FILE)"
+        )
+    return runs
+
+
+def _scale(number: int, name: str) -> Scale:
+    scales = SCALES.get(number, {})
+    if name == FULL:
+        return Scale({}, rows=(), columns=())
+    if name not in scales:
+        raise InputError(
+            f"Table {ROMAN[number]} has no scale {name!r}; it has {named([FULL, *scales])}"
+            + ("" if scales else ". --dataset digits is what a CPU does in minutes")
+        )
+    return scales[name]
+
+
+def _impossible(
+    noises: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
+) -> dict[str, str]:
+    """The columns that these data cannot have, and why."""
+    protocol = PROTOCOLS.get(settings["protocol"])
+    if protocol is None:  # of segmentation, or unknown: making the runs says so
+        return {}
+    reasons = {}
+    for column, noise in noises.items():
+        kind = noise.get("noise", "clean")
+        if kind == "human" and protocol.dataset not in cifar_n.RELEASES:
+            reasons[column] = f"{column}: nobody labelled {protocol.dataset} a second time"
+        elif kind != "clean" and isinstance(protocol.augmentation, Photos):
+            reasons[column] = f"{column}: the labels of {protocol.dataset} are noisy as they are"
+    return reasons
+
+
+def _check_names(
+    layout: Layout,
+    rows: Iterable[str],
+    noises: Mapping[str, Mapping[str, Any]],
+    given: Mapping[str, Any],
+) -> None:
+    """See that no setting is one that the table varies, and that each reaches some row."""
+    varied = {"loss", "seed", "labels", *PARAMETERS.values()}.union(*noises.values())
+    if wrong := sorted(varied & set(given)):
+        raise InputError(
+            f"{named(wrong)}: the table itself sets this; choose with --row, --column and --seed"
+        )
+    known = {*_fields(layout), *_of_training(layout)}
+    known |= {name for loss in rows for name in _hyper_parameters(layout, loss)}
+    if unknown := sorted(set(given) - known):
+        raise InputError(f"unknown {named(unknown)}; there are {', '.join(sorted(known - varied))}")
+
+
+def _settings(
+    layout: Layout,
+    loss: str,
+    noise: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """The settings of one run."""
+    row = layout.rows.get(loss, {"loss": loss})
+    parameters = PARAMETERS[layout.kind]
+    takes = {*_of_training(layout), *_hyper_parameters(layout, row["loss"])}
+    fields = _fields(layout) - ({"human"} if noise.get("noise") != "human" else set())
+    return {
+        **{name: value for name, value in settings.items() if name in fields},
+        **noise,
+        "loss": row["loss"],
+        "seed": seed,
+        parameters: {
+            **{name: _number(name, value) for name, value in settings.items() if name in takes},
+            **row.get(parameters, {}),
+        },
+    }
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be a number, got {value!r}") from error
+
+
+def _fields(layout: Layout) -> set[str]:
+    return set(make_run(layout.kind, {}).settings)
+
+
+def _of_training(layout: Layout) -> tuple[str, ...]:
+    """Names that a classification run takes beside the hyper-parameters of its loss."""
+    return (*OF_PROTOCOL, *OF_PENALTY) if layout.kind == "classification" else ()
+
+
+def _hyper_parameters(layout: Layout, loss: str) -> Collection[str]:
+    name = layout.rows.get(loss, {"loss": loss})["loss"]
+    return losses.describe(name).parameters if name in losses.names() else ()
+
+
+def _changes(layout: Layout, settings: Mapping[str, Any]) -> dict[str, Any]:
+    changed = {
+        name: value for name, value in settings.items() if value != layout.settings.get(name)
+    }
+    same = changed.keys() <= SAME_EXPERIMENT and changed.get("data") != PHANTOM
+    return {} if same else {name: value for name, value in changed.items() if name != "device"}

@@ -1,0 +1,268 @@
+"""A table of the paper with our figures beside the published ones, as tables and words."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anl_seg.errors import named
+from anl_seg.evaluation.reports.grid import UNDEFINED, Cell, Grid, marks
+from anl_seg.experiments.runs.records import DONE
+from anl_seg.experiments.runs.sweep import Standing, plan
+from anl_seg.experiments.tables.layouts import ROMAN
+from anl_seg.experiments.tables.names import choose_columns, choose_rows
+from anl_seg.experiments.tables.plan import PaperTable, runs_of
+from anl_seg.paper import hyper_parameters
+
+SOURCE = "Ye et al., arXiv:2412.02373"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A table to be printed in some format.
+
+    Attributes:
+        head: What must be known before reading it; may be empty.
+        grid: The table.
+        notes: What is missing, and the command that makes it.
+        values: The same figures, a mapping each, all with the same keys.
+    """
+
+    head: str
+    grid: Grid
+    notes: tuple[str, ...]
+    values: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the runs of a cell gave.
+
+    Attributes:
+        percentages: One for each seed whose run is done.
+        asked: How many seeds there should be.
+    """
+
+    percentages: tuple[float, ...]
+    asked: int
+
+    @property
+    def mean(self) -> float:
+        """NaN if no run is done."""
+        return statistics.fmean(self.percentages) if self.percentages else math.nan
+
+    @property
+    def std(self) -> float:
+        """Over the seeds (n - 1); NaN for fewer than two."""
+        return statistics.stdev(self.percentages) if len(self.percentages) > 1 else math.nan
+
+
+def results_report(table: PaperTable, root: Path, command: str) -> Report:
+    """Ours beside the published figures, with what is missing in the folder `root` of runs.
+
+    Args:
+        table: Which cells.
+        root: Holds a folder for each run that was begun.
+        command: What makes the missing runs.
+
+    Raises:
+        InputError: If a record of a run cannot be read.
+    """
+    found = plan(root, runs_of(table))
+    outcomes = _outcomes(table, found)
+    return Report(
+        head=_head(table),
+        grid=_grid(table, outcomes),
+        notes=(*table.left_out, *_missing(found, command)),
+        values=_values(table, outcomes),
+    )
+
+
+def hyper_parameter_report(rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Report:
+    """Table VIII, or a part of it: what the paper trained with, and so do we.
+
+    Raises:
+        InputError: If there is no such row or column.
+    """
+    cells = {(cell.loss, cell.column): cell for cell in hyper_parameters()}
+    losses = choose_rows(cells.values(), rows)
+    data = choose_columns(cells.values(), columns)
+    lines = []
+    values = []
+    for loss, printed in losses.items():
+        chosen = [cells.get((loss, column)) for column in data]
+        symbols = next((cell.symbols for cell in chosen if cell), ())
+        texts = [_tuple(cell.values.values()) if cell else UNDEFINED for cell in chosen]
+        lines.append([Cell(text) for text in (printed, ", ".join(symbols) or UNDEFINED, *texts)])
+        values += [
+            {"loss": loss, "data": cell.column, "parameter": name, "value": value}
+            for cell in chosen
+            if cell
+            for name, value in cell.values.items()
+        ]
+    return Report(
+        head="",
+        grid=Grid(
+            title="Table VIII: hyper-parameters",
+            headings=("method", "parameters", *data),
+            rows=lines,
+            note=f"As published ({SOURCE}), and as our presets have them. δ: weight of the L1 "
+            "norm. (): there are none. A dash: the paper has no such training.",
+            text_columns=2,
+        ),
+        notes=(),
+        values=values,
+    )
+
+
+def _outcomes(table: PaperTable, found: Sequence[Standing]) -> dict[tuple[str, str], Outcome]:
+    metrics = {each.record.id: each.record.metrics for each in found if each.state == DONE}
+    return {
+        place: Outcome(
+            tuple(
+                100 * metrics[run.id][cell.metric]
+                for run in cell.runs
+                if cell.metric in metrics.get(run.id, {})
+            ),
+            asked=len(cell.runs),
+        )
+        for place, cell in table.cells.items()
+    }
+
+
+def _head(table: PaperTable) -> str:
+    if not table.changes:
+        return ""
+    changes = ", ".join(f"{name} {value}" for name, value in table.changes.items())
+    return (
+        f"Not the paper's experiment: {changes}; seeds {named([*map(str, table.seeds)])}. "
+        f"The published figures are of {table.data} under the paper's protocol and stand beside "
+        "ours for orientation only, so no difference is taken."
+    )
+
+
+def _grid(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> Grid:
+    """Up to three lines for each row of the paper: ours, published, difference."""
+    compared = not table.changes
+    ours = {place: outcome.mean for place, outcome in outcomes.items()}
+    theirs = {
+        place: cell.published.mean if cell.published else math.nan
+        for place, cell in table.cells.items()
+    }
+    our_marks, their_marks = _marks(table, ours), _marks(table, theirs)
+    rows = []
+    for loss, printed in table.rows.items():
+        places = [(loss, column) for column in table.columns]
+        rows.append(
+            [
+                Cell(printed),
+                Cell("ours"),
+                *(Cell(_in_words(outcomes[p], table.digits), our_marks[p]) for p in places),
+            ]
+        )
+        if any(table.cells[place].published for place in places):
+            rows.append(
+                [
+                    Cell(""),
+                    Cell("published"),
+                    *(Cell(_published(table, p), their_marks[p]) for p in places),
+                ]
+            )
+        if any(not math.isnan(ours[place] - theirs[place]) for place in places) and compared:
+            differences = (_signed(ours[p] - theirs[p], table.digits) for p in places)
+            rows.append([Cell(""), Cell("difference"), *map(Cell, differences)])
+    return Grid(
+        title=f"Table {ROMAN[table.number]}: {table.measure}"
+        + (f" on {table.data}" if compared else ""),
+        headings=("method", "", *table.columns),
+        rows=rows,
+        note=_note(table, outcomes),
+        text_columns=2,
+    )
+
+
+def _note(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> str:
+    seeds = named([*map(str, table.seeds)])
+    spread = (
+        f"Ours: mean±std (n - 1) over the seeds {seeds}"
+        if len(table.seeds) > 1
+        else f"Ours: seed {seeds}"
+    )
+    partial = any(0 < len(each.percentages) < each.asked for each in outcomes.values())
+    return (
+        f"{spread}{'; in brackets how many of them are done' if partial else ''}. "
+        f"Published: {SOURCE}. Best in bold, second underlined, ours and published apart."
+    )
+
+
+def _marks(table: PaperTable, means: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], Any]:
+    return {
+        (loss, column): mark
+        for column in table.columns
+        for loss, mark in zip(
+            table.rows, marks([means[loss, column] for loss in table.rows]), strict=True
+        )
+    }
+
+
+def _in_words(outcome: Outcome, digits: int) -> str:
+    text = _plus_minus(outcome.mean, outcome.std, digits)
+    done = len(outcome.percentages)
+    return f"{text} ({done})" if 0 < done < outcome.asked else text
+
+
+def _published(table: PaperTable, place: tuple[str, str]) -> str:
+    cell = table.cells[place].published
+    return _plus_minus(cell.mean, cell.std, table.digits) if cell else UNDEFINED
+
+
+def _plus_minus(mean: float, std: float, digits: int) -> str:
+    if math.isnan(mean):
+        return UNDEFINED
+    return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f"±{std:.{digits}f}")
+
+
+def _signed(difference: float, digits: int) -> str:
+    return UNDEFINED if math.isnan(difference) else f"{difference:+.{digits}f}".replace("-", "−")
+
+
+def _tuple(values: Iterable[float]) -> str:
+    """As Table VIII prints hyper-parameters: "(5, 5, 5e-5)"."""
+    return f"({', '.join(f'{value:g}'.replace('e-0', 'e-') for value in values)})"
+
+
+def _missing(found: Sequence[Standing], command: str) -> list[str]:
+    states = Counter(each.state for each in found if each.state != DONE)
+    if not states:
+        return []
+    counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return [f"{states.total()} of {len(found)} runs are not done ({counted}): {command}"]
+
+
+def _values(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> list[dict[str, Any]]:
+    rows = []
+    for (loss, column), outcome in outcomes.items():
+        cell = table.cells[loss, column]
+        published = cell.published
+        rows.append(
+            {
+                "table": table.number,
+                "loss": loss,
+                "printed": table.rows[loss],
+                "column": column,
+                "metric": cell.metric,
+                "mean": outcome.mean,
+                "std": outcome.std,
+                "seeds_done": len(outcome.percentages),
+                "seeds_asked": outcome.asked,
+                "published_mean": published.mean if published else math.nan,
+                "published_std": published.std if published else math.nan,
+                "runs": " ".join(run.id for run in cell.runs),
+            }
+        )
+    return rows

@@ -1,0 +1,121 @@
+"""A run as data: complete settings, and an id that stays."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from anl_seg.errors import InputError
+from anl_seg.experiments.runs.run import classification_settings, make_run, segmentation_settings
+
+
+def test_the_id_is_the_one_that_runs_on_disk_have():
+    """If this fails, folders of finished runs are no longer found: say so in CHANGELOG.md."""
+    run = make_run("classification", {"noise": "symmetric", "eta": 0.4})
+    assert run.id == "digits-symmetric-0.4-anl-ce-seed1-b89594a2"
+
+
+def test_what_is_not_given_takes_its_default_and_is_spelt_out():
+    run = make_run("classification", {"loss": "ce"})
+    assert run.settings["protocol"] == "digits"
+    assert run.settings["seed"] == 1
+    assert make_run("classification", {"loss": "ce", "seed": 1, "noise": "clean"}).id == run.id
+    assert json.loads(json.dumps(dict(run.settings))) == run.settings
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("classification", {"device": "cpu"}, {"device": "cuda"}),
+        ("classification", {"data": "/here/cifar"}, {"data": "/there/cifar"}),
+        ("classification", {"overrides": {"epochs": 2}}, {"overrides": {"epochs": 2.0}}),
+        ("classification", {"noise": "symmetric", "eta": 1}, {"noise": "symmetric", "eta": 1.0}),
+        ("classification", {"overrides": {"l1": "1e-6"}}, {"overrides": {"l1": 0.000001}}),
+        ("segmentation", {"device": "cpu"}, {"device": "cuda"}),
+        ("segmentation", {"fold": 0}, {"fold": "0"}),
+    ],
+)
+def test_the_same_run_has_the_same_id(kind, one, other):
+    assert make_run(kind, one).id == make_run(kind, other).id
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other"),
+    [
+        ("classification", {"seed": 1}, {"seed": 2}),
+        ("classification", {"overrides": {"epochs": 1}}, {"overrides": {"epochs": 2}}),
+        ("classification", {"precision": "float32"}, {"precision": "bf16"}),
+        ("classification", {"data": "one"}, {"data": "another"}),
+        ("segmentation", {"noise_seed": 1}, {"noise_seed": 2}),
+        ("segmentation", {"small": False}, {"small": True}),
+    ],
+)
+def test_another_run_has_another_id(kind, one, other):
+    assert make_run(kind, one).id != make_run(kind, other).id
+
+
+def test_settings_come_back_from_those_of_a_record():
+    given = {"data": "folder", "overrides": {"epochs": 3}, "eta": 0.2, "noise": "symmetric"}
+    run = make_run("classification", given)
+    again = classification_settings(json.loads(json.dumps(dict(run.settings))))
+    assert again.as_json() == run.settings
+    run = make_run("segmentation", {"loss": "gce", "epochs": 3})
+    assert segmentation_settings(dict(run.settings)).as_json() == run.settings
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("detection", {}, "no kind of run 'detection'; choose one of classification, segm"),
+        ("classification", {"los": "ce"}, "unknown settings los; there are protocol, loss,"),
+        ("classification", {"loss": "cee"}, "cee"),
+        ("classification", {"protocol": "mnits"}, "no protocol 'mnits'; choose one of"),
+        ("classification", {"noise": "symetric"}, "kind must be one of clean, sym.*; got 'symet"),
+        ("classification", {"noise": "symmetric"}, "noise of kind symmetric needs a rate"),
+        (
+            "classification",
+            {"noise": "symmetric", "eta": 1.5},
+            r"eta must lie in .*got 1.5",
+        ),
+        ("classification", {"eta": 0.2}, "noise of kind clean has no rate to choose"),
+        (
+            "classification",
+            {"precision": "int3"},
+            "no precision 'int3'; choose one of float32",
+        ),
+        (
+            "classification",
+            {"device": "gpu"},
+            "no device 'gpu'; choose one of auto, cpu",
+        ),
+        ("classification", {"overrides": {"epochs": 0}}, "epochs must be a whole number above 0"),
+        ("classification", {"overrides": [1]}, r"overrides must be names with numbers, got \[1\]"),
+        ("classification", {"eta": "much"}, "eta must be a number, got 'much'"),
+        ("classification", {"seed": 1.5}, "seed must be a whole number, got 1.5"),
+        ("classification", {"seed": True}, "seed must be a whole number, got True"),
+        ("classification", {"loss": None}, "loss must be text, got None"),
+        ("segmentation", {"small": "yes"}, "small must be true or false, got 'yes'"),
+        ("segmentation", {"fold": "5"}, "fold must be all, or one of 0 to 4, got '5'"),
+        ("segmentation", {"eta_alpha": 70}, "eta_alpha must be from 0 to 1, got 70"),
+        ("segmentation", {"loss": "cee"}, "cee"),
+    ],
+)
+def test_impossible_settings(kind, settings, message):
+    with pytest.raises(InputError, match=message):
+        make_run(kind, settings)
+
+
+def test_all_wrong_values_are_named():
+    with pytest.raises(InputError, match=r"seed must be a whole number.*eta must be a number"):
+        make_run("classification", {"seed": "one", "eta": [0.1]})
+
+
+def test_label_files_count_by_their_content(tmp_path):
+    ids = set()
+    for folder, content in (("a", b"one"), ("b", b"other"), ("c", b"one")):
+        path = tmp_path / folder / "labels.npz"
+        path.parent.mkdir()
+        path.write_bytes(content)
+        ids.add(make_run("classification", {"labels": str(path)}).id)
+    assert len(ids) == 2

@@ -1,0 +1,392 @@
+"""A sweep: the runs that a YAML file makes, and what is done of them by a pretended executor."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.experiments.runs import records, sweep
+from anl_seg.experiments.runs.estimates import in_words, seconds_left
+from anl_seg.experiments.runs.records import Record
+from anl_seg.experiments.runs.run import make_run
+from anl_seg.experiments.runs.sweep import (
+    Standing,
+    expand,
+    failures,
+    plan,
+    read_sweep,
+    run_sweep,
+    standings,
+)
+
+
+def settings_of(runs, *names):
+    return [tuple(run.settings[name] for name in names) for run in runs]
+
+
+def test_a_grid_is_combined_and_single_runs_follow(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(
+        """
+        base: {protocol: digits, overrides: {epochs: 1}}
+        grid:
+          loss: [ce, anl-ce]
+          noise:
+            - {noise: clean}
+            - {noise: symmetric, eta: 0.2}
+        runs:
+          - {loss: gce, seed: 3}
+        """
+    )
+    runs = read_sweep(path)
+    assert settings_of(runs, "loss", "noise", "eta", "seed") == [
+        ("ce", "clean", None, 1),
+        ("ce", "symmetric", 0.2, 1),
+        ("anl-ce", "clean", None, 1),
+        ("anl-ce", "symmetric", 0.2, 1),
+        ("gce", "clean", None, 3),
+    ]
+    assert {run.settings["overrides"]["epochs"] for run in runs} == {1}
+    assert {run.kind for run in runs} == {"classification"}
+
+
+def test_a_point_of_the_grid_goes_before_the_base():
+    (run,) = expand(base={"loss": "ce"}, grid={"loss": ["gce"]})
+    assert run.settings["loss"] == "gce"
+
+
+def test_segmentation_too():
+    runs = expand("segmentation", {"epochs": 2}, {"loss": ["dice+ce", "anl-ce"], "seed": [1, 2]})
+    assert settings_of(runs, "loss", "seed", "epochs") == [
+        ("dice+ce", 1, 2), ("dice+ce", 2, 2), ("anl-ce", 1, 2), ("anl-ce", 2, 2)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grid: [", "sweep.yaml is no YAML"),
+        ("\xff", "sweep.yaml must hold the keys kind, base, grid, runs, got str"),
+        ("- a\n- b", "must hold the keys kind, base, grid, runs, got list"),
+        ("gird: {seed: [1]}", r"must hold the keys kind, base, grid, runs, got \['gird'\]"),
+        ("kind: classification", "has neither a grid nor runs"),
+        ("grid: {seed: 1}", "sweep.yaml: the axis seed of the grid must be a list .* got 1"),
+        ("grid: {seed: []}", r"the axis seed of the grid must be a list of values, got \[\]"),
+        ("grid: {loss: ce}", "the axis loss of the grid must be a list of values, got 'ce'"),
+        ("grid: {los: [ce]}", "{'los': 'ce'}: unknown settings los"),
+        ("kind: detection\nruns: [{}]", "no kind of run 'detection'"),
+        ("kind:\nruns: [{}]", "kind must be classification or segmentation, got None"),
+        ("kind: [a]\nruns: [{}]", r"kind must be classification or segmentation, got \['a'\]"),
+        ("runs: [{seed: 1}, {}]", "{} makes the run digits-clean-anl-ce-seed1-22f34869 a second"),
+        ("grid: {seed: [1, 1.0, x]}", "2 problems:\n.*whole number, got 1.0\n.*got 'x'"),
+        ("base: [1]\nruns: [{}]", "base must hold names with values"),
+        ("grid: [1]", "grid must hold names with values"),
+        ("runs: {seed: 1}", "runs must be a list of names with values"),
+        ("runs: [1]", "runs must be a list of names with values"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(tmp_path, text, message):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_sweep(path)
+
+
+def test_a_file_of_bytes_is_no_yaml(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="is no YAML"):
+        read_sweep(path)
+
+
+class Pretended:
+    """Does a run by writing what `outcomes` says of its attempts.
+
+    That is "done", "failed", "stopped" or "killed".
+    """
+
+    def __init__(self, outcomes=None):
+        self.outcomes = outcomes or {}
+        self.started = []
+        self.underway = set()
+        self.stopped = False
+
+    def start(self, folders):
+        self.started.append([folder.name for folder in folders])
+        self.underway |= set(folders)
+
+    def pending(self, folders):
+        for folder in self.underway:
+            record = records.read_record(folder)
+            outcome = self.outcomes.get(folder.name, [])
+            status = outcome[record.attempts] if record.attempts < len(outcome) else "done"
+            records.write_record(
+                folder,
+                dataclasses.replace(
+                    record,
+                    status="running" if status == "killed" else status,
+                    attempts=record.attempts + 1,
+                    stops=record.stops + (status == "stopped"),
+                    error="ValueError: no" if status == "failed" else None,
+                    seconds=10.0,
+                ),
+            )
+            (folder / "log.txt").write_text("first\nlast line\n")
+        self.underway = set()
+        return set()
+
+    def stop(self):
+        self.stopped = True
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(sweep, "POLL_SECONDS", 0.0)
+
+
+@pytest.fixture
+def runs():
+    return [make_run("classification", {"seed": seed}) for seed in (1, 2, 3)]
+
+
+def do(root, runs, executor, retries=1):
+    shown = []
+    found = run_sweep(root, runs, executor, retries=retries, watch=shown.append)
+    assert shown[-1] == found
+    return found
+
+
+def test_what_is_missing_is_done_and_what_is_done_is_left_alone(tmp_path, runs):
+    first = Pretended()
+    found = do(tmp_path, runs[:2], first)
+    assert [standing.state for standing in found] == ["done", "done"]
+    assert first.started == [[run.id for run in runs[:2]]]
+    before = (tmp_path / runs[0].id / "record.json").read_bytes()
+    second = Pretended()
+    found = do(tmp_path, runs, second)
+    assert second.started == [[runs[2].id]]
+    assert [standing.record.attempts for standing in found] == [1, 1, 1]
+    assert (tmp_path / runs[0].id / "record.json").read_bytes() == before
+
+
+def test_each_run_has_its_settings_in_its_folder(tmp_path, runs):
+    do(tmp_path, runs, Pretended())
+    for run in runs:
+        content = json.loads((tmp_path / run.id / "record.json").read_text())
+        assert content["settings"] == run.settings
+        assert content["id"] == run.id
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_a_failing_run_is_tried_again_and_then_reported(tmp_path, runs, retries):
+    always = {runs[1].id: ["failed"] * 9}
+    found = do(tmp_path, runs, Pretended(always), retries)
+    assert [standing.state for standing in found] == ["done", "failed", "done"]
+    assert found[1].record.attempts == 1 + retries
+    text = failures(found)
+    assert f"{found[1].folder}: ValueError: no, {1 + retries} attempts; the end of log.txt" in text
+    assert "    last line" in text
+    assert runs[0].id not in text
+
+
+def test_a_run_that_fails_once_is_done_in_the_end(tmp_path, runs):
+    found = do(tmp_path, runs, Pretended({runs[0].id: ["failed"], runs[1].id: ["killed"]}))
+    assert [standing.state for standing in found] == ["done"] * 3
+    assert [standing.record.attempts for standing in found] == [2, 2, 1]
+    assert failures(found) == ""
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_what_stops_a_run_from_outside_is_no_try_of_its_own(tmp_path, runs, retries):
+    outcomes = ["stopped"] * 3 + ["failed"] * retries + ["stopped"]
+    (standing,) = do(tmp_path, runs[:1], Pretended({runs[0].id: outcomes}), retries)
+    assert (standing.state, standing.record.attempts) == ("done", len(outcomes) + 1)
+    outcomes = ["stopped"] * 3 + ["failed"] * 9
+    (standing,) = do(tmp_path, runs[1:2], Pretended({runs[1].id: outcomes}), retries)
+    assert (standing.state, standing.record.attempts) == ("failed", 3 + 1 + retries)
+
+
+def test_a_run_that_always_dies_is_not_tried_for_ever(tmp_path, runs):
+    (standing,) = do(tmp_path, runs[:1], Pretended({runs[0].id: ["killed"] * 9}), retries=2)
+    assert (standing.state, standing.record.attempts) == ("stopped", 3)
+
+
+class Requeueing(Pretended):
+    """Has its run in the queue again after each attempt that was stopped, as SLURM does."""
+
+    def pending(self, folders):
+        super().pending(folders)
+        self.underway = {
+            folder for folder in folders if records.read_record(folder).status == "stopped"
+        }
+        return set(self.underway)
+
+
+def test_preemption_takes_no_try_away(tmp_path, runs):
+    executor = Requeueing({runs[0].id: ["stopped", "stopped", "failed"]})
+    (standing,) = do(tmp_path, runs[:1], executor, retries=1)
+    assert (standing.state, standing.record.attempts) == ("done", 4)
+    assert len(executor.started) == 2
+
+
+def test_another_call_tries_again_what_failed(tmp_path, runs):
+    do(tmp_path, runs, Pretended({runs[0].id: ["failed", "failed"]}))
+    again = Pretended()
+    assert [standing.state for standing in do(tmp_path, runs, again)] == ["done"] * 3
+    assert again.started == [[runs[0].id]]
+
+
+class Queue(Pretended):
+    """Has runs underway that an earlier call started, for three polls."""
+
+    polls = 0
+
+    def pending(self, folders):
+        self.polls += 1
+        return super().pending(folders) or (set(folders[:1]) if self.polls <= 3 else set())
+
+
+def test_what_is_underway_is_waited_for_and_not_started_again(tmp_path, runs):
+    executor = Queue()
+    shown = []
+    run_sweep(tmp_path, runs, executor, retries=0, watch=shown.append)
+    assert [standing.state for standing in shown[0]] == ["queued", "waiting", "waiting"]
+    # When it is gone and not done, it is begun, also without retries.
+    assert executor.started == [[run.id for run in runs[1:]], [runs[0].id]]
+    assert [standing.state for standing in shown[-1]] == ["done"] * 3
+
+
+class Dying(Pretended):
+    """Loses its runs before they write a word."""
+
+    def pending(self, folders):
+        return set()
+
+
+def test_a_run_that_never_begins_is_not_tried_for_ever(tmp_path, runs):
+    executor = Dying()
+    found = do(tmp_path, runs[:1], executor, retries=2)
+    assert [standing.state for standing in found] == ["waiting"]
+    assert len(executor.started) == 3
+    assert failures(found).startswith(f"{found[0].folder}: waiting, 0 attempts; the end of log.txt")
+
+
+def test_a_stopped_run_that_never_begins_again_is_not_tried_for_ever(tmp_path, runs):
+    folder = tmp_path / runs[0].id
+    record = Record(runs[0].id, runs[0].kind, {}, status="stopped", attempts=1, stops=1)
+    records.write_record(folder, record)
+    executor = Dying()
+    assert do(tmp_path, runs[:1], executor, retries=2)[0].state == "stopped"
+    assert len(executor.started) == 3
+
+
+class Refusing(Pretended):
+    """Takes no runs but the first time, or never."""
+
+    def __init__(self, outcomes=None, taken=1):
+        super().__init__(outcomes)
+        self.taken = taken
+
+    def start(self, folders):
+        if len(self.started) >= self.taken:
+            self.started.append("refused")
+            raise CommandFailedError("sbatch: try later")
+        super().start(folders)
+
+
+def test_a_retry_that_is_not_taken_stops_nothing_else(tmp_path, runs, caplog):
+    executor = Refusing({runs[0].id: ["failed"]})
+    found = do(tmp_path, runs, executor, retries=2)
+    assert [standing.state for standing in found] == ["failed", "done", "done"]
+    assert executor.started[1:] == ["refused", "refused"]
+    assert not executor.stopped
+    assert "sbatch: try later; what was begun goes on" in caplog.text
+
+
+def test_runs_that_are_not_taken_at_all(tmp_path, runs):
+    with pytest.raises(CommandFailedError, match="try later"):
+        do(tmp_path, runs, Refusing(taken=0))
+
+
+def test_a_try_that_an_earlier_call_began_counts(tmp_path, runs):
+    executor = Queue({runs[0].id: ["failed"] * 9})
+    executor.underway = {tmp_path / runs[0].id}
+    (standing,) = do(tmp_path, runs[:1], executor, retries=1)
+    assert standing.record.attempts == 2
+
+
+def test_whatever_ends_a_sweep_ends_what_it_started(tmp_path, runs):
+    executor = Pretended()
+
+    def interrupt(found):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(tmp_path, runs, executor, watch=interrupt)
+    assert executor.stopped
+
+
+def test_a_record_of_another_version_stops_the_sweep(tmp_path, runs):
+    do(tmp_path, runs, Pretended())
+    path = tmp_path / runs[0].id / "record.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": 7}))
+    with pytest.raises(InputError, match="schema 7"):
+        do(tmp_path, runs, Pretended())
+
+
+def test_a_plan_writes_nothing(tmp_path, runs):
+    do(tmp_path, runs[:1], Pretended())
+    found = plan(tmp_path, runs)
+    assert [standing.state for standing in found] == ["done", "waiting", "waiting"]
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
+    long = make_run("classification", {"overrides": {"epochs": 500}})
+    assert seconds_left(plan(tmp_path, runs), workers=1) is None
+    do(tmp_path, [*runs[:1], long], Pretended())
+    record = records.read_record(tmp_path / long.id)
+    records.write_record(tmp_path / long.id, dataclasses.replace(record, seconds=100.0))
+    assert seconds_left(plan(tmp_path, runs), workers=1) == 20.0
+    assert seconds_left(plan(tmp_path, runs), workers=2) == 10.0
+    other = make_run("classification", {"protocol": "mnist"})
+    assert seconds_left(plan(tmp_path, [runs[0], long, other]), workers=1) == 55.0
+    assert seconds_left(standings([tmp_path / long.id]), workers=1) == 0.0
+
+
+def test_the_time_that_a_run_has_had_is_not_left(runs):
+    def standing(state, **fields):
+        record = Record("a", "classification", dict(runs[0].settings), **fields)
+        return Standing(Path("a"), state, record)
+
+    begun = (datetime.now(timezone.utc) - timedelta(seconds=40)).isoformat()
+    done = standing("done", seconds=100.0)
+    running, waiting = standing("running", started=begun), standing("waiting")
+    assert seconds_left([done, running], workers=1) == pytest.approx(60, abs=5)
+    assert seconds_left([done, running, waiting], workers=1) == pytest.approx(160, abs=5)
+    # As many as are running; no run ends before its own time, however many there are at a time.
+    assert seconds_left([done, running, waiting, waiting], None) == pytest.approx(260, abs=5)
+    assert seconds_left([done, running, running, waiting], None) == pytest.approx(110, abs=5)
+    assert seconds_left([done, running, waiting], workers=8) == pytest.approx(100, abs=5)
+    late = standing("running", started="2020-01-01T00:00:00+00:00")
+    assert seconds_left([done, late], workers=1) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(4.4, "4 s"), (89, "89 s"), (90, "2 min"), (3600, "60 min"), (11100, "3 h 05 min")],
+)
+def test_durations(seconds, words):
+    assert in_words(seconds) == words
+
+
+def test_overrides_of_a_run_come_on_top_of_those_of_all():
+    (run,) = expand(
+        base={"overrides": {"epochs": 5, "alpha": 2}}, runs=[{"overrides": {"alpha": 1}}]
+    )
+    assert run.settings["overrides"] == {"epochs": 5, "alpha": 1}

@@ -1,0 +1,128 @@
+"""The demo through nnU-Net's own commands, as small as it can be, and its report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.experiments.segmentation.demo import DemoSettings, run_demo
+from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
+
+needs_nnunet = pytest.mark.skipif(find_spec("nnunetv2") is None, reason="nnU-Net is not installed")
+TINY = DemoSettings(size=48, epochs=1, iterations=2, seed=3)
+
+
+def no_bar(items, description, total=None):
+    return iter(items)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    from anl_seg.trainers.installation import discovery_folder
+
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("nnUNet_extTrainer", str(discovery_folder()))  # for editable installs
+        report = run_demo(folder, TINY, "cpu", no_bar)
+    return folder, report
+
+
+@pytest.mark.slow
+@needs_nnunet
+def test_the_report_holds_every_test_case_and_both_losses(demo):
+    folder, report = demo
+    page = report.read_text()
+    for case in (folder / "nnunet/nnUNet_raw/Dataset501_ISIC2017/labelsTs").iterdir():
+        assert case.stem in page
+    assert "dice+ce" in page
+    assert "anl-ce" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r'(src|href)="http', page)  # opens without a network
+
+
+@pytest.mark.slow
+@needs_nnunet
+def test_the_figures_are_those_of_the_masks(demo):
+    from PIL import Image
+
+    folder, report = demo
+    with (folder / "report/anl_ce/cases.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "Dice"]
+    assert len(rows) == 16
+    for row in rows:
+        prediction = np.asarray(Image.open(folder / "anl_ce" / f"{row['case']}.png")) > 0
+        clean = folder / "nnunet/nnUNet_raw/Dataset501_ISIC2017/labelsTs" / f"{row['case']}.png"
+        reference = np.asarray(Image.open(clean)) > 0
+        dice = 2 * (prediction & reference).sum() / (prediction.sum() + reference.sum())
+        assert float(row["value"]) == pytest.approx(dice)
+    mean = np.mean([float(row["value"]) for row in rows])
+    assert f"{mean:.3f}" in report.read_text()
+
+
+@pytest.mark.slow
+@needs_nnunet
+def test_the_trainings_saw_noisy_masks_under_one_seed_and_plan(demo):
+    folder, _ = demo
+    preprocessed = folder / "nnunet/nnUNet_preprocessed/Dataset502_ISIC2017noisy"
+    dice_ce, anl_ce = (
+        json.loads((preprocessed / f"{name}.json").read_text()) for name in ("dice_ce", "anl_ce")
+    )
+    assert dice_ce["configurations"] == anl_ce["configurations"]
+    settings = [plans["anl_seg"] for plans in (dice_ce, anl_ce)]
+    assert [entry.pop("loss") for entry in settings] == ["dice+ce", "anl-ce"]
+    assert all(entry["seed"] == 3 and entry["epochs"] == 1 for entry in settings)
+    manifest = folder / "nnunet/nnUNet_raw/Dataset502_ISIC2017noisy/noise_manifest.json"
+    assert json.loads(manifest.read_text())["summary"]["chosen"] == 34  # round(0.7 * 48)
+
+
+@pytest.mark.slow
+@needs_nnunet
+def test_a_second_call_does_nothing_twice(demo, monkeypatch):
+    folder, report = demo
+    before = report.read_text()
+    monkeypatch.setattr(NnUNet, "_lines", lambda *_: pytest.fail("a command was run again"))
+    assert run_demo(folder, TINY, "cpu", no_bar) == report
+    assert report.read_text() == before
+
+
+def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="is not empty and holds no demo"):
+        run_demo(tmp_path, TINY, "cpu", no_bar)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_demo_with_other_settings_is_not_mixed_up(tmp_path):
+    (tmp_path / "demo.json").write_text("{}")
+    (tmp_path / "nnunet/nnUNet_raw/Dataset501_ISIC2017").mkdir(parents=True)
+    with pytest.raises(InputError, match="other settings"):
+        run_demo(tmp_path, TINY, "cpu", no_bar)
+
+
+def test_bad_data_stops_the_demo_before_nnunet(tmp_path):
+    for settings, message in (
+        (DemoSettings(data=str(tmp_path / "nothing")), "nothing"),
+        (DemoSettings(data=str(tmp_path)), "has no ISIC-2017_Test_v2_Data"),
+        (DemoSettings(epochs=0), "epochs must be"),
+    ):  # one after another in one folder: a slip does not claim it
+        with pytest.raises(InputError, match=message):
+            run_demo(tmp_path / "demo", settings, "cpu", no_bar)
+
+
+def test_a_failing_command_shows_the_end_of_its_log(tmp_path, monkeypatch):
+    scripts = tmp_path / "bin"
+    scripts.mkdir()
+    script = scripts / "nnUNetv2_train"
+    script.write_text("#!/bin/sh\necho '2026-01-01: Epoch 0 '\necho out of memory\nexit 3\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(scripts))
+    epochs = []
+    with pytest.raises(CommandFailedError, match=r"exit code 3(.|\n)*out of memory"):
+        epochs.extend(NnUNet(tmp_path, "cpu").train(1, "plans"))
+    assert "out of memory" in (tmp_path / "logs/train_plans.txt").read_text()

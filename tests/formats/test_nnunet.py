@@ -1,0 +1,45 @@
+"""Where a new data set goes, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anl_seg.errors import InputError
+from anl_seg.formats.nnunet import new_dataset_folder, raw_folder
+
+
+def test_raw_folder_is_the_given_one_or_the_variables(monkeypatch):
+    monkeypatch.setenv("nnUNet_raw", "/from/environment")
+    assert raw_folder() == Path("/from/environment")
+    assert raw_folder(Path("given")) == Path("given")
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_no_raw_folder(monkeypatch, value):
+    monkeypatch.delenv("nnUNet_raw", raising=False)
+    if value is not None:
+        monkeypatch.setenv("nnUNet_raw", value)
+    with pytest.raises(InputError, match="export nnUNet_raw="):
+        raw_folder()
+
+
+def test_name_of_the_folder(tmp_path):
+    assert (
+        new_dataset_folder(tmp_path / "none", 7, "Skin-1_a")
+        == tmp_path / "none/Dataset007_Skin-1_a"
+    )
+
+
+def test_id_that_is_taken(tmp_path):
+    (tmp_path / "Dataset007_Other").mkdir()
+    with pytest.raises(InputError, match="Dataset007_Other already has the data set id 7"):
+        new_dataset_folder(tmp_path, 7, "Skin")
+    new_dataset_folder(tmp_path, 70, "Skin")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../up", "with space", "_lead"])
+def test_name_that_does_not_fit(tmp_path, name):
+    with pytest.raises(InputError, match="does not fit nnU-Net"):
+        new_dataset_folder(tmp_path, 7, name)
