@@ -23,7 +23,7 @@ LEAVES = {
 #: Room -> its folder, and the rooms that it may import.
 ROOMS = {
     "formats": ("anl_seg/formats", LEAVES - {"paper"}),
-    "losses": ("anl_seg/losses", set()),
+    "losses": ("anl_seg/losses", {"errors"}),
     "noise": ("noise", LEAVES),
     "datasets": ("anl_seg/datasets", LEAVES),
     "evaluation": ("anl_seg/evaluation", LEAVES),

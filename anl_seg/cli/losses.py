@@ -17,8 +17,7 @@ def command(
     from rich.markup import escape
     from rich.table import Table
 
-    from anl_seg.errors import InputError
-    from anl_seg.losses import PRESETS, describe, names
+    from anl_seg.losses import PRESETS, canonical_name, describe, names
 
     if name is None:
         table = Table("name", "formula", "parameters", "source", box=None, pad_edge=False)
@@ -29,10 +28,8 @@ def command(
         Console().print(table)
         print("\n`anl-seg losses NAME` shows one with its defaults and the paper's values.")
         return
-    try:
-        spec = describe(name)
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    name = canonical_name(name)
+    spec = describe(name)
     print(f"{name}\n  formula  {spec.formula}\n  source   {spec.source}")
     for key, parameter in spec.parameters.items():
         print(f"  {key:7}  {parameter}, {parameter.default:g} by default")

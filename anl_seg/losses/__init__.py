@@ -17,7 +17,7 @@ from anl_seg.losses.regularizers import (
     l1_norm,
     l2_norm_squared,
 )
-from anl_seg.losses.table import LossSpec, Parameter, complete, describe, names
+from anl_seg.losses.table import LossSpec, Parameter, canonical_name, complete, describe, names
 from anl_seg.losses.tloss import TLoss
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "TLoss",
     "add_l1_gradient",
     "add_l2_gradient",
+    "canonical_name",
     "complete",
     "create",
     "describe",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from anl_seg.losses import fast
 from anl_seg.losses.checks import Reduction, check_inputs, check_reduction
 from anl_seg.losses.regularizers import entropy
-from anl_seg.losses.table import complete, describe
+from anl_seg.losses.table import canonical_name, complete, describe
 from anl_seg.losses.tloss import TLoss
 
 
@@ -28,7 +28,7 @@ def create(
         **hyper_parameters: Named as in the paper, such as `alpha`; the rest has defaults.
 
     Raises:
-        ValueError: If a name is unknown or a value impossible; the message lists what there is.
+        InputError: If a name is unknown or a value impossible; the message lists what there is.
     """
     make = RobustLoss if describe(name).terms else TLoss
     return make(name, ignore_index=ignore_index, reduction=reduction, **hyper_parameters)
@@ -54,6 +54,7 @@ class RobustLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_reduction(reduction)
+        name = canonical_name(name)
         spec = describe(name)
         if spec.entropy and reduction != "mean":
             raise ValueError(

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from anl_seg.errors import InputError
+from anl_seg.losses.table import canonical_name
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -95,14 +98,26 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = MappingProxyType(
 
 
 def preset(name: str, dataset: str) -> Preset:
-    """Look up what the paper trained the loss `name` with on `dataset`.
+    """Look up what the paper trained a loss with.
+
+    Args:
+        name: Name of the loss in any spelling that `canonical_name` knows.
+        dataset: A key of `PRESETS`, such as "cifar10".
+
+    Returns:
+        Hyper-parameters of the loss and weights of the regularisers.
 
     Raises:
-        ValueError: If it did not; the message lists what there is.
+        InputError: If the paper has no such experiment; the message lists those that it has.
+
+    Example:
+        >>> preset("anl-ce", "cifar10").hyper_parameters["alpha"]
+        5.0
     """
+    name = canonical_name(name)
     if dataset not in PRESETS:
-        raise ValueError(f"no presets for {dataset!r}; there are: {', '.join(PRESETS)}")
+        raise InputError(f"no presets for {dataset!r}; there are: {', '.join(PRESETS)}")
     if name not in PRESETS[dataset]:
         valid = ", ".join(PRESETS[dataset])
-        raise ValueError(f"the paper has no {name!r} on {dataset}; there are: {valid}")
+        raise InputError(f"the paper has no {name!r} on {dataset}; there are: {valid}")
     return PRESETS[dataset][name]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 
+from anl_seg.errors import InputError
 from anl_seg.losses import functional as F
 from anl_seg.losses.functional import Curve, Form, Summand
 
@@ -362,32 +364,97 @@ LOSSES: Mapping[str, LossSpec] = MappingProxyType(
 
 
 def names() -> list[str]:
-    """List the names of all losses, in the table's order."""
+    """List the names of all losses, in the table's order.
+
+    Returns:
+        Names for `create`.
+
+    Example:
+        >>> names()[:4]
+        ['ce', 'fl', 'mae', 'rce']
+    """
     return list(LOSSES)
+
+
+def canonical_name(text: str, *, also: Sequence[str] = ()) -> str:
+    """Find the loss that a name means, whatever its case, hyphens, underscores and spaces.
+
+    Every function here that takes the name of a loss calls this first, so `ANL_CE` and `anl-ce`
+    are one loss.
+
+    Args:
+        text: A name as somebody typed it.
+        also: Names that count beside those of the table, such as a trainer's own loss.
+
+    Returns:
+        The name as `names()` or `also` has it.
+
+    Raises:
+        InputError: If no loss has that name. The message suggests the closest names.
+
+    Example:
+        >>> canonical_name("ANL_CE")
+        'anl-ce'
+        >>> canonical_name("Dice+CE", also=["dice+ce"])
+        'dice+ce'
+    """
+    if not isinstance(text, str):
+        raise InputError(f"the name of a loss must be text, got {text!r}")
+    known = {_plain(name): name for name in (*LOSSES, *also)}
+    if (plain := _plain(text)) in known:
+        return known[plain]
+    close = [known[match] for match in difflib.get_close_matches(plain, known, cutoff=0.7)]
+    hint = f"did you mean {' or '.join(close)}? There are" if close else "there are"
+    raise InputError(f"unknown loss {text!r}; {hint}: {', '.join(known.values())}")
 
 
 def describe(name: str) -> LossSpec:
     """Look up the row of a loss.
 
+    Args:
+        name: Name of the loss in any spelling that `canonical_name` knows.
+
+    Returns:
+        Formula, source and hyper-parameters of the loss.
+
     Raises:
-        ValueError: If there is no loss of that name; the message lists those that there are.
+        InputError: If no loss has that name.
+
+    Example:
+        >>> describe("anl-ce").formula
+        'alpha NCE + beta NNCE'
     """
-    if name not in LOSSES:
-        raise ValueError(f"unknown loss {name!r}; there are: {', '.join(LOSSES)}")
-    return LOSSES[name]
+    return LOSSES[canonical_name(name)]
 
 
 def complete(name: str, given: Mapping[str, float]) -> dict[str, float]:
-    """Fill in the defaults of the hyper-parameters of the loss `name` that are not `given`.
+    """Fill in the defaults of the hyper-parameters that are not `given`.
+
+    Args:
+        name: Name of the loss in any spelling that `canonical_name` knows.
+        given: Some of its hyper-parameters.
+
+    Returns:
+        All its hyper-parameters.
 
     Raises:
-        ValueError: If the loss or a hyper-parameter is unknown, or a value is impossible.
+        InputError: If the loss or a hyper-parameter is unknown, or a value is out of range.
+
+    Example:
+        >>> complete("anl-ce", {"beta": 5})
+        {'alpha': 1.0, 'beta': 5, 'p_min': 1e-07}
     """
-    parameters = describe(name).parameters
+    name = canonical_name(name)
+    parameters = LOSSES[name].parameters
     for key, value in given.items():
         if key not in parameters:
             valid = ", ".join(parameters) or "none"
-            raise ValueError(f"{name} has no hyper-parameter {key!r}; it has: {valid}")
+            raise InputError(f"{name} has no hyper-parameter {key!r}; it has: {valid}")
         if not (isinstance(value, int | float) and parameters[key].admits(value)):
-            raise ValueError(f"{key} of {name} must be {parameters[key]}, got {value!r}")
+            raise InputError(f"{key} of {name} must be {parameters[key]}, got {value!r}")
     return {key: given.get(key, parameter.default) for key, parameter in parameters.items()}
+
+
+def _plain(name: str) -> str:
+    """Remove what people write differently."""
+    return name.lower().translate({ord(sign): None for sign in "-_ "})

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from anl_seg.losses.blocks import sum_pixels
 from anl_seg.losses.checks import Reduction, check_inputs, check_reduction
-from anl_seg.losses.table import complete, describe
+from anl_seg.losses.table import canonical_name, complete, describe
 
 
 class TLoss(nn.Module):
@@ -47,6 +47,7 @@ class TLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_reduction(reduction)
+        name = canonical_name(name)
         self.name = name
         self.ignore_index = ignore_index
         self.reduction = reduction

@@ -1,8 +1,11 @@
 """The table of losses: complete rows, and errors that list what there is."""
 
+import re
+
 import pytest
 
 from anl_seg import losses
+from anl_seg.errors import InputError
 
 
 @pytest.mark.parametrize("name", losses.names())
@@ -17,6 +20,42 @@ def test_rows_are_complete(name):
         assert used | {spec.entropy, "p_min"} >= set(spec.parameters)
     for key, parameter in spec.parameters.items():
         assert parameter.admits(parameter.default), key
+
+
+@pytest.mark.parametrize("name", losses.names())
+@pytest.mark.parametrize(
+    "spell",
+    [str.upper, lambda name: name.replace("-", "_"), lambda name: f" {name.replace('-', ' ')} "],
+)
+def test_names_in_any_spelling(name, spell):
+    assert losses.canonical_name(spell(name)) == name
+    assert losses.describe(spell(name)) is losses.describe(name)
+    assert losses.create(spell(name)).name == name
+
+
+def test_a_name_beside_the_table():
+    assert losses.canonical_name("Dice_+CE", also=("dice+ce",)) == "dice+ce"
+    with pytest.raises(InputError, match=r"unknown loss 'dice\+ce'"):
+        losses.canonical_name("dice+ce")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("anl-cee", "anl-ce"), ("ANL_C", "anl-ce"), ("tloss2", "t-loss"), ("nce+rec", "nce+rce")],
+)
+def test_a_slip_of_the_finger_gets_a_suggestion(typed, meant):
+    with pytest.raises(
+        InputError,
+        match=rf"unknown loss {re.escape(repr(typed))}.*did you mean .*{re.escape(meant)}.*\?",
+    ):
+        losses.create(typed)
+
+
+@pytest.mark.parametrize("name", ["", "dice", None, 5])
+def test_what_is_no_name_gets_no_suggestion(name):
+    with pytest.raises(InputError, match="loss") as caught:
+        losses.canonical_name(name)
+    assert "did you mean" not in str(caught.value)
 
 
 def test_unknown_names_list_the_valid_ones():
