@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError, listed
+from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path, write_json
-from anl_seg.noise import manifest, published
+from anl_seg.noise import published
 from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.label_maps import apply_labels, confusion
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, Layout, read_layout
@@ -22,6 +23,7 @@ from anl_seg.noise.mask_files import MAX_UNDECLARED_CLASSES, MaskImage, read_mas
 from anl_seg.noise.masks import METHODS, PAPER_KINDS, Record, check_eta_beta, draw, find_kind
 from anl_seg.noise.measures import UNCHANGED, UNKNOWN
 from anl_seg.noise.selection import check_eta_alpha, choose, generator
+from anl_seg.noise.summary import summarise
 from anl_seg.noise.workers import run, workers
 from anl_seg.progress import Track, untracked
 
@@ -213,7 +215,8 @@ def corrupt_masks(
     entries = [done[task.case] for task in plan.tasks]
     _check_failures(entries, settings)
     _carry_over(plan, target, entries)
-    return manifest.finish(target, asked, entries, [str(file) for file in plan.layout.left_out])
+    left_out = [str(file) for file in plan.layout.left_out]
+    return manifest.finish(target, asked, entries, summarise(entries), left_out)
 
 
 def _corrupt_case(

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anl_seg.errors import InputError
+from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path
 from anl_seg.formats.masks import PILLOW_ENDINGS, read_pixels
-from anl_seg.noise import manifest
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
 #: Where it lies in a noisy data set: not among the masks, where it would be taken for one.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.masks import find_masks
-from anl_seg.noise import manifest
 from anl_seg.noise.layout import CLEAN_LABELS, LABELS
 from anl_seg.progress import Track, untracked
 

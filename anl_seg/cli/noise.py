@@ -166,7 +166,7 @@ def _print_summary(content: dict[str, Any], target: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from anl_seg.noise.manifest import CSV_NAME
+    from anl_seg.formats.noise_manifest import CSV_NAME
 
     summary, asked = content["summary"], content["settings"]["eta_beta"]
     table = Table("noise", "objects", "asked", "achieved", "lowest", "highest")

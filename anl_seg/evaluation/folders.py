@@ -16,10 +16,10 @@ from anl_seg.errors import CommandFailedError, InputError, listed, named
 from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, given_labels
 from anl_seg.evaluation.metrics import Counts, Label, count, count_values, overlap_values
-from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
 from anl_seg.evaluation.problems import not_in_manifest, unknown_labels, unpaired
 from anl_seg.formats.masks import find_masks
+from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
 from anl_seg.processes import end_with_parent
 from anl_seg.progress import Track, untracked
 
@@ -111,7 +111,7 @@ def evaluate_folders(
     label_set = _declared(prediction_dir, reference_dir, labels, ignore_label)
     if label_set is not None:
         ignore_label = label_set.ignore_label
-    noisy = {} if noise_manifest is None else read_noise_manifest(noise_manifest)
+    noisy = {} if noise_manifest is None else read_noisy_masks(noise_manifest)
 
     problems = unpaired(predictions, references, prediction_dir, reference_dir)
     both = sorted(predictions.keys() & references.keys())

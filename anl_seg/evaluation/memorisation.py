@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.noise_manifest import CLEAN
 from anl_seg.evaluation.statistics import Statistics, describe
 from anl_seg.evaluation.summary import case_mean, defined_mean
+from anl_seg.formats.noise_manifest import CLEAN
 
 #: All cases whose mask was changed, whatever the kind.
 ALL_NOISY = "all noisy"

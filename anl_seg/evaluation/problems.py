@@ -7,8 +7,8 @@ from pathlib import Path
 
 from anl_seg.errors import named
 from anl_seg.evaluation.labels import LabelSet
-from anl_seg.evaluation.noise_manifest import NoisyMask
 from anl_seg.evaluation.pairs import MeasuredCase
+from anl_seg.formats.noise_manifest import NoisyMask
 
 
 def unpaired(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +20,14 @@ RUN_NAME = "run.json"
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path` that becomes `path` when the block ends without an error.
 
-    The temporary name keeps the suffix, since image writers choose the format by it. Whoever reads
-    `path`, also after a kill, sees the old file or the whole new one.
+    The temporary name has the same ending, since image writers choose the format by it. A reader of
+    `path` sees the old file or the whole new one, also after a kill.
 
     Raises:
         OSError: If the folder of `path` cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.name, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix=path.name[-16:], dir=path.parent)
     os.close(handle)
     partial = Path(name)
     try:
@@ -38,14 +39,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 `text` to `path` atomically."""
+    """Write `text` to `path` as UTF-8, atomically.
+
+    Names of files keep their bytes, also those that are not UTF-8.
+    """
     with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+        partial.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 (whatever json accepts)
-    """Write `content` to `path` as indented JSON, atomically, keys in the order given."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    r"""Write `content` to `path` as indented JSON, atomically, keys in the order given.
+
+    Bytes of a file's name that are not UTF-8 are escaped (`\udcfc`), so the file is always UTF-8.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False)
+    text = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    write_text(path, text + "\n")
 
 
 def _umask() -> int:

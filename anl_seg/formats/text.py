@@ -20,8 +20,13 @@ FOREIGN_MARKS = (
 )
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, names: bool = False) -> str:
     """Read a UTF-8 text, with or without a byte-order mark.
+
+    Args:
+        path: The file.
+        names: Whether the text holds names of files. Bytes in them that are not UTF-8 are then kept
+            as Python keeps them in a path.
 
     Raises:
         InputError: If the file has another encoding. The message names line and column.
@@ -32,7 +37,7 @@ def read_text(path: Path) -> str:
         if content.startswith(mark):
             raise InputError(f"{path}: is {encoding} text; save it as UTF-8")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig", "surrogateescape" if names else "strict")
     except UnicodeDecodeError as error:
         before = error.object[: error.start]
         where = _place(before.count(b"\n"), len(before) - (before.rfind(b"\n") + 1))

@@ -15,7 +15,8 @@ from noise.shapes import ball, disc
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.noise import Settings, corrupt_masks, manifest, plan_masks, verify
+from anl_seg.formats import noise_manifest as manifest
+from anl_seg.noise import Settings, corrupt_masks, plan_masks, verify
 
 RATES = {"eta_alpha": 1.0, "eta_beta": 0.5, "seed": 2}
 

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from anl_seg.errors import InputError
 from anl_seg.evaluation import confusion_matrix, count, dice
-from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
 from anl_seg.experiments.figures.style import COLUMN, Drawing, Placed
 from anl_seg.experiments.runs.records import read_record
 from anl_seg.experiments.runs.worker import SHARED_NAME
 from anl_seg.experiments.segmentation.pictures import Row, draw_columns
 from anl_seg.formats.masks import read_labels
-from anl_seg.noise.manifest import JSON_NAME
+from anl_seg.formats.noise_manifest import JSON_NAME, NoisyMask, read_noisy_masks
 
 #: The kinds of noise shown, in the order of the paper.
 KINDS = ("affine", "dilation", "erosion")
@@ -31,7 +30,7 @@ def draw_masks(placed: Placed) -> Drawing:
     ((_, folder),) = placed
     assert folder is not None  # drawn only if there is a run
     data = _data_of(folder)
-    noisy = read_noise_manifest(data)
+    noisy = read_noisy_masks(data)
     (predictions,) = folder.glob("nnUNet_results/*/*/fold_*/validation")
     predicted = {path.stem for path in predictions.glob("*.png")}
     cases = []

@@ -17,8 +17,8 @@ from anl_seg.evaluation import Evaluation, dice, evaluate_folders, iou, summariz
 from anl_seg.evaluation.summary import case_mean, defined_mean
 from anl_seg.experiments.segmentation.pictures import Row, draw_rows
 from anl_seg.formats.files import atomic_path, write_text
+from anl_seg.formats.noise_manifest import JSON_NAME
 from anl_seg.noise import KINDS
-from anl_seg.noise.manifest import JSON_NAME
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from anl_seg.errors import CommandFailedError, InputError, named
 from anl_seg.evaluation import evaluate_folders, summarize
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.formats.files import write_json
+from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
 from anl_seg.noise import corrupt_masks
-from anl_seg.noise.manifest import JSON_NAME as MANIFEST_NAME
 from anl_seg.trainers import settings as trainer
 from anl_seg.trainers.plans import folder_like, write_plans
 

@@ -1,4 +1,4 @@
-"""The account of a noisy data set: what was asked and achieved, object by object, as CSV and JSON.
+"""The manifest of a noisy data set, JSON and CSV: settings, and each object before and after.
 
 While a run goes on, the JSON file says `"complete": false` and a journal takes one line for each
 case that is done, so that a killed run can be resumed; at the end the journal goes.
@@ -11,27 +11,22 @@ import hashlib
 import io
 import json
 import platform
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from anl_seg.errors import InputError
 from anl_seg.formats.files import write_json, write_text
-from anl_seg.noise.base import SITUATIONS
-from anl_seg.noise.masks import KINDS
+from anl_seg.formats.text import read_json, read_text
 
 JSON_NAME = "noise_manifest.json"
 CSV_NAME = "noise_manifest.csv"
 JOURNAL_NAME = "noise_manifest.partial.jsonl"
 SCHEMA = "anl-seg noise manifest"
 SCHEMA_VERSION = 2
-#: An object is off its level if what was achieved differs from what was asked by more than that.
-TOLERANCE = 0.01
-#: What `Row.kind` says besides the kinds of noise.
+#: What `Row.kind` says besides the kinds of noise: left as it is, or left out of the copy.
 CLEAN, SKIPPED = "clean", "skipped"
 
 
@@ -75,6 +70,14 @@ class Row:
     parameters: Mapping[str, Any]
     sha256_clean: str
     sha256_noisy: str
+
+
+@dataclass(frozen=True)
+class NoisyMask:
+    """What became of one mask: the kind of its noise, or "clean", and its noisy file."""
+
+    kind: str
+    file: Path
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def can_resume(folder: Path, settings: Mapping[str, Any]) -> bool:
     if not path.is_file():
         return False
     head = json.loads(json.dumps(_head(settings, complete=False)))
-    return bool(json.loads(path.read_text(encoding="utf-8")) == head)
+    return bool(read_json(path) == head)
 
 
 def note(folder: Path, entry: Entry) -> None:
@@ -140,6 +143,7 @@ def finish(
     folder: Path,
     settings: Mapping[str, Any],
     entries: Sequence[Entry],
+    summary: Mapping[str, Any],
     left_out: Sequence[str],
 ) -> dict[str, Any]:
     """Write the whole manifest, CSV first, and return what its JSON file holds.
@@ -148,13 +152,14 @@ def finish(
         folder: Where the noisy masks or the noisy data set lie.
         settings: What was asked for.
         entries: The cases.
+        summary: Counts and means over them (`anl_seg.noise.summary`).
         left_out: Files of the source that are not in `folder`.
     """
     rows = [row for entry in entries for row in entry.rows]
     write_text(folder / CSV_NAME, _csv(rows))
     content = {
         **_head(settings, complete=True),
-        "summary": summarise(entries),
+        "summary": dict(summary),
         "left_out": list(left_out),
         "cases": [asdict(row) for row in rows],
     }
@@ -173,7 +178,7 @@ def read(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; give a folder that `anl-seg noise` wrote")
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_json(path)
         schema = content["schema"], content["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is no noise manifest ({error!r})") from error
@@ -187,35 +192,48 @@ def read(folder: Path) -> dict[str, Any]:
     return content
 
 
-def summarise(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Count cases and objects, average what was achieved, and add up the confusion."""
-    rows = [row for entry in entries for row in entry.rows]
-    corrupted = [row for row in rows if row.kind in KINDS]
-    noisy_cases = {row.case for row in corrupted}
-    chosen = {row.case for row in rows if row.requested is not None}
-    skipped = {row.case for row in rows if row.kind == SKIPPED}
-    kept = len(entries) - len(skipped)
-    situations = Counter(row.situation for row in rows if row.situation)
-    return {
-        "cases": len(entries),
-        "chosen": len(chosen),
-        "corrupted": len(noisy_cases),
-        "left_clean": len(chosen - noisy_cases - skipped),
-        "skipped": len(skipped),
-        "off_level": sum(
-            abs((row.achieved or 0) - (row.requested or 0)) > TOLERANCE for row in corrupted
-        ),
-        "vanished": sum(row.area_change == -1 for row in corrupted),
-        "situations": {name: situations[name] for name in SITUATIONS},
-        "eta_alpha": len(noisy_cases) / kept if kept else 0.0,
-        "eta_beta": _spread(corrupted),
-        "kinds": {
-            kind: _spread([row for row in corrupted if row.kind == kind])
-            for kind in KINDS
-            if kind in {row.kind for row in corrupted}
-        },
-        "confusion": _confusion(entries),
-    }
+def read_noisy_masks(path: Path) -> dict[str, NoisyMask]:
+    """Read which masks are noisy, and how: case name -> noisy mask.
+
+    Args:
+        path: `noise_manifest.json` or `noise_manifest.csv`, or the folder that holds the first.
+
+    Raises:
+        InputError: If it is no such manifest, or of a run that did not end.
+    """
+    if path.is_dir():
+        path = path / JSON_NAME
+    try:
+        masks = _masks(_rows(path), path.parent)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: is no noise manifest ({error}); give the noise_manifest.json or .csv that "
+            "anl-seg noise wrote"
+        ) from error
+    if not masks:
+        raise InputError(f"{path}: holds no cases; run anl-seg noise again, to its end")
+    return masks
+
+
+def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
+    if path.suffix == ".csv":
+        return csv.DictReader(io.StringIO(read_text(path, names=True), newline=""))
+    rows: list[Mapping[str, Any]] = read_json(path).get("cases", [])
+    return rows
+
+
+def _masks(rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, NoisyMask]:
+    """One mask a case, with the kinds of all its rows, of which every class has its own."""
+    masks: dict[str, NoisyMask] = {}
+    for row in rows:
+        if row["kind"] == SKIPPED:
+            continue
+        kinds = {row["kind"]}
+        if row["case"] in masks:
+            kinds |= set(masks[row["case"]].kind.split("+"))
+        kind = "+".join(sorted(kinds - {CLEAN})) or CLEAN
+        masks[row["case"]] = NoisyMask(kind, folder / row["file"])
+    return masks
 
 
 def _head(settings: Mapping[str, Any], complete: bool) -> dict[str, Any]:
@@ -246,27 +264,6 @@ def _read_journal(folder: Path) -> list[Entry]:
         rows = [Row(**row) for row in content["rows"]]
         entries.append(Entry(rows, [(a, b, n) for a, b, n in content["confusion"]]))
     return entries
-
-
-def _spread(rows: Sequence[Row]) -> dict[str, float | None]:
-    """Count rows and give the mean, smallest and largest achieved eta_beta; None without rows."""
-    achieved = [row.achieved for row in rows if row.achieved is not None]
-    return {
-        "cases": len(achieved),
-        "mean": fmean(achieved) if achieved else None,
-        "min": min(achieved, default=None),
-        "max": max(achieved, default=None),
-    }
-
-
-def _confusion(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Pixels by clean label (rows) and noisy label (columns), over all cases that are there."""
-    total: Counter[tuple[int, int]] = Counter()
-    for entry in entries:
-        for before, after, pixels in entry.confusion:
-            total[before, after] += pixels
-    labels = sorted({label for pair in total for label in pair})
-    return {"labels": labels, "pixels": [[total[a, b] for b in labels] for a in labels]}
 
 
 def _csv(rows: Sequence[Row]) -> str:

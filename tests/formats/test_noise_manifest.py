@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.evaluation.noise_manifest import NoisyMask, read_noise_manifest
+from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
 from anl_seg.noise import corrupt_masks
 
 
@@ -22,8 +22,8 @@ def test_of_a_real_run_as_json_and_as_csv(tmp_path):
         Image.fromarray(square).save(masks / f"case_{number}.png")
     noisy = tmp_path / "noisy"
     corrupt_masks(masks, noisy, eta_alpha=0.5, eta_beta=0.5, seed=1)
-    found = read_noise_manifest(noisy)
-    assert found == read_noise_manifest(noisy / "noise_manifest.csv")
+    found = read_noisy_masks(noisy)
+    assert found == read_noisy_masks(noisy / "noise_manifest.csv")
     assert list(found) == [f"case_{number}" for number in range(6)]
     assert 0 < sum(mask.kind != "clean" for mask in found.values()) < 6
     for mask in found.values():
@@ -40,7 +40,7 @@ def test_a_case_with_rows_for_several_classes_has_all_their_kinds(tmp_path):
     rows += [{"case": "c", "file": "c.png", "kind": "skipped"}]  # has no noisy mask
     path = tmp_path / "m.json"
     path.write_text(json.dumps({"cases": rows}))
-    assert read_noise_manifest(path) == {
+    assert read_noisy_masks(path) == {
         "a": NoisyMask("affine+dilation", tmp_path / "a.png"),
         "b": NoisyMask("clean", tmp_path / "b.png"),
     }
@@ -61,10 +61,10 @@ def test_refuses(tmp_path, name, text, message):
     path = tmp_path / name
     path.write_text(text)
     with pytest.raises(InputError, match=message) as error:
-        read_noise_manifest(path)
+        read_noisy_masks(path)
     assert str(path) in str(error.value)
 
 
 def test_absent(tmp_path):
     with pytest.raises(InputError, match=r"noise_manifest\.json: is no noise manifest"):
-        read_noise_manifest(tmp_path)
+        read_noisy_masks(tmp_path)
