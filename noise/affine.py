@@ -9,11 +9,13 @@ eta_beta. Lengths are pixels, or millimetres where a spacing is given.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -37,6 +39,8 @@ SEEN_PIXELS = 16_000
 #: Where the whole object turns out to be further off than this, the search sees every pixel.
 TOLERANCE = 0.005
 BISECTIONS = 14
+#: OpenCV counts the pixels along an axis in 16 bits.
+OPENCV_MAX_SIZE = 2**15 - 2
 
 Vector = NDArray[np.float64]
 
@@ -159,7 +163,7 @@ def displace(
         _go_part_of_the_way(noisy, further, mask, eta_beta, split_seed)
     else:
         noisy = _place(mask, box, scenes[-1], best.pose)
-    if not noisy.any() or np.array_equal(noisy, mask):
+    if not noisy.any() or _same(noisy, mask, box):
         raise UncorruptibleError(
             "out-of-view",
             f"no displacement within the image changes a share of the pixels near {eta_beta:g}",
@@ -176,6 +180,12 @@ def _place(mask: Mask, box: Window, scene: _Scene, pose: Pose) -> Mask:
     noisy = np.zeros_like(mask)
     noisy[_shifted(window, [span.start for span in box])] = moved
     return noisy
+
+
+def _same(noisy: Mask, mask: Mask, box: Window) -> bool:
+    """Whether two masks are equal, of which `box` holds all of the second."""
+    same_within = np.array_equal(noisy[box], mask[box])
+    return same_within and np.count_nonzero(noisy) == np.count_nonzero(mask[box])
 
 
 def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float, seed: int) -> None:
@@ -278,18 +288,45 @@ def _render(scene: _Scene, pose: Pose) -> tuple[Window, Mask]:
     back = pose.rotation.T * scene.steps / scene.steps[:, None]  # new indices to old ones
     origin = low * scene.steps - scene.centre - pose.shift
     offset = (pose.rotation.T @ origin + scene.centre) / scene.steps
-    moved: Mask = ndimage.affine_transform(
-        scene.clean.view(np.uint8),
-        back,
-        offset,
-        tuple(high - low + 1),
-        order=0,
-        mode="grid-constant",  # else half a pixel is lost at the edges of the crop
-    ).view(bool)
+    moved = _warp(scene.clean, back, offset, tuple(int(size) for size in high - low + 1))
     window = tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
     if scene.frozen is not None:
         moved &= ~scene.frozen[_shifted(window, [-first for first in scene.first])]
     return window, moved
+
+
+def _warp(clean: Mask, back: Vector, offset: Vector, shape: tuple[int, ...]) -> Mask:
+    """Sample `clean` at `back @ index + offset`, from the nearest pixel; background beyond it.
+
+    OpenCV does this for images, about ten times faster than SciPy, which it equals but for rare
+    pixels midway between two. SciPy does it for volumes, and for images too large for OpenCV.
+    """
+    if clean.ndim == 2 and max(*clean.shape, *shape) <= OPENCV_MAX_SIZE and min(shape) > 0:
+        columns_first = np.column_stack([back[::-1, ::-1], offset[::-1]])
+        nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+        with _one_thread():
+            warped = cv2.warpAffine(clean.view(np.uint8), columns_first, shape[::-1], flags=nearest)
+        return warped.view(np.bool_)
+    moved: Mask = ndimage.affine_transform(
+        clean.view(np.uint8),
+        back,
+        offset,
+        shape,
+        order=0,
+        mode="grid-constant",  # else half a pixel is lost at the edges of the crop
+    ).view(bool)
+    return moved
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep OpenCV from starting threads, which cost more than they save on one object."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _shifted(window: Window, by: Sequence[int]) -> Window:

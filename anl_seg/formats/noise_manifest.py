@@ -237,7 +237,15 @@ def _masks(rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, NoisyMa
 
 
 def _head(settings: Mapping[str, Any], complete: bool) -> dict[str, Any]:
-    packages = ("anl-seg", "numpy", "pillow", "scikit-image", "scipy", "SimpleITK")
+    packages = (
+        "anl-seg",
+        "numpy",
+        "opencv-python-headless",
+        "pillow",
+        "scikit-image",
+        "scipy",
+        "SimpleITK",
+    )
     return {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,

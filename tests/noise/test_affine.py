@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 
@@ -210,3 +211,27 @@ def test_frozen_pixels_are_not_entered():
     )
     assert not (noisy & frozen).any()
     assert (noisy ^ mask).sum() / mask.sum() == pytest.approx(0.6, abs=0.01)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_warps_of_opencv_and_scipy_agree_but_for_rare_ties(monkeypatch, seed):
+    mask = disc((500, 600), 260, 300, 90) & ~disc((500, 600), 250, 330, 40)
+    drawn = draw_motion(np.random.default_rng(seed), 2)
+    by_opencv, found = displace(mask, 0.6, ANYWHERE, **drawn)
+    monkeypatch.setattr(affine, "OPENCV_MAX_SIZE", 0)
+    by_scipy, same = displace(mask, 0.6, ANYWHERE, **drawn)
+    assert (by_opencv ^ by_scipy).sum() <= 1e-3 * mask.sum()
+    assert found["shift"] == pytest.approx(same["shift"], abs=0.1)
+
+
+def test_images_beyond_the_limit_of_opencv_are_displaced():
+    mask = np.zeros((12, 2**15 + 10), bool)
+    mask[4:8, 100 : 2**15 - 100] = True
+    noisy, _ = displace(mask, 0.5, ANYWHERE, direction=(1, 0), turn_deg=0, split_seed=0)
+    assert (noisy ^ mask).sum() / mask.sum() == pytest.approx(0.5, abs=0.01)
+
+
+def test_the_threads_of_opencv_are_left_as_they_were():
+    before = cv2.getNumThreads()
+    displace(two, 0.5, ANYWHERE, direction=(0, 1), turn_deg=10, split_seed=0)
+    assert cv2.getNumThreads() == before

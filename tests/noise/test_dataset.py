@@ -100,6 +100,7 @@ def test_the_manifest_is_the_same_in_both_forms_and_repeats_the_noise(folder, tm
     assert content["complete"] is True
     assert content["settings"].items() >= RATES.items()
     packages = {"anl-seg", "numpy", "pillow", "scikit-image", "scipy", "SimpleITK"}
+    packages.add("opencv-python-headless")
     assert content["versions"].keys() == {"python", *packages}
     with (tmp_path / "dst" / "noise_manifest.csv").open() as stream:
         lines = list(csv.DictReader(stream))
