@@ -16,6 +16,7 @@ LEAVES = {
     "errors",
     "formats",
     "paper",
+    "printable",
     "processes",
     "progress",
     "provenance",

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.printable import make_printable
 
 #: Command -> module of `anl_seg.cli` that holds its function `command`, in the order of `--help`.
 COMMANDS = {
@@ -72,6 +73,8 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 done; 1 a check (`doctor`) or a program that we started failed; 2 input that the
     user can mend; 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        make_printable(stream)
     try:
         build_app()(arguments, prog_name="anl-seg")
     except InputError as error:

@@ -41,8 +41,9 @@ def command(
         float | None,
         typer.Option(
             "--eta-alpha",
-            help="Share of noisy training masks: puts the figures of the paper's Table VI beside "
-            "runs named as its losses (anl-ce, t-loss, gce, ...).",
+            help="Share of noisy training masks. Puts figures of the paper's Table VI beside "
+            "methods named as its losses (anl-ce, t-loss, gce, ...); only for the 600 test images "
+            "of ISIC-2017.",
         ),
     ] = None,
     eta_beta: Annotated[
@@ -78,53 +79,69 @@ def command(
             help="A class that neither mask holds: left out of the pairs, perfect, or worst.",
         ),
     ] = Empty.nan,
-    jobs: Annotated[int, typer.Option("-np", "--jobs", min=1, help="Processes.")] = 1,
+    num_processes: Annotated[
+        int, typer.Option("-np", "--num-processes", min=1, help="Number of processes.")
+    ] = 1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap intervals.")] = 1,
 ) -> None:
     """Compare methods on the same cases: paired differences, tests, and a report.
 
-    anl-seg compare dice+ce=P0/s1 dice+ce=P0/s2 anl-ce=P1/s1 anl-ce=P1/s2 --ref LABELS -o REPORT
+    Seeds are averaged case by case before any test, because they are no further patients.
 
-    Seeds are averaged case by case before any test: they are no further patients.
+    Examples:
+    anl-seg compare dice+ce=A anl-ce=B --ref labelsTs -o REPORT
+
+    anl-seg compare dice+ce=A/s1 dice+ce=A/s2 anl-ce=B/s1 anl-ce=B/s2 --ref labelsTs -o REPORT
     """
     from rich.console import Console
 
     from anl_seg.cli.progress import track
     from anl_seg.evaluation.compare import (
         compare,
-        evaluate_runs,
+        evaluate_methods,
         group_folders,
         needs_surfaces,
     )
+    from anl_seg.evaluation.conclusions import conclude
     from anl_seg.evaluation.conventions import Conventions
     from anl_seg.evaluation.labels import parse_labels
-    from anl_seg.evaluation.published import published_dice
     from anl_seg.evaluation.reports.comparison_tables import comparison_grids
     from anl_seg.evaluation.reports.terminal import terminal_table
+    from anl_seg.experiments.tables.published_dice import published_column, published_dice
 
-    published = published_dice(eta_alpha, eta_beta, metric)
+    cells = published_dice(eta_alpha, eta_beta, metric)
     conventions = Conventions(
         empty=empty.value, surfaces=needs_surfaces(metric), tolerance=tolerance, seed=seed
     )
     compared = compare(
-        evaluate_runs(
+        evaluate_methods(
             group_folders(runs),
             references,
             labels=None if labels is None else parse_labels(labels),
             ignore_label=ignore_label,
             conventions=conventions,
-            jobs=jobs,
+            num_processes=num_processes,
             track=track,
         ),
         metric,
         seed=seed,
     )
+    published = published_column(compared, cells)
     files = []
     if output:
         from anl_seg.evaluation.reports.comparison import write_comparison
 
-        files = write_comparison(compared, output, published=published, images=images, track=track)
+        files = write_comparison(
+            compared,
+            output,
+            published=published,
+            images=images,
+            num_processes=num_processes,
+            track=track,
+        )
     Console().print(*map(terminal_table, comparison_grids(compared, published)))
+    for line in conclude(compared).lines:
+        typer.echo(line)
     if files:
         typer.echo(f"written to {output}: {', '.join(file.name for file in files)}")
     else:

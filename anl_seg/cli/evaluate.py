@@ -88,24 +88,43 @@ def command(
             "Dice against the noisy masks, by kind of noise.",
         ),
     ] = None,
-    jobs: Annotated[
-        int, typer.Option("-np", "--jobs", min=1, help="Processes; more pay with many 3D cases.")
+    chill: Annotated[
+        bool,
+        typer.Option(
+            "--chill",
+            help="Score a part of the cases, such as the validation of a fold: references without "
+            "a prediction are left out and counted.",
+        ),
+    ] = False,
+    num_processes: Annotated[
+        int,
+        typer.Option(
+            "-np", "--num-processes", min=1, help="Number of processes; more pay with 3D cases."
+        ),
     ] = 1,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap intervals.")] = 1,
 ) -> None:
     """Score predicted masks against reference masks of the same names.
 
-    Reads PNG, BMP, TIFF, NIfTI, NRRD and MHA.
-    A missing or extra prediction is an error, never a smaller n.
-    The conventions behind each figure are in summary.json.
+    PRED comes first and REF second; nnUNetv2_evaluate_folder takes them the other way round. Reads
+    PNG, BMP, TIFF, NIfTI, NRRD and MHA. A missing or extra prediction is an error, never a smaller
+    n. summary.json holds the conventions behind each figure.
+
+    Examples:
+    anl-seg evaluate PREDICTIONS $nnUNet_raw/Dataset501_X/labelsTs -o REPORT
+
+    anl-seg evaluate fold_0/validation $nnUNet_raw/Dataset501_X/labelsTr --chill --surfaces
     """
     from rich.console import Console
 
     from anl_seg.cli.progress import track
-    from anl_seg.evaluation import Conventions, evaluate_folders, write_results
+    from anl_seg.evaluation import Conventions, evaluate_folders, summarize, write_results
+    from anl_seg.evaluation.folder_checks import swapped_folders
     from anl_seg.evaluation.labels import parse_labels
-    from anl_seg.evaluation.tables import tables
+    from anl_seg.evaluation.reports.evaluation_terminal import tables
 
+    if warning := swapped_folders(predictions, references):
+        typer.echo(f"anl-seg: warning: {warning}", err=True)
     evaluation = evaluate_folders(
         predictions,
         references,
@@ -115,17 +134,27 @@ def command(
         conventions=Conventions(
             empty=empty.value, surfaces=surfaces, tolerance=tolerance, seed=seed
         ),
-        jobs=jobs,
+        only_predicted=chill,
+        num_processes=num_processes,
         track=track,
     )
+    summary = summarize(evaluation)
     files = []
     if output and not figures_only:
         from anl_seg.evaluation.reports.evaluation import write_report
 
-        files = write_report(evaluation, output, images=images, track=track)
+        files = write_report(
+            summary, output, images=images, num_processes=num_processes, track=track
+        )
     if output:
-        files = [*write_results(evaluation, output), *files]
-    Console().print(*tables(evaluation))
+        files = [*write_results(summary, output), *files]
+    Console().print(*tables(summary))
+    typer.echo(f"predictions {predictions}, references {references}")
+    if evaluation.n_left_out:
+        typer.echo(
+            f"{len(evaluation.cases)} of {len(evaluation.cases) + evaluation.n_left_out} "
+            "references have a prediction; --chill left out the others"
+        )
     typer.echo(f"labels {evaluation.labels.source}")
     if files:
         typer.echo(f"written to {output}: {', '.join(file.name for file in files)}")

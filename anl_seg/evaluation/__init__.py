@@ -16,8 +16,13 @@ from anl_seg.evaluation.metrics import (
     iou,
 )
 from anl_seg.evaluation.statistics import Statistics
-from anl_seg.evaluation.summary import ClassSummary, foreground_mean, summarize
-from anl_seg.evaluation.writers import write_results
+from anl_seg.evaluation.summary import (
+    ClassSummary,
+    EvaluationSummary,
+    TargetSummary,
+    summarize,
+)
+from anl_seg.evaluation.summary_files import write_results
 
 __all__ = [
     "METRICS",
@@ -27,14 +32,15 @@ __all__ = [
     "Conventions",
     "Counts",
     "Evaluation",
+    "EvaluationSummary",
     "LabelSet",
     "Metric",
     "Statistics",
+    "TargetSummary",
     "confusion_matrix",
     "count",
     "dice",
     "evaluate_folders",
-    "foreground_mean",
     "iou",
     "summarize",
     "write_results",

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from anl_seg.errors import CommandFailedError, InputError, listed, named
 from anl_seg.evaluation.conventions import Conventions
+from anl_seg.evaluation.folder_checks import not_in_manifest, unknown_labels, unpaired
 from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, given_labels
 from anl_seg.evaluation.metrics import Counts, Label, count, count_values, overlap_values
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
-from anl_seg.evaluation.problems import not_in_manifest, unknown_labels, unpaired
 from anl_seg.formats.masks import find_masks
 from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
 from anl_seg.processes import end_with_parent
@@ -38,7 +38,7 @@ class CaseResult:
         reference_file: The mask that it was compared with.
         counts: Pixels of every class.
         values: Every metric by its name, then the counts under nnU-Net's names, for each class.
-        noise: Kind of the noise of the mask that the network was taught, or "clean"; None without
+        noise: Kind of the noise of the training mask, or "clean"; None without
             a noise manifest.
         noisy_values: The same as `values`, next to that mask; None without a noise manifest.
     """
@@ -52,13 +52,21 @@ class CaseResult:
     noisy_values: Mapping[Label, Mapping[str, float]] | None = None
 
 
-@dataclass(frozen=True, eq=False)  # compared and hashed as an object, so that summaries are kept
+@dataclass(frozen=True)
 class Evaluation:
-    """All cases of two folders, sorted by name, and how they were scored."""
+    """All cases of two folders, sorted by name, and how they were scored.
+
+    Attributes:
+        cases: What was measured of each case.
+        labels: The classes.
+        conventions: The choices behind the figures.
+        n_left_out: References that were left out because they have no prediction.
+    """
 
     cases: tuple[CaseResult, ...]
     labels: LabelSet
     conventions: Conventions
+    n_left_out: int = 0
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -75,7 +83,7 @@ def evaluate_folders(
     noise_manifest: Path | None = None,
     conventions: Conventions = DEFAULTS,
     only_predicted: bool = False,
-    jobs: int = 1,
+    num_processes: int = 1,
     track: Track = untracked,
 ) -> Evaluation:
     """Compare every reference with the prediction of the same name.
@@ -94,9 +102,9 @@ def evaluate_folders(
         noise_manifest: Of `anl-seg noise`, where the references are clean: predictions are then
             compared with the noisy masks too.
         conventions: What to compute and how; `unit` is taken from the files.
-        only_predicted: Leave out references without a prediction: one fold of several, whose
-            predictions share out the references.
-        jobs: Processes; each holds one pair of masks at a time.
+        only_predicted: Leave out references without a prediction, as `--chill` of nnU-Net does: one
+            fold of several, whose predictions share out the references.
+        num_processes: Processes; each holds one pair of masks at a time.
         track: Wraps the case names to show progress.
 
     Raises:
@@ -106,6 +114,7 @@ def evaluate_folders(
         CommandFailedError: If one of several processes was ended from outside.
     """
     predictions, references = _find_both(prediction_dir, reference_dir)
+    n_references = len(references)
     if only_predicted:
         references = {case: file for case, file in references.items() if case in predictions}
     label_set = _declared(prediction_dir, reference_dir, labels, ignore_label)
@@ -122,7 +131,7 @@ def evaluate_folders(
         for case in both
     ]
     task = Task(list(label_set.names) if label_set else None, ignore_label, conventions)
-    cases = _measure_all(pairs, task, jobs, track, problems)
+    cases = _measure_all(pairs, task, num_processes, track, problems)
     if not cases:
         raise _error(problems)
 
@@ -137,7 +146,7 @@ def evaluate_folders(
         _result(pair, cases[pair.case], label_set, conventions, noisy.get(pair.case))
         for pair in pairs
     )
-    return Evaluation(results, label_set, conventions)
+    return Evaluation(results, label_set, conventions, n_references - len(references))
 
 
 def _find_both(
@@ -169,11 +178,11 @@ def _declared(
 
 
 def _measure_all(
-    pairs: Sequence[Pair], task: Task, jobs: int, track: Track, problems: list[str]
+    pairs: Sequence[Pair], task: Task, num_processes: int, track: Track, problems: list[str]
 ) -> dict[str, MeasuredCase]:
     """Measure the cases that can be; what is wrong with the others goes to `problems`."""
     cases = {}
-    with _mapping(jobs) as map_:
+    with process_map(num_processes) as map_:
         measured = iter(map_(partial(measure, task=task), pairs))
         for case in track([pair.case for pair in pairs], "evaluating"):
             result = next(measured)
@@ -185,18 +194,22 @@ def _measure_all(
 
 
 @contextmanager
-def _mapping(jobs: int) -> Iterator[Callable[..., Iterable[MeasuredCase | list[str]]]]:
-    """`map`, in this process or over several."""
-    if jobs == 1:
+def process_map(num_processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Give `map`, in this process or over several.
+
+    Raises:
+        CommandFailedError: If a process is ended from outside.
+    """
+    if num_processes == 1:
         yield map
         return
     try:
-        with ProcessPoolExecutor(jobs, get_context("spawn"), end_with_parent) as pool:
+        with ProcessPoolExecutor(num_processes, get_context("spawn"), end_with_parent) as pool:
             yield partial(pool.map, chunksize=CHUNK_CASES)
     except BrokenProcessPool as error:
         raise CommandFailedError(
-            f"one of {jobs} processes was ended before its work was done, as happens where memory "
-            "runs out; use fewer --jobs"
+            f"one of {num_processes} processes was ended before its work was done, as happens if "
+            "memory runs out; use fewer processes (-np)"
         ) from error
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
+from anl_seg.evaluation.foreground import case_mean, defined_mean
 from anl_seg.evaluation.statistics import Statistics, describe
-from anl_seg.evaluation.summary import case_mean, defined_mean
 from anl_seg.formats.noise_manifest import CLEAN
 
 #: All cases whose mask was changed, whatever the kind.
@@ -22,7 +22,7 @@ class Memorisation:
         kind: The kind, `ALL_NOISY`, or "clean" for masks that were left as they are.
         n: Number of cases.
         clean: Against the clean masks.
-        noisy: Against the noisy masks that the network was taught.
+        noisy: Against the noisy masks of the training.
         gap: Noisy minus clean in each case: above 0 the prediction is nearer to the noise.
     """
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from operator import add
 from statistics import fmean
 
-from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.metrics import Counts, Label
+from anl_seg.evaluation.folders import Evaluation
+from anl_seg.evaluation.foreground import defined_mean, target_value, targets
+from anl_seg.evaluation.memorisation import Memorisation, memorisation
+from anl_seg.evaluation.metrics import Counts, Label, overlap_values
 from anl_seg.evaluation.statistics import Statistics, describe
 
 
@@ -38,31 +40,88 @@ class ClassSummary:
     pooled: Counts
 
 
-@lru_cache(maxsize=64)  # the terminal, the files and the page all need it
-def summarize(evaluation: Evaluation) -> dict[Label, ClassSummary]:
-    """Summarise each class over all cases."""
-    return {label: _summarize_class(evaluation, label) for label in evaluation.labels.names}
+@dataclass(frozen=True)
+class TargetSummary:
+    """A class or the foreground over all cases, as reports show it.
+
+    Attributes:
+        statistics: Metric -> statistics over cases. For the foreground, the metric of a case is the
+            mean over its classes.
+        pooled: Metric of overlap -> value with the pixels of all cases as one image. For the
+            foreground, the mean over the classes.
+    """
+
+    statistics: Mapping[str, Statistics]
+    pooled: Mapping[str, float]
 
 
-def foreground_mean(summaries: Mapping[Label, ClassSummary]) -> dict[str, float]:
+@dataclass(frozen=True)
+class EvaluationSummary:
+    """An evaluation with all that is computed from it, for terminal, files and page alike.
+
+    Attributes:
+        evaluation: The cases and how they were scored.
+        classes: Class -> its figures over all cases.
+        targets: Name of a class or of the foreground -> its statistics, the foreground first.
+        foreground_mean: nnU-Net's mean over the means of the classes, for each figure of a case.
+        memorisation: Dice against clean and noisy masks by kind of noise. Empty without a noise
+            manifest.
+    """
+
+    evaluation: Evaluation
+    classes: Mapping[Label, ClassSummary]
+    targets: Mapping[str, TargetSummary]
+    foreground_mean: Mapping[str, float]
+    memorisation: tuple[Memorisation, ...]
+
+
+def summarize(evaluation: Evaluation) -> EvaluationSummary:
+    """Compute all figures over the cases of an evaluation, once.
+
+    Args:
+        evaluation: As `evaluate_folders` gives it.
+
+    Returns:
+        What `write_results`, `write_report` and the tables of the terminal take.
+    """
+    classes = {label: _summarize_class(evaluation, label) for label in evaluation.labels.names}
+    return EvaluationSummary(
+        evaluation=evaluation,
+        classes=classes,
+        targets={
+            name: _summarize_target(evaluation, classes, members)
+            for name, members in targets(evaluation.labels).items()
+        },
+        foreground_mean=_foreground_mean(classes),
+        memorisation=tuple(memorisation(evaluation)),
+    )
+
+
+def _foreground_mean(classes: Mapping[Label, ClassSummary]) -> dict[str, float]:
     """Average the class means over all classes but the background, as nnU-Net does.
 
     A class that no mask holds has no mean, and then neither has the foreground: NaN.
     """
-    means = [summary.mean for label, summary in summaries.items() if label != 0]
-    names = next(iter(summaries.values())).mean
+    means = [summary.mean for label, summary in classes.items() if label != 0]
+    names = next(iter(classes.values())).mean
     return {name: fmean(mean[name] for mean in means) if means else math.nan for name in names}
 
 
-def case_mean(case: CaseResult, metric: str) -> float:
-    """Mean of a metric over the foreground classes of one case that are defined; NaN if none is."""
-    return defined_mean(values[metric] for label, values in case.values.items() if label != 0)
-
-
-def defined_mean(values: Iterable[float]) -> float:
-    """Mean of the values that are not NaN; NaN if there are none."""
-    defined = [value for value in values if not math.isnan(value)]
-    return fmean(defined) if defined else math.nan
+def _summarize_target(
+    evaluation: Evaluation, classes: Mapping[Label, ClassSummary], members: list[Label]
+) -> TargetSummary:
+    by_class = [
+        overlap_values(classes[label].pooled, evaluation.conventions.empty) for label in members
+    ]
+    pooled = {name: defined_mean(values[name] for values in by_class) for name in by_class[0]}
+    if len(members) == 1:
+        return TargetSummary(classes[members[0]].statistics, pooled)
+    rows = [
+        [target_value(case.values, members, metric) for case in evaluation.cases]
+        for metric in evaluation.metrics
+    ]
+    described = describe(rows, evaluation.conventions.seed)
+    return TargetSummary(dict(zip(evaluation.metrics, described, strict=True)), pooled)
 
 
 def _summarize_class(evaluation: Evaluation, label: Label) -> ClassSummary:

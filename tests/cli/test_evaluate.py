@@ -88,7 +88,7 @@ def test_several_classes_show_their_mean_and_the_lowest(folders, capsys):
     assert run(pred, ref) == 0
     out = capsys.readouterr().out
     assert "2 ruler: 0.6667" in out
-    assert ["foreground", "0.833"] in [line.split() for line in out.splitlines()]
+    assert ["foreground_mean", "0.833"] in [line.split() for line in out.splitlines()]
     assert f"labels from {pred / 'dataset.json'}" in out
 
 

@@ -1,4 +1,4 @@
-"""Comparison of runs: pairs, groups, wins, and everything that cannot be compared."""
+"""Comparison of methods: pairs, groups, wins, and everything that cannot be compared."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from scipy import stats
 from anl_seg.errors import InputError
 from anl_seg.evaluation import CaseResult, Conventions, Evaluation, LabelSet
 from anl_seg.evaluation.compare import (
-    Run,
+    Method,
     advantage,
     compare,
-    evaluate_runs,
+    evaluate_methods,
     group_folders,
     needs_surfaces,
     over_groups,
@@ -51,7 +51,7 @@ def evaluation(values, labels=("lesion",), metric="Dice", ignore_label=None):
 
 
 def run(name, *groups, **settings):
-    return Run(name, tuple(evaluation(group, **settings) for group in groups))
+    return Method(name, tuple(evaluation(group, **settings) for group in groups))
 
 
 def test_differences_are_paired_by_case():
@@ -59,7 +59,7 @@ def test_differences_are_paired_by_case():
     other = run("new", {"d": 0.5, "c": 0.8, "b": 0.6, "a": 0.7})
     (row,) = compare([first, other]).differences
     differences = np.array([0.2, 0.0, -0.1, 0.3])
-    assert (row.run, row.target, row.n, row.n_undefined) == ("new", "1 lesion", 4, 0)
+    assert (row.method, row.target, row.n, row.n_undefined) == ("new", "1 lesion", 4, 0)
     assert row.mean == pytest.approx(0.1)
     assert (row.wins, row.ties, row.losses) == (2, 1, 1)
     assert row.effect == pytest.approx((2 - 1 + 3) / 6)
@@ -168,19 +168,19 @@ def test_intervals_are_seeded():
         ([run("one", {"a": 0.5}), run("one", {"a": 0.6})], "expected at least two of different"),
         (
             [run("one", {"a": 0.5, "b": 0.5}), run("two", {"a": 0.6})],
-            "run two: b only there or only in one",
+            "method two: b only there or only in one",
         ),
         (
             [run("one", {"a": 0.5, "b": 0.5}), run("two", {"a": 0.6, "b": 0.6}, {"a": 0.6})],
-            "run two: b in fewer of its folders",
+            "method two: b in fewer of its folders",
         ),
         (
             [run("one", {"a": 0.5}), run("two", {"a": (0.6, 0.6)}, labels=("x", "y"))],
-            "run two: other labels than one",
+            "method two: other labels than one",
         ),
         (
             [run("one", {"a": 0.5}), run("two", {"a": 0.6}, ignore_label=2)],
-            "run two: other labels than one; use --labels and --ignore-label",
+            "method two: other labels than one; use --labels and --ignore-label",
         ),
     ],
 )
@@ -226,7 +226,7 @@ def test_runs_from_folders_of_seeds_and_folds(write):
     references = write("ref", {"a": DISC, "b": DISC})
     seeds = [write("s1", {"a": DISC, "b": half}), write("s2", {"a": half, "b": half})]
     folds = [write("f1", {"a": DISC}), write("f2", {"b": DISC})]
-    runs = evaluate_runs({"seeds": seeds, "folds": folds}, references)
+    runs = evaluate_methods({"seeds": seeds, "folds": folds}, references)
     (row,) = compare(runs).differences
     dice = 2 * half.sum() / (half.sum() + DISC.sum())
     assert row.n == 2
@@ -237,7 +237,7 @@ def test_all_that_is_wrong_with_all_runs_is_named(write):
     references = write("ref", {"a": DISC, "b": DISC})
     folders = {"one": [write("p1", {"a": DISC})], "two": [write("p2", {"b": DISC, "c": DISC})]}
     with pytest.raises(InputError) as error:
-        evaluate_runs(folders, references)
+        evaluate_methods(folders, references)
     headline, *problems = str(error.value).splitlines()
     assert headline == f"{len(problems)} problems, nothing compared:"
     assert len(problems) == 3, "no headline of a single run is counted"
@@ -249,5 +249,5 @@ def test_folds_must_hold_every_case(write):
     references = write("ref", {"a": DISC, "b": DISC, "c": DISC})
     folds = [write("f1", {"a": DISC}), write("f2", {"b": DISC})]
     whole = write("p", {"a": DISC, "b": DISC, "c": DISC})
-    with pytest.raises(InputError, match="run folds: no prediction of c; predict"):
-        evaluate_runs({"folds": folds, "whole": [whole]}, references)
+    with pytest.raises(InputError, match="method folds: no prediction of c; predict"):
+        evaluate_methods({"folds": folds, "whole": [whole]}, references)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.evaluation import Conventions, Counts, evaluate_folders
-from anl_seg.evaluation.folders import _mapping
+from anl_seg.evaluation.folders import process_map
 
 MASK = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 2, 2]], dtype=np.uint8)
 BINARY = (MASK == 1).astype(np.uint8)
@@ -287,13 +287,13 @@ def test_several_processes_give_the_same(folders):
     others = {name: np.roll(mask, 1) for name, mask in cases.items()}
     pred, ref = folders(others, cases)
     one = evaluate_folders(pred, ref, conventions=SURFACES)
-    assert evaluate_folders(pred, ref, conventions=SURFACES, jobs=2).cases == one.cases
+    assert evaluate_folders(pred, ref, conventions=SURFACES, num_processes=2).cases == one.cases
     (pred / "case_3.png").write_text("not an image")
-    assert problems_of(pred, ref, jobs=2) == problems_of(pred, ref)
+    assert problems_of(pred, ref, num_processes=2) == problems_of(pred, ref)
 
 
 def test_a_process_that_was_ended_is_told_with_its_cure():
-    with pytest.raises(CommandFailedError, match="use fewer --jobs"), _mapping(2) as map_:
+    with pytest.raises(CommandFailedError, match="use fewer processes"), process_map(2) as map_:
         list(map_(os._exit, [1]))
 
 

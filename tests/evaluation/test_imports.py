@@ -17,8 +17,8 @@ sys.exit(f"loaded {{sorted(heavy)}}" if heavy else 0)
 """
 EVALUATE = """
 from pathlib import Path
-from anl_seg.evaluation import evaluate_folders, write_results
-write_results(evaluate_folders(Path("masks"), Path("masks")), Path("out"))
+from anl_seg.evaluation import evaluate_folders, summarize, write_results
+write_results(summarize(evaluate_folders(Path("masks"), Path("masks"))), Path("out"))
 """
 
 

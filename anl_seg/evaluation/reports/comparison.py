@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -12,19 +12,28 @@ from typing import Any
 
 import numpy as np
 
-from anl_seg.evaluation.compare import Comparison, Run, advantage
-from anl_seg.evaluation.published import Published, loss_name
-from anl_seg.evaluation.reports.comparison_tables import comparison_grids, metric_title
-from anl_seg.evaluation.reports.grid import Cell, Grid, figure
+from anl_seg.evaluation.compare import (
+    Method,
+    MethodComparison,
+    advantage,
+    compare,
+    evaluate_methods,
+    needs_surfaces,
+)
+from anl_seg.evaluation.conclusions import conclude, deciding_interval, display_unit
+from anl_seg.evaluation.conventions import Conventions
+from anl_seg.evaluation.reports.comparison_tables import PublishedColumn, comparison_grids
+from anl_seg.evaluation.reports.grid import Cell, Grid
 from anl_seg.evaluation.reports.latex import latex_table
 from anl_seg.evaluation.reports.markdown import markdown_document
-from anl_seg.evaluation.reports.overlays import draw_overlay, find_pictures
+from anl_seg.evaluation.reports.overlays import CaseFiles, draw_cases, find_pictures
 from anl_seg.evaluation.reports.page import (
     MAX_PICTURES,
     NUMBER,
     TEXT,
     Case,
     CaseRow,
+    class_names,
     in_words,
     ranks,
     render,
@@ -34,41 +43,98 @@ from anl_seg.formats.files import write_json, write_text
 from anl_seg.progress import Track, untracked
 
 #: Version of comparison.json; raised when a key changes its meaning.
-SCHEMA = 1
+SCHEMA = 2
 #: What the page calls the cases that it shows.
 RANKS = ("lost most", "median", "gained most")
 
 
-def write_comparison(
-    comparison: Comparison,
-    folder: Path,
+def compare_folders(
+    folders: Mapping[str, Sequence[Path]],
+    reference_dir: Path,
+    output: Path,
     *,
-    published: Mapping[str, Published] | None = None,
+    metric: str = "Dice",
     images: Path | None = None,
+    notes: Sequence[str] = (),
+    num_processes: int = 1,
     track: Track = untracked,
-) -> list[Path]:
-    """Write the comparison as Markdown, LaTeX, one self-contained HTML page, JSON and CSV.
+) -> MethodComparison:
+    """Evaluate several methods, compare them and write the report, in one call.
 
     Args:
-        comparison: What was compared; the masks are read again for their outlines.
+        folders: Method -> its folders of predictions, one for each seed or fold. The first method
+            is the baseline.
+        reference_dir: Folder of reference masks.
+        output: Gets comparison.html, .md, .tex, .json and cases.csv.
+        metric: Name of a row of `METRICS`.
+        images: Folder of the images, shown below the outlines.
+        notes: Lines for the section "How this was measured", such as what was trained.
+        num_processes: Processes that measure and draw the cases.
+        track: Wraps the cases to show progress.
+
+    Returns:
+        The comparison. `conclude` puts it into words.
+
+    Raises:
+        InputError: If a mask or an image is missing or wrong. Nothing is written then.
+
+    Example:
+        >>> compare_folders(  # doctest: +SKIP
+        ...     {"dice+ce": [Path("A")], "anl-ce": [Path("B")]}, Path("labelsTs"), Path("report")
+        ... )
+    """
+    conventions = Conventions(surfaces=needs_surfaces(metric))
+    methods = evaluate_methods(
+        folders, reference_dir, conventions=conventions, num_processes=num_processes, track=track
+    )
+    comparison = compare(methods, metric)
+    write_comparison(
+        comparison, output, images=images, notes=notes, num_processes=num_processes, track=track
+    )
+    return comparison
+
+
+def write_comparison(
+    comparison: MethodComparison,
+    folder: Path,
+    *,
+    published: PublishedColumn | None = None,
+    images: Path | None = None,
+    notes: Sequence[str] = (),
+    num_processes: int = 1,
+    track: Track = untracked,
+) -> list[Path]:
+    """Write a comparison as Markdown, LaTeX, one self-contained HTML page, JSON and CSV.
+
+    Args:
+        comparison: What was compared. The masks are read again for their outlines.
         folder: Gets comparison.md, .tex, .html, .json and cases.csv.
-        published: Published figures by name of the loss, to stand beside ours.
+        published: Published figures of the same experiment, to stand beside ours.
         images: Folder of the images, named as the cases or as nnU-Net names them.
+        notes: More lines for the section "How this was measured".
+        num_processes: Processes that draw the cases.
         track: Wraps the cases to show progress.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: If an image is missing or cannot be read; nothing is written then.
+        InputError: If an image is missing or cannot be read. Nothing is written then.
     """
     grids = comparison_grids(comparison, published)
     labels = ("comparison", "differences")
+    measured = [*_notes(comparison), *notes]
+    lead = conclude(comparison).lines
     texts = {
-        "comparison.md": markdown_document(_title(comparison), grids, _notes(comparison)),
+        "comparison.md": markdown_document(_title(comparison), grids, measured, lead),
         "comparison.tex": "\n".join(map(latex_table, grids, labels)),
         "comparison.html": comparison_page(
-            comparison, published=published, images=images, track=track
+            comparison,
+            published=published,
+            images=images,
+            notes=notes,
+            num_processes=num_processes,
+            track=track,
         ),
         "cases.csv": _cases_csv(comparison),
     }
@@ -79,156 +145,179 @@ def write_comparison(
 
 
 def comparison_page(
-    comparison: Comparison,
+    comparison: MethodComparison,
     *,
-    published: Mapping[str, Published] | None = None,
+    published: PublishedColumn | None = None,
     images: Path | None = None,
+    notes: Sequence[str] = (),
+    num_processes: int = 1,
     track: Track = untracked,
 ) -> str:
-    """The HTML page; arguments and errors as in `write_comparison`."""
-    first = comparison.runs[0].groups[0]
+    """Make the HTML page. Arguments and errors are those of `write_comparison`."""
+    first = comparison.methods[0].groups[0]
+    unit = display_unit(comparison)
     return render(
         "comparison.html.jinja",
         comparison=comparison,
+        conclusion=conclude(comparison),
+        unit=unit,
         reference_dir=first.cases[0].reference_file.parent,
         grids=comparison_grids(comparison, published),
         plots=_plots(comparison),
-        several=any(len(run.groups) > 1 for run in comparison.runs),
-        cases=_cases(comparison, images, track),
+        several=any(len(method.groups) > 1 for method in comparison.methods),
+        classes=class_names(comparison.labels),
+        cases=_cases(comparison, images, num_processes, track),
         headings=_headings(comparison),
         rows=[
             _row(comparison, target, place)
             for target in comparison.targets
             for place in range(len(comparison.cases))
         ],
-        limit=f"Lowest {comparison.metric.name}",
+        limit=f"Lowest {unit.title}",
         title=_title(comparison),
-        notes=_notes(comparison),
+        notes=[*_notes(comparison), *notes],
         most_pictures=MAX_PICTURES,
     )
 
 
-def _title(comparison: Comparison) -> str:
-    return f"{len(comparison.runs)} methods on {len(comparison.cases)} cases"
+def _title(comparison: MethodComparison) -> str:
+    return f"{len(comparison.methods)} methods on {len(comparison.cases)} cases"
 
 
-def _notes(comparison: Comparison) -> list[str]:
+def _notes(comparison: MethodComparison) -> list[str]:
     return [
-        *(f"{run.name}: {', '.join(map(str, _folders(run)))}" for run in comparison.runs),
+        *(
+            f"{method.name}: {', '.join(map(str, _folders(method)))}"
+            for method in comparison.methods
+        ),
         f"classes: {comparison.labels.source}",
-        *in_words(comparison.runs[0].groups[0].conventions),
+        *in_words(comparison.methods[0].groups[0].conventions),
     ]
 
 
-def _plots(comparison: Comparison) -> list[Plot]:
-    axis = metric_title(comparison)
+def _plots(comparison: MethodComparison) -> list[Plot]:
+    unit = display_unit(comparison)
     first = comparison.targets[0]
     several = len(comparison.targets) > 1
-    rows = {
-        f"{row.run}, {row.target}" if several else row.run: (row.mean, row.interval)
-        for row in comparison.differences
+    rows = {}
+    for row in comparison.differences:
+        low, high = deciding_interval(row)
+        name = f"{row.method}, {row.target}" if several else row.method
+        rows[name] = (unit.factor * row.mean, (unit.factor * low, unit.factor * high))
+    values = {
+        target: {name: unit.factor * row for name, row in by_method.items()}
+        for target, by_method in comparison.averages.items()
     }
     return [
-        intervals(f"Difference to {comparison.baseline}", rows, f"difference in {axis}"),
-        slopes(f"Each case, {first}", comparison.baseline, comparison.averages[first], axis),
-        *(
-            box_strip(f"{axis}, {target}", values, axis)
-            for target, values in comparison.averages.items()
+        intervals(
+            f"Difference to {comparison.baseline}",
+            rows,
+            f"difference in {comparison.metric.name} ({unit.difference})",
         ),
+        slopes(f"Each case, {first}", comparison.baseline, values[first], unit.title),
+        *(box_strip(f"{unit.title}, {target}", values[target], unit.title) for target in values),
     ]
 
 
-def _cases(comparison: Comparison, images: Path | None, track: Track) -> list[Case]:
+def _cases(
+    comparison: MethodComparison, images: Path | None, num_processes: int, track: Track
+) -> list[Case]:
     """Every case as it opens, those that the page itself shows first."""
-    by_run = comparison.averages[comparison.targets[0]]
+    by_method = comparison.averages[comparison.targets[0]]
     gains = _gains(comparison)
     chosen = ranks(dict(zip(comparison.cases, gains.tolist(), strict=True)), RANKS)
     by_size = np.argsort(-np.abs(np.nan_to_num(gains)), kind="stable")[:MAX_PICTURES]
     pictured = {*chosen, *(comparison.cases[place] for place in by_size)}
     pictures = find_pictures(images, sorted(pictured)) if images else {}
-    files = _files(comparison)
-    cases = []
-    for name in track([*chosen, *(c for c in comparison.cases if c not in chosen)], "drawing"):
-        place = comparison.cases.index(name)
-        overlay = None
-        if name in pictured:
-            overlay = draw_overlay(*files[name], list(comparison.labels.names), pictures.get(name))
-        cases.append(
-            Case(
-                case=name,
-                rank=chosen.get(name, ""),
-                summary="",
-                overlay=overlay,
-                panels={run: f"{run} {figure(by_run[run][place])}" for run in by_run},
-                grid=_case_grid(comparison, place),
-            )
+    files = {
+        name: CaseFiles(reference, predictions, pictures.get(name))
+        for name, (reference, predictions) in _files(comparison).items()
+        if name in pictured
+    }
+    overlays = draw_cases(files, comparison.labels, num_processes, track)
+    unit = display_unit(comparison)
+    places = {name: place for place, name in enumerate(comparison.cases)}
+    return [
+        Case(
+            case=name,
+            rank=chosen.get(name, ""),
+            summary="",
+            overlay=overlays.get(name),
+            panels={
+                method: f"{method} {unit.mean(values[places[name]])}"
+                for method, values in by_method.items()
+            },
+            grid=_case_grid(comparison, places[name]),
         )
-    return cases
+        for name in [*chosen, *(case for case in comparison.cases if case not in chosen)]
+    ]
 
 
-def _gains(comparison: Comparison) -> Values:
-    """By how much the other runs, on average, are better than the baseline, `(n,)`."""
+def _gains(comparison: MethodComparison) -> Values:
+    """By how much the other methods, on average, are better than the baseline, `(n,)`."""
     baseline, *others = comparison.averages[comparison.targets[0]].values()
     gains = [advantage(other, baseline, comparison.metric) for other in others]
     return np.asarray(np.mean(gains, axis=0))
 
 
-def _files(comparison: Comparison) -> dict[str, tuple[Path, dict[str, Path]]]:
-    """Case -> the clean mask, and the prediction of the first training of each run."""
+def _files(comparison: MethodComparison) -> dict[str, tuple[Path, dict[str, Path]]]:
+    """Case -> the clean mask, and the prediction of the first training of each method."""
     files: dict[str, tuple[Path, dict[str, Path]]] = {}
-    for run in comparison.runs:
-        for group in run.groups:
+    for method in comparison.methods:
+        for group in method.groups:
             for case in group.cases:
                 _, predictions = files.setdefault(case.case, (case.reference_file, {}))
-                predictions.setdefault(run.name, case.prediction_file)
+                predictions.setdefault(method.name, case.prediction_file)
     return files
 
 
-def _case_grid(comparison: Comparison, place: int) -> Grid:
+def _case_grid(comparison: MethodComparison, place: int) -> Grid:
+    unit = display_unit(comparison)
     return Grid(
-        title=metric_title(comparison),
-        headings=("class", *(run.name for run in comparison.runs)),
+        title=unit.title,
+        headings=("class", *(method.name for method in comparison.methods)),
         rows=[
             [
                 Cell(target),
-                *(Cell(figure(values[place])) for values in by_run.values()),
+                *(Cell(unit.mean(values[place])) for values in by_method.values()),
             ]
-            for target, by_run in comparison.averages.items()
+            for target, by_method in comparison.averages.items()
         ],
     )
 
 
-def _headings(comparison: Comparison) -> list[tuple[str, str]]:
+def _headings(comparison: MethodComparison) -> list[tuple[str, str]]:
     """Columns of the table of cases, and how they are sorted."""
-    _, *others = comparison.runs
+    _, *others = comparison.methods
     return [
         ("case", TEXT),
         *([("class", TEXT)] if len(comparison.targets) > 1 else []),
-        *((run.name, NUMBER) for run in comparison.runs),
-        *((f"Δ {run.name}", NUMBER) for run in others),
+        *((method.name, NUMBER) for method in comparison.methods),
+        *((f"Δ {method.name}", NUMBER) for method in others),
     ]
 
 
-def _row(comparison: Comparison, target: str, place: int) -> CaseRow:
+def _row(comparison: MethodComparison, target: str, place: int) -> CaseRow:
+    unit = display_unit(comparison)
     values = [values[place] for values in comparison.averages[target].values()]
     baseline, *others = values
     return CaseRow(
         case=comparison.cases[place],
         target=target,
-        value=float(np.nanmin([*values, np.inf])),
+        value=unit.factor * float(np.nanmin([*values, np.inf])),
         cells=[
             *([target] if len(comparison.targets) > 1 else []),
-            *map(figure, values),
-            *(figure(other - baseline) for other in others),
+            *map(unit.mean, values),
+            *(unit.mean(other - baseline) for other in others),
         ],
     )
 
 
-def _folders(run: Run) -> list[Path]:
-    return [group.cases[0].prediction_file.parent for group in run.groups]
+def _folders(method: Method) -> list[Path]:
+    return [group.cases[0].prediction_file.parent for group in method.groups]
 
 
-def _content(comparison: Comparison, published: Mapping[str, Published] | None) -> dict[str, Any]:
+def _content(comparison: MethodComparison, published: PublishedColumn | None) -> dict[str, Any]:
     """Content of comparison.json; undefined figures are NaN, as in nnU-Net's own files."""
     return {
         "schema": SCHEMA,
@@ -236,29 +325,32 @@ def _content(comparison: Comparison, published: Mapping[str, Published] | None) 
         "metric": comparison.metric.name,
         "baseline": comparison.baseline,
         "seed": comparison.seed,
-        "conventions": comparison.runs[0].groups[0].conventions.described(),
-        "runs": {run.name: [str(folder) for folder in _folders(run)] for run in comparison.runs},
+        "conventions": comparison.methods[0].groups[0].conventions.described(),
+        "methods": {
+            method.name: [str(folder) for folder in _folders(method)]
+            for method in comparison.methods
+        },
         "n_cases": len(comparison.cases),
         "means": {
-            target: {name: asdict(mean) for name, mean in by_run.items()}
-            for target, by_run in comparison.means.items()
+            target: {name: asdict(mean) for name, mean in by_method.items()}
+            for target, by_method in comparison.means.items()
         },
         "differences": [asdict(row) for row in comparison.differences],
+        "conclusion": asdict(conclude(comparison)),
         "published": {
-            run.name: asdict(published[loss_name(run.name)])
-            for run in comparison.runs
-            if published and loss_name(run.name) in published
+            name: {"mean": mean, "std": std}
+            for name, (mean, std) in (published.figures if published else {}).items()
         },
     }
 
 
-def _cases_csv(comparison: Comparison) -> str:
-    """One row per class, run, training and case; what is undefined is `nan`."""
+def _cases_csv(comparison: MethodComparison) -> str:
+    """One row per class, method, training and case; what is undefined is `nan`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["case", "class", "run", "training", comparison.metric.name])
-    for target, by_run in comparison.values.items():
-        for name, groups in by_run.items():
+    writer.writerow(["case", "class", "method", "training", comparison.metric.name])
+    for target, by_method in comparison.values.items():
+        for name, groups in by_method.items():
             for training, values in enumerate(groups, start=1):
                 for case, value in zip(comparison.cases, values.tolist(), strict=True):
                     writer.writerow([case, target, name, training, value])

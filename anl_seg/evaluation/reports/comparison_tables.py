@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from anl_seg.evaluation.compare import Comparison
-from anl_seg.evaluation.published import Published, loss_name
+from anl_seg.evaluation.compare import MethodComparison
+from anl_seg.evaluation.conclusions import DisplayUnit, display_unit
 from anl_seg.evaluation.reports.grid import (
     UNDEFINED,
     Cell,
@@ -15,65 +16,77 @@ from anl_seg.evaluation.reports.grid import (
     figure,
     marks,
     p_value,
-    span,
 )
 
-PUBLISHED_NOTE = (
-    "Published: Ye et al., arXiv:2412.02373, Table VI, ISIC-2017, mean±std of 3 seeds over the "
-    "last 10 epochs; to be compared only with trainings on the same images, noise and schedule."
-)
+
+@dataclass(frozen=True)
+class PublishedColumn:
+    """Published figures of the same experiment, to stand beside ours.
+
+    Attributes:
+        figures: Name of a method -> published mean and standard deviation, in the unit of the
+            table. A method that is not published is absent.
+        source: Where the figures were published.
+    """
+
+    figures: Mapping[str, tuple[float, float]]
+    source: str
 
 
 def comparison_grids(
-    comparison: Comparison, published: Mapping[str, Published] | None = None
+    comparison: MethodComparison, published: PublishedColumn | None = None
 ) -> list[Grid]:
-    """The form of the paper's Table VI, and the paired differences."""
-    return [_means_grid(comparison, published or {}), _difference_grid(comparison)]
+    """Make the tables of a comparison.
+
+    Args:
+        comparison: At least two methods.
+        published: Published figures beside ours, only if the experiment is the same.
+
+    Returns:
+        The means in the form of the paper's Table VI, and the paired differences, in one unit.
+    """
+    return [_means_grid(comparison, published), _difference_grid(comparison)]
 
 
-def _means_grid(comparison: Comparison, published: Mapping[str, Published]) -> Grid:
-    metric = comparison.metric
-    in_percent = not metric.is_length
-    spread = "mean±std over runs" if any(len(run.groups) > 1 for run in comparison.runs) else "mean"
-    columns = [
-        [comparison.means[target][run.name] for run in comparison.runs]
-        for target in comparison.targets
-    ]
-    rows = [[Cell(run.name), Cell(str(len(run.groups)))] for run in comparison.runs]
-    for column in columns:
-        for row, mean, mark in zip(
-            rows, column, _marks(comparison, [mean.mean for mean in column]), strict=True
-        ):
-            row.append(Cell(_plus_minus(mean.mean, mean.std, in_percent), mark))
-    beside = [published.get(loss_name(run.name)) for run in comparison.runs]
+def _means_grid(comparison: MethodComparison, published: PublishedColumn | None) -> Grid:
+    unit = display_unit(comparison)
+    several = any(len(method.groups) > 1 for method in comparison.methods)
+    rows = [[Cell(m.name), Cell(str(len(m.groups)))] for m in comparison.methods]
+    for target in comparison.targets:
+        means = [comparison.means[target][method.name] for method in comparison.methods]
+        cell_marks = _marks(comparison, [mean.mean for mean in means])
+        for row, mean, mark in zip(rows, means, cell_marks, strict=True):
+            row.append(Cell(_plus_minus(mean.mean, mean.std, unit), mark))
     note = (
         "Best in bold, second underlined. Runs: trainings (seeds or folds) of a method; the std "
         "(n - 1) is over their means."
     )
-    if any(beside):
-        values = [math.nan if cell is None else cell.mean for cell in beside]
+    if published:
+        beside = [published.figures.get(method.name) for method in comparison.methods]
+        values = [math.nan if cell is None else cell[0] for cell in beside]
         for row, cell, mark in zip(rows, beside, marks(values), strict=True):
-            row.append(Cell(f"{cell.mean:.1f}±{cell.std:.1f}" if cell else UNDEFINED, mark))
-        note += " " + PUBLISHED_NOTE
+            row.append(Cell(f"{cell[0]:.1f}±{cell[1]:.1f}" if cell else UNDEFINED, mark))
+        note += f" {published.source}"
     return Grid(
-        title=f"{metric_title(comparison)}{' (%)' if in_percent else ''}, {spread}",
-        headings=("method", "runs", *comparison.targets, *(["published"] if any(beside) else [])),
+        title=f"{unit.title}, {'mean±std over runs' if several else 'mean'}",
+        headings=("method", "runs", *comparison.targets, *(["published"] if published else [])),
         rows=rows,
         note=note,
     )
 
 
-def _difference_grid(comparison: Comparison) -> Grid:
+def _difference_grid(comparison: MethodComparison) -> Grid:
     several_classes = len(comparison.targets) > 1
     grouped = any(row.group_interval for row in comparison.differences)
+    unit = display_unit(comparison)
     rows = [
         [
-            row.run,
+            row.method,
             *([row.target] if several_classes else []),
             str(row.n),
-            figure(row.mean),
-            span(*row.interval),
-            *([span(*(row.group_interval or (math.nan, math.nan)))] if grouped else []),
+            unit.change(row.mean),
+            unit.change_span(row.interval),
+            *([unit.change_span(row.group_interval or (math.nan, math.nan))] if grouped else []),
             p_value(row.p),
             p_value(row.p_holm),
             figure(row.effect, 2),
@@ -90,7 +103,7 @@ def _difference_grid(comparison: Comparison) -> Grid:
         " New runs: cases and trainings drawn, percentile bootstrap; few trainings make it narrow."
     )
     return Grid(
-        title=f"{metric_title(comparison)}, difference to {comparison.baseline}",
+        title=f"{comparison.metric.name}, difference to {comparison.baseline} ({unit.difference})",
         headings=(
             "method",
             *(["class"] if several_classes else []),
@@ -101,26 +114,21 @@ def _difference_grid(comparison: Comparison) -> Grid:
         rows=[[Cell(text) for text in row] for row in rows],
         note="Paired by case, trainings of a method averaged first. 95 % CI: BCa bootstrap over "
         "cases. p: Wilcoxon signed-rank, two-sided; Holm over the methods. Effect: matched-pairs "
-        "rank-biserial correlation. W/T/L: cases won, tied, lost."
+        "rank-biserial correlation. W/T/L: cases won, tied, lost. The interval is of the mean; the "
+        "test ranks the differences, so the two may disagree."
         f"{grouped_note if grouped else ''}{left_out if undefined else ''}",
         text_columns=2 if several_classes else 1,
     )
 
 
-def _marks(comparison: Comparison, values: list[float]) -> list[Mark]:
+def _marks(comparison: MethodComparison, values: list[float]) -> list[Mark]:
     metric = comparison.metric
     if metric.higher_is_better is None:  # nearest to 0 is best
         return marks([-abs(value) for value in values])
     return marks(values, higher_is_better=metric.higher_is_better)
 
 
-def metric_title(comparison: Comparison) -> str:
-    """The metric with its unit."""
-    return comparison.runs[0].groups[0].conventions.title(comparison.metric.name)
-
-
-def _plus_minus(mean: float, std: float, in_percent: bool) -> str:
-    factor, digits = (100, 1) if in_percent else (1, 2)
+def _plus_minus(mean: float, std: float, unit: DisplayUnit) -> str:
     if math.isnan(std):  # a single training
-        return figure(factor * mean, digits)
-    return f"{figure(factor * mean, digits)}±{figure(factor * std, digits)}"
+        return unit.mean(mean)
+    return f"{unit.mean(mean)}±{unit.mean(std)}"

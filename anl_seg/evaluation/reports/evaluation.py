@@ -10,38 +10,38 @@ from pathlib import Path
 import numpy as np
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
+from anl_seg.evaluation.foreground import FOREGROUND, target_value, targets
 from anl_seg.evaluation.metrics import METRICS, Label
 from anl_seg.evaluation.reports.evaluation_tables import (
     MAIN,
-    case_values,
-    describe_targets,
     digits_of,
     evaluation_grids,
-    pooled_values,
 )
 from anl_seg.evaluation.reports.grid import Cell, Grid, figure, span
 from anl_seg.evaluation.reports.latex import latex_table
 from anl_seg.evaluation.reports.markdown import markdown_document
-from anl_seg.evaluation.reports.overlays import draw_overlay, find_pictures
+from anl_seg.evaluation.reports.overlays import CaseFiles, draw_cases, find_pictures
 from anl_seg.evaluation.reports.page import (
     MAX_PICTURES,
     NUMBER,
     TEXT,
     Case,
     CaseRow,
+    class_names,
     in_words,
     ranks,
     render,
 )
 from anl_seg.evaluation.reports.plots import Plot, Values, against_size, box_strip
-from anl_seg.evaluation.summary import summarize
-from anl_seg.evaluation.targets import FOREGROUND, target_value, targets
+from anl_seg.evaluation.summary import EvaluationSummary
 from anl_seg.formats.files import write_text
 from anl_seg.progress import Track, untracked
 
+#: Name of the only panel of a case.
+PREDICTION = "prediction"
 FILES = ("report.md", "report.tex", "report.html")
 #: Counts in the tables -> their headings.
-SIZES = {"n_ref": "clean size", "n_pred": "predicted size"}
+SIZES = {"n_ref": "reference size", "n_pred": "predicted size"}
 
 
 @dataclass(frozen=True)
@@ -54,28 +54,35 @@ class Tile:
 
 
 def write_report(
-    evaluation: Evaluation, folder: Path, *, images: Path | None = None, track: Track = untracked
+    summary: EvaluationSummary,
+    folder: Path,
+    *,
+    images: Path | None = None,
+    num_processes: int = 1,
+    track: Track = untracked,
 ) -> list[Path]:
-    """Write the evaluation as Markdown, LaTeX and one self-contained HTML page.
+    """Write an evaluation as Markdown, LaTeX and one self-contained HTML page.
 
     Args:
-        evaluation: What was measured; the masks are read again for their outlines.
+        summary: As `summarize` gives it. The masks are read again for their outlines.
         folder: Gets report.md, report.tex and report.html.
-        images: Folder of the images, named as the cases or as nnU-Net names them; shown below the
-            outlines.
+        images: Folder of the images, named as the cases or as nnU-Net names them. They are shown
+            below the outlines.
+        num_processes: Processes that draw the cases.
         track: Wraps the cases to show progress.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: If an image is missing or cannot be read; nothing is written then.
+        InputError: If an image is missing or cannot be read. Nothing is written then.
     """
-    grids = evaluation_grids(evaluation)
+    evaluation = summary.evaluation
+    grids = evaluation_grids(summary)
     texts = (
         markdown_document(_title(evaluation), grids, _notes(evaluation)),
         "\n".join(latex_table(grid, f"evaluation-{n}") for n, grid in enumerate(grids, start=1)),
-        evaluation_page(evaluation, images=images, track=track),
+        evaluation_page(summary, images=images, num_processes=num_processes, track=track),
     )
     files = [folder / name for name in FILES]
     for file, text in zip(files, texts, strict=True):
@@ -84,9 +91,14 @@ def write_report(
 
 
 def evaluation_page(
-    evaluation: Evaluation, *, images: Path | None = None, track: Track = untracked
+    summary: EvaluationSummary,
+    *,
+    images: Path | None = None,
+    num_processes: int = 1,
+    track: Track = untracked,
 ) -> str:
-    """The HTML page; arguments and errors as in `write_report`."""
+    """Make the HTML page. Arguments and errors are those of `write_report`."""
+    evaluation = summary.evaluation
     first = evaluation.cases[0]
     shown = targets(evaluation.labels)
     return render(
@@ -94,10 +106,11 @@ def evaluation_page(
         evaluation=evaluation,
         prediction_dir=first.prediction_file.parent,
         reference_dir=first.reference_file.parent,
-        tiles=_tiles(evaluation),
-        grids=evaluation_grids(evaluation),
+        tiles=_tiles(summary),
+        grids=evaluation_grids(summary),
         plots=_plots(evaluation),
-        cases=_cases(evaluation, images, track),
+        classes=class_names(evaluation.labels),
+        cases=_cases(evaluation, images, num_processes, track),
         headings=_headings(evaluation),
         rows=[_row(evaluation, case, name) for name in shown for case in evaluation.cases],
         targets=list(shown),
@@ -116,9 +129,14 @@ def _notes(evaluation: Evaluation) -> list[str]:
     return [f"classes: {evaluation.labels.source}", *in_words(evaluation.conventions)]
 
 
+def _case_values(evaluation: Evaluation, members: Sequence[Label], metric: str) -> Values:
+    """Mean of a metric over classes in each case, `(n,)`, NaN where undefined."""
+    return np.array([target_value(case.values, members, metric) for case in evaluation.cases])
+
+
 def _main_values(evaluation: Evaluation) -> Values:
     """Dice of each case: the foreground's, or that of the only class."""
-    return case_values(evaluation, next(iter(targets(evaluation.labels).values())), MAIN)
+    return _case_values(evaluation, next(iter(targets(evaluation.labels).values())), MAIN)
 
 
 def _two_references(evaluation: Evaluation) -> dict[str, tuple[Values, Values]]:
@@ -140,27 +158,26 @@ def _titles(evaluation: Evaluation) -> list[str]:
     return [evaluation.conventions.title(metric) for metric in evaluation.metrics]
 
 
-def _tiles(evaluation: Evaluation) -> list[Tile]:
-    name, by_metric = next(iter(describe_targets(evaluation).items()))
-    main = by_metric[MAIN]
+def _tiles(summary: EvaluationSummary) -> list[Tile]:
+    evaluation = summary.evaluation
+    name, target = next(iter(summary.targets.items()))
+    main = target.statistics[MAIN]
     values = _main_values(evaluation)
-    summaries = summarize(evaluation).values()
-    n_classes = len(summaries)
-    pooled = pooled_values(evaluation, name)[MAIN]
+    n_classes = len(summary.classes)
     tiles = [
         Tile("Cases", str(len(evaluation.cases)), f"{n_classes} class{'es' * (n_classes > 1)}"),
         Tile(f"Mean {MAIN}, {name}", figure(main.mean), f"95 % CI {span(main.low, main.high)}"),
         Tile(f"Median {MAIN}", figure(main.median), f"middle half {span(main.q1, main.q3)}"),
-        Tile(f"Pooled {MAIN}", figure(pooled), "all pixels as one image"),
+        Tile(f"Pooled {MAIN}", figure(target.pooled[MAIN]), "all pixels as one image"),
     ]
     if main.n:
         worst = int(np.nanargmin(values))
         tiles.append(Tile(f"Lowest {MAIN}", figure(values[worst]), evaluation.cases[worst].case))
-    missed = sum(summary.n_missed for summary in summaries)
+    missed = sum(found.n_missed for found in summary.classes.values())
     tiles.append(Tile("Missed", str(missed), "objects not found at all"))
-    if "HD95" in by_metric:
-        detail = f"{evaluation.conventions.unit}, median {figure(by_metric['HD95'].median, 2)}"
-        tiles.append(Tile("Mean HD95", figure(by_metric["HD95"].mean, 2), detail))
+    if hd95 := target.statistics.get("HD95"):
+        detail = f"{evaluation.conventions.unit}, median {figure(hd95.median, 2)}"
+        tiles.append(Tile("Mean HD95", figure(hd95.mean, 2), detail))
     return tiles
 
 
@@ -168,25 +185,29 @@ def _plots(evaluation: Evaluation) -> list[Plot]:
     shown = targets(evaluation.labels)
     first, first_members = next(iter(shown.items()))
     classes = {name: members for name, members in shown.items() if name != FOREGROUND}
-    dices = {name: case_values(evaluation, members, MAIN) for name, members in shown.items()}
+    dices = {name: _case_values(evaluation, members, MAIN) for name, members in shown.items()}
     shares = [name for name in evaluation.metrics if METRICS[name].worst == 0]
     lengths = [name for name in evaluation.metrics if METRICS[name].is_length]
     plots = [
         box_strip(f"{MAIN} of each class", dices, MAIN),
         against_size(
             f"{MAIN} against size",
-            {name: case_values(evaluation, members, "n_ref") for name, members in classes.items()},
+            {name: _case_values(evaluation, members, "n_ref") for name, members in classes.items()},
             dices,
             MAIN,
         ),
         box_strip(
             f"Other metrics, {first}",
-            {name: case_values(evaluation, first_members, name) for name in shares if name != MAIN},
+            {
+                name: _case_values(evaluation, first_members, name)
+                for name in shares
+                if name != MAIN
+            },
             "score",
         ),
     ]
     if lengths:
-        distances = {name: case_values(evaluation, first_members, name) for name in lengths}
+        distances = {name: _case_values(evaluation, first_members, name) for name in lengths}
         unit = evaluation.conventions.unit
         plots.append(box_strip(f"Distances, {first}", distances, f"distance ({unit})"))
     if evaluation.cases[0].noise is not None:
@@ -199,7 +220,9 @@ def _plots(evaluation: Evaluation) -> list[Plot]:
     return plots
 
 
-def _cases(evaluation: Evaluation, images: Path | None, track: Track) -> list[Case]:
+def _cases(
+    evaluation: Evaluation, images: Path | None, num_processes: int, track: Track
+) -> list[Case]:
     """Every case as it opens, those that the page itself shows first."""
     values = dict(
         zip(
@@ -211,28 +234,27 @@ def _cases(evaluation: Evaluation, images: Path | None, track: Track) -> list[Ca
     pictured = {*chosen, *worst_first[:MAX_PICTURES]}
     pictures = find_pictures(images, sorted(pictured)) if images else {}
     results = {case.case: case for case in evaluation.cases}
-    cases = []
-    for name in track([*chosen, *(case for case in results if case not in chosen)], "drawing"):
-        result = results[name]
-        overlay = None
-        if name in pictured:
-            overlay = draw_overlay(
-                result.reference_file,
-                {"prediction": result.prediction_file},
-                list(evaluation.labels.names),
-                pictures.get(name),
-            )
-        cases.append(
-            Case(
-                case=name,
-                rank=chosen.get(name, ""),
-                summary=f"{MAIN} {figure(values[name])}",
-                overlay=overlay,
-                panels={"prediction": ""},
-                grid=_case_grid(evaluation, result),
-            )
+    files = {
+        name: CaseFiles(
+            results[name].reference_file,
+            {PREDICTION: results[name].prediction_file},
+            pictures.get(name),
         )
-    return cases
+        for name in results
+        if name in pictured
+    }
+    overlays = draw_cases(files, evaluation.labels, num_processes, track)
+    return [
+        Case(
+            case=name,
+            rank=chosen.get(name, ""),
+            summary=f"{MAIN} {figure(values[name])}",
+            overlay=overlays.get(name),
+            panels={PREDICTION: ""},
+            grid=_case_grid(evaluation, results[name]),
+        )
+        for name in [*chosen, *(case for case in results if case not in chosen)]
+    ]
 
 
 def _figures(evaluation: Evaluation, case: CaseResult, members: Sequence[Label]) -> list[str]:

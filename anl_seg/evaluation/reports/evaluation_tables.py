@@ -4,72 +4,66 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
-from anl_seg.evaluation.folders import Evaluation
-from anl_seg.evaluation.memorisation import memorisation
-from anl_seg.evaluation.metrics import METRICS, Label, overlap_values
+from anl_seg.evaluation.foreground import FOREGROUND, targets
+from anl_seg.evaluation.memorisation import Memorisation
+from anl_seg.evaluation.metrics import METRICS
 from anl_seg.evaluation.reports.grid import UNDEFINED, Cell, Grid, figure, span
-from anl_seg.evaluation.statistics import Statistics, describe
-from anl_seg.evaluation.summary import defined_mean, foreground_mean, summarize
-from anl_seg.evaluation.targets import FOREGROUND, target_value, targets
+from anl_seg.evaluation.statistics import Statistics
+from anl_seg.evaluation.summary import EvaluationSummary
 
 #: What the report is about; the other metrics stand in one table.
 MAIN = "Dice"
 SPREAD = ("mean", "std", "median", "IQR", "95 % CI")
 
 
-def evaluation_grids(evaluation: Evaluation) -> list[Grid]:
+def evaluation_grids(summary: EvaluationSummary) -> list[Grid]:
     """The tables of an evaluation: the classes, all metrics, and the noise if it is known."""
-    grids = [_metric_grid(evaluation)]
-    if len(evaluation.labels.names) > 1:
-        grids.insert(0, _class_grid(evaluation))
-    if evaluation.cases[0].noise is not None:
-        grids.append(_noise_grid(evaluation))
+    grids = [_metric_grid(summary)]
+    if len(summary.classes) > 1:
+        grids.insert(0, _class_grid(summary))
+    if summary.memorisation:
+        grids.append(_noise_grid(summary.memorisation))
     return grids
 
 
-def _class_grid(evaluation: Evaluation) -> Grid:
+def _class_grid(summary: EvaluationSummary) -> Grid:
     """The main metric of each class, with what was missed."""
-    described = describe_targets(evaluation)
+    members = targets(summary.evaluation.labels)
     rows = []
-    for name, members in targets(evaluation.labels).items():
+    for name, target in summary.targets.items():
         missed = UNDEFINED
         if name != FOREGROUND:
-            missed = str(summarize(evaluation)[members[0]].n_missed)
-        statistics = described[name][MAIN]
-        pooled = pooled_values(evaluation, name)[MAIN]
-        rows.append([name, str(statistics.n), missed, *_spread(statistics, MAIN), figure(pooled)])
+            missed = str(summary.classes[members[name][0]].n_missed)
+        found = target.statistics[MAIN]
+        rows.append(
+            [name, str(found.n), missed, *_spread(found, MAIN), figure(target.pooled[MAIN])]
+        )
     return Grid(
         title=f"{MAIN} of each class",
         headings=("class", "n", "missed", *SPREAD, "pooled"),
         rows=[[Cell(text) for text in row] for row in rows],
         note="Missed: cases where only the reference holds the class. Foreground: mean over the "
         "classes of a case, then over cases; the mean of the classes' means, nnU-Net's "
-        f"foreground_mean, is {figure(foreground_mean(summarize(evaluation))[MAIN])}.",
+        f"foreground_mean, is {figure(summary.foreground_mean[MAIN])}.",
     )
 
 
-def _metric_grid(evaluation: Evaluation) -> Grid:
+def _metric_grid(summary: EvaluationSummary) -> Grid:
     """All metrics; of a single class its name stands in the title."""
-    several = len(evaluation.labels.names) > 1
-    rows = []
-    for name, by_metric in describe_targets(evaluation).items():
-        pooled = pooled_values(evaluation, name)
-        for metric, statistics in by_metric.items():
-            rows.append(
-                [
-                    *([name] if several else []),
-                    *(evaluation.conventions.title(metric), str(statistics.n)),
-                    *_spread(statistics, metric),
-                    figure(pooled.get(metric, math.nan)),
-                ]
-            )
+    several = len(summary.targets) > 1
+    rows = [
+        [
+            *([name] if several else []),
+            *(summary.evaluation.conventions.title(metric), str(found.n)),
+            *_spread(found, metric),
+            figure(target.pooled.get(metric, math.nan)),
+        ]
+        for name, target in summary.targets.items()
+        for metric, found in target.statistics.items()
+    ]
     return Grid(
-        title="All metrics" if several else f"All metrics, {name}",
+        title="All metrics" if several else f"All metrics, {next(iter(summary.targets))}",
         headings=(*(["class"] if several else []), "metric", "n", *SPREAD, "pooled"),
         rows=[[Cell(text) for text in row] for row in rows],
         note="n: cases where the metric is defined. 95 % CI: of the mean, BCa bootstrap over "
@@ -79,51 +73,21 @@ def _metric_grid(evaluation: Evaluation) -> Grid:
     )
 
 
-def pooled_values(evaluation: Evaluation, target: str) -> dict[str, float]:
-    """Metrics of overlap over the pixels of all cases; of the foreground, the mean over classes."""
-    summaries = summarize(evaluation)
-    by_class = [
-        overlap_values(summaries[label].pooled, evaluation.conventions.empty)
-        for label in targets(evaluation.labels)[target]
-    ]
-    return {name: defined_mean(values[name] for values in by_class) for name in by_class[0]}
-
-
-def _noise_grid(evaluation: Evaluation) -> Grid:
+def _noise_grid(memorisation: Sequence[Memorisation]) -> Grid:
     rows = [
         [
             *(row.kind, str(row.n), figure(row.clean.mean), figure(row.noisy.mean)),
             *(figure(row.gap.mean), span(row.gap.low, row.gap.high)),
         ]
-        for row in memorisation(evaluation)
+        for row in memorisation
     ]
     return Grid(
         title=f"{MAIN} against the clean and against the noisy masks",
         headings=("noise", "n", "clean", "noisy", "gap", "95 % CI"),
         rows=[[Cell(text) for text in row] for row in rows],
-        note="Gap: noisy minus clean. Above 0, predictions are nearer to the noise that was taught "
+        note="Gap: noisy minus clean. Above 0, predictions are nearer to the noise of the training "
         "than to the truth (memorisation).",
     )
-
-
-@lru_cache(maxsize=8)  # the tables, the tiles and the page need it
-def describe_targets(evaluation: Evaluation) -> dict[str, dict[str, Statistics]]:
-    """Statistics over cases: target -> metric -> figures."""
-    described = {}
-    for name, members in targets(evaluation.labels).items():
-        values = [
-            case_values(evaluation, members, metric).tolist() for metric in evaluation.metrics
-        ]
-        statistics = describe(values, evaluation.conventions.seed)
-        described[name] = dict(zip(evaluation.metrics, statistics, strict=True))
-    return described
-
-
-def case_values(
-    evaluation: Evaluation, members: Sequence[Label], metric: str
-) -> NDArray[np.float64]:
-    """Mean of a metric over classes in each case, `(n,)`, NaN where undefined."""
-    return np.array([target_value(case.values, members, metric) for case in evaluation.cases])
 
 
 def _spread(statistics: Statistics, metric: str) -> list[str]:

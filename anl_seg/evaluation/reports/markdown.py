@@ -10,10 +10,21 @@ from anl_seg.evaluation.reports.grid import Cell, Grid
 MARKS = {"": ("", ""), "best": ("**", "**"), "second": ("<u>", "</u>")}
 
 
-def markdown_document(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
-    """A report: its title, its tables, and how the figures came about."""
+def markdown_document(
+    title: str, grids: Sequence[Grid], notes: Sequence[str], lead: Sequence[str] = ()
+) -> str:
+    """Put a report together.
+
+    Args:
+        title: Heading of the document.
+        grids: Its tables.
+        notes: How the figures were measured, a line each.
+        lead: Paragraphs above the tables.
+    """
     measured = "".join(f"- {_escape(note)}\n" for note in notes)
-    parts = [f"# {_escape(title)}\n", *map(markdown_table, grids), "## How this was measured\n"]
+    paragraphs = [f"{_escape(paragraph)}\n" for paragraph in lead]
+    tables = map(markdown_table, grids)
+    parts = [f"# {_escape(title)}\n", *paragraphs, *tables, "## How this was measured\n"]
     return "\n".join([*parts, measured])
 
 

@@ -64,6 +64,7 @@
   controls.addEventListener("change", filter);
   controls.addEventListener("submit", (event) => event.preventDefault());
   document.addEventListener("click", (event) => {
+    event.target.closest(".pictured .overlay")?.closest(".panels").classList.toggle("bare");
     const opener = event.target.closest("button.open");
     if (opener) open(rows.find((row) => row.dataset.case === opener.dataset.case));
   });

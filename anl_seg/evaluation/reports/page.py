@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from anl_seg.evaluation.conventions import Conventions
+from anl_seg.evaluation.labels import LabelSet
 from anl_seg.evaluation.reports.grid import Grid
 from anl_seg.evaluation.reports.overlays import Overlay
 
@@ -47,7 +48,7 @@ class Case:
         rank: Why it is on the page itself ("worst"), or "".
         summary: Its figure in a few words.
         overlay: Its outlines, or None beyond `MAX_PICTURES`.
-        panels: Outlined prediction -> title of its panel; the reference is in every panel.
+        panels: Prediction -> title of its panel; the reference is in every panel.
         grid: All its figures.
     """
 
@@ -82,6 +83,11 @@ def ranks(
         for place in wanted if ranked else ():
             chosen.setdefault(ranked[place][1], name)
     return {case: chosen[case] for _, case in ranked if case in chosen}
+
+
+def class_names(labels: LabelSet) -> list[str]:
+    """Names of the classes that are outlined, in the order of their colours."""
+    return [labels.title(label) for label in labels.names if label != 0]
 
 
 def in_words(conventions: Conventions) -> list[str]:

@@ -7,24 +7,30 @@ from rich.table import Table
 from rich.text import Text
 
 from anl_seg.evaluation.reports.grid import Grid
+from anl_seg.printable import printable
 
 #: Marks of a cell -> rich's style.
 STYLES = {"": "", "best": "bold", "second": "underline"}
 
 
+def text(content: str, style: str = "") -> Text:
+    """Text as it is, in characters that the terminal has; rich reads "[x]" in a str as markup."""
+    return Text(printable(content), style=style)
+
+
 def terminal_table(grid: Grid) -> Table:
     """The table with its title above and its note below."""
-    table = Table(  # Text, since rich would read "[x]" in a name as markup
-        title=Text(grid.title),
-        caption=Text(grid.note) if grid.note else None,
+    table = Table(
+        title=text(grid.title),
+        caption=text(grid.note) if grid.note else None,
         caption_justify="left",
         box=SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     for place, heading in enumerate(grid.headings):
         table.add_column(
-            Text(heading), justify="left" if place < grid.text_columns else "right", overflow="fold"
+            text(heading), justify="left" if place < grid.text_columns else "right", overflow="fold"
         )
     for row in grid.rows:
-        table.add_row(*(Text(cell.text, style=STYLES[cell.mark]) for cell in row))
+        table.add_row(*(text(cell.text, STYLES[cell.mark]) for cell in row))
     return table

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from anl_seg.evaluation import Evaluation, dice, evaluate_folders, iou, summarize, write_results
-from anl_seg.evaluation.summary import case_mean, defined_mean
+from anl_seg.evaluation.foreground import case_mean, defined_mean
 from anl_seg.experiments.segmentation.pictures import Row, draw_rows
 from anl_seg.formats.files import atomic_path, write_text
 from anl_seg.formats.noise_manifest import JSON_NAME
@@ -58,7 +58,7 @@ def write_report(folder: Path, comparison: Comparison, settings: Mapping[str, An
     evaluations = {}
     for loss, predictions in comparison.test_predictions.items():
         evaluations[loss] = evaluate_folders(predictions, comparison.clean / "labelsTs")
-        write_results(evaluations[loss], folder / predictions.name)
+        write_results(summarize(evaluations[loss]), folder / predictions.name)
     case_dice = {
         loss: {case.case: case_mean(case, "Dice") for case in evaluation.cases}
         for loss, evaluation in evaluations.items()
@@ -100,7 +100,7 @@ def write_report(folder: Path, comparison: Comparison, settings: Mapping[str, An
 
 def _figures(evaluation: Evaluation) -> dict[str, float]:
     """Mean and pooled figures of the one foreground class, the lesion."""
-    (summary,) = (s for label, s in summarize(evaluation).items() if label != 0)
+    (summary,) = (s for label, s in summarize(evaluation).classes.items() if label != 0)
     return {
         "mean Dice": summary.mean["Dice"],
         "mean IoU": summary.mean["IoU"],

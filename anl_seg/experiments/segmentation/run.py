@@ -277,7 +277,7 @@ def _metrics(
             pass
         (lesion,) = (
             summary
-            for label, summary in summarize(evaluate_folders(predictions, labels)).items()
+            for label, summary in summarize(evaluate_folders(predictions, labels)).classes.items()
             if label != 0
         )
         found["test_dice"] = lesion.mean["Dice"]

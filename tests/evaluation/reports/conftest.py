@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anl_seg.evaluation import evaluate_folders
-from anl_seg.evaluation.compare import compare, evaluate_runs
+from anl_seg.evaluation import evaluate_folders, summarize
+from anl_seg.evaluation.compare import compare, evaluate_methods
 
 SIZE = 40
 
@@ -58,6 +58,11 @@ def evaluation(folders):
 
 
 @pytest.fixture(scope="session")
+def summary(evaluation):
+    return summarize(evaluation)
+
+
+@pytest.fixture(scope="session")
 def comparison(folders):
     runs = {"far": [folders["far"]], "anl-ce": [folders["near1"], folders["near2"]]}
-    return compare(evaluate_runs(runs, folders["ref"], labels=(1, 2)))
+    return compare(evaluate_methods(runs, folders["ref"], labels=(1, 2)))

@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from anl_seg.evaluation.compare import compare, evaluate_runs
+from anl_seg.evaluation.compare import compare, evaluate_methods
 from anl_seg.evaluation.conventions import Conventions
-from anl_seg.evaluation.published import published_dice
 from anl_seg.evaluation.reports.comparison import comparison_page, write_comparison
-from anl_seg.evaluation.reports.comparison_tables import comparison_grids
+from anl_seg.evaluation.reports.comparison_tables import PublishedColumn, comparison_grids
+
+#: A cell of the paper's Table VI.
+PUBLISHED = PublishedColumn({"anl-ce": (79.6, 0.6)}, "Ye et al., arXiv:2412.02373")
 
 
 def test_the_form_of_table_vi(comparison):
-    means, _ = comparison_grids(comparison, published_dice(0.7, 0.5))
+    means, _ = comparison_grids(comparison, PUBLISHED)
     assert means.headings == ("method", "runs", "foreground", "1", "2", "published")
     (
         (far, far_runs, far_mean, *_, far_published),
@@ -43,9 +45,10 @@ def test_differences(comparison):
     _, differences = comparison_grids(comparison)
     row = dict(zip(differences.headings, differences.rows[0], strict=True))
     first = comparison.differences[0]
-    assert row["mean"].text == f"{first.mean:.3f}"
-    assert row["95 % CI"].text == f"{first.interval[0]:.3f} to {first.interval[1]:.3f}"
-    assert row["95 % CI, new runs"].text.startswith(f"{first.group_interval[0]:.3f} to")
+    low, high = first.interval
+    assert row["mean"].text == f"{100 * first.mean:.2f}"
+    assert row["95 % CI"].text == f"{100 * low:.2f} to {100 * high:.2f}"
+    assert row["95 % CI, new runs"].text.startswith(f"{100 * first.group_interval[0]:.2f} to")
     assert row["W/T/L"].text == f"{first.wins}/{first.ties}/{first.losses}"
     assert "In up to 1 cases one of the two is undefined" in differences.note
 
@@ -53,23 +56,21 @@ def test_differences(comparison):
 def test_lengths_are_no_percentages(folders):
     runs = {name: [folders[name]] for name in ("far", "near1")}
     conventions = Conventions(surfaces=True)
-    compared = compare(evaluate_runs(runs, folders["ref"], conventions=conventions), "HD95")
+    compared = compare(evaluate_methods(runs, folders["ref"], conventions=conventions), "HD95")
     means, _ = comparison_grids(compared)
     assert means.title.startswith("HD95 (px), mean")
     assert [row[2].mark for row in means.rows] == ["second", "best"], "the smaller is the better"
 
 
 def test_files(comparison, folders, tmp_path):
-    files = write_comparison(
-        comparison, tmp_path, published=published_dice(0.7, 0.7), images=folders["images"]
-    )
+    files = write_comparison(comparison, tmp_path, published=PUBLISHED, images=folders["images"])
     assert {file.name for file in files} == {
         *("comparison.md", "comparison.tex", "comparison.html", "comparison.json", "cases.csv")
     }
     content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert content["baseline"] == "far"
-    assert content["runs"]["anl-ce"] == [str(folders["near1"]), str(folders["near2"])]
-    assert content["published"]["anl-ce"]["mean"] == 77.3
+    assert content["methods"]["anl-ce"] == [str(folders["near1"]), str(folders["near2"])]
+    assert content["published"]["anl-ce"]["mean"] == 79.6
     assert content["differences"][0]["mean"] == comparison.differences[0].mean
     assert {"seed", "versions", "metric", "conventions"} <= content.keys()
 
@@ -82,7 +83,7 @@ def test_values_as_csv(comparison, tmp_path):
     of_second = [
         float(row["Dice"])
         for row in rows
-        if (row["class"], row["run"], row["training"]) == ("1", "anl-ce", "2")
+        if (row["class"], row["method"], row["training"]) == ("1", "anl-ce", "2")
     ]
     assert of_second == pytest.approx(comparison.values["1"]["anl-ce"][1], nan_ok=True)
 
@@ -97,7 +98,7 @@ def test_the_page(comparison):
 def test_runs_may_be_called_as_they_like(folders):
     """A run on clean labels is called "clean" sooner or later."""
     runs = {"clean": [folders["near1"]], "case": [folders["far"]], "<i>": [folders["near2"]]}
-    page = comparison_page(compare(evaluate_runs(runs, folders["ref"])))
+    page = comparison_page(compare(evaluate_methods(runs, folders["ref"])))
     assert page.count('<button type="button">case</button>') == 2
     assert "<i>" not in page
 
@@ -106,7 +107,7 @@ def test_nothing_is_defined(tmp_path):
     for folder in ("one", "two", "ref"):
         (tmp_path / folder).mkdir()
         Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / folder / "a.png")
-    runs = evaluate_runs(
+    runs = evaluate_methods(
         {"one": [tmp_path / "one"], "two": [tmp_path / "two"]}, tmp_path / "ref", labels=(1,)
     )
     comparison = compare(runs)

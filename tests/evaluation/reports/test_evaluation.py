@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.evaluation import evaluate_folders
+from anl_seg.evaluation import evaluate_folders, summarize
 from anl_seg.evaluation.reports.evaluation import evaluation_page, write_report
 from anl_seg.evaluation.reports.evaluation_tables import evaluation_grids
 from anl_seg.evaluation.reports.page import MAX_PICTURES, ranks
@@ -21,8 +21,8 @@ def texts(grid):
     return [[cell.text for cell in row] for row in grid.rows]
 
 
-def test_tables_hold_the_figures_of_the_cases(evaluation):
-    by_class, all_metrics = evaluation_grids(evaluation)
+def test_tables_hold_the_figures_of_the_cases(evaluation, summary):
+    by_class, all_metrics = evaluation_grids(summary)
     dices = np.array([case.values[1]["Dice"] for case in evaluation.cases])
     name, n, missed, mean, std, median, *_ = texts(by_class)[1]
     assert (name, n, missed) == ("1", "9", "1"), "the empty case is undefined, the first is missed"
@@ -49,7 +49,7 @@ def test_both_foreground_means_are_shown(tmp_path):
         (tmp_path / folder).mkdir()
         for case, pair in pairs.items():
             Image.fromarray(pair[place]).save(tmp_path / folder / f"{case}.png")
-    by_class, _ = evaluation_grids(evaluate_folders(tmp_path / "pred", tmp_path / "ref"))
+    by_class, _ = evaluation_grids(summarize(evaluate_folders(tmp_path / "pred", tmp_path / "ref")))
     assert texts(by_class)[0][3] == "0.500", "(1 + 0) / 2 over cases"
     assert by_class.note.endswith("foreground_mean, is 0.750."), "(1/2 + 1) / 2 over classes"
 
@@ -58,16 +58,16 @@ def test_a_single_class_has_one_table(tmp_path):
     for folder in ("pred", "ref"):
         (tmp_path / folder).mkdir()
         Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / folder / "a.png")
-    (grid,) = evaluation_grids(evaluate_folders(tmp_path / "pred", tmp_path / "ref"))
+    (grid,) = evaluation_grids(summarize(evaluate_folders(tmp_path / "pred", tmp_path / "ref")))
     assert grid.headings[0] == "metric"
     assert texts(grid)[0][:3] == ["Dice", "1", "1.000"]
 
 
-def test_report_files(evaluation, folders, tmp_path):
-    files = write_report(evaluation, tmp_path, images=folders["images"])
+def test_report_files(summary, folders, tmp_path):
+    files = write_report(summary, tmp_path, images=folders["images"])
     assert [file.name for file in files] == ["report.md", "report.tex", "report.html"]
     markdown, latex, page = (file.read_text(encoding="utf-8") for file in files)
-    mean = texts(evaluation_grids(evaluation)[0])[0][3]
+    mean = texts(evaluation_grids(summary)[0])[0][3]
     assert mean in markdown
     assert mean in latex
     assert mean in page
@@ -75,8 +75,8 @@ def test_report_files(evaluation, folders, tmp_path):
     assert page.count("data:image/jpeg;base64,") >= 10
 
 
-def test_the_page_names_no_other_file(evaluation):
-    page = evaluation_page(evaluation)
+def test_the_page_names_no_other_file(summary):
+    page = evaluation_page(summary)
     sources = re.findall(r'(?:src|href|action)="([^"]{0,30})', page)
     assert sources
     assert all(source.startswith("data:") for source in sources)
@@ -92,7 +92,7 @@ def test_names_are_escaped(tmp_path):
         (tmp_path / folder).mkdir()
         mask = np.eye(8, dtype=np.uint8)
         Image.fromarray(mask).save(tmp_path / folder / '<b>"&.png')
-    page = evaluation_page(evaluate_folders(tmp_path / "pred", tmp_path / "ref"))
+    page = evaluation_page(summarize(evaluate_folders(tmp_path / "pred", tmp_path / "ref")))
     assert "<b>" not in page
     assert "&lt;b&gt;&#34;&amp;" in page
 
@@ -104,7 +104,7 @@ def test_nothing_is_defined(tmp_path):
         Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(tmp_path / folder / "a.png")
     evaluation = evaluate_folders(tmp_path / "pred", tmp_path / "ref", labels=(1,))
     assert math.isnan(evaluation.cases[0].values[1]["Dice"])
-    files = write_report(evaluation, tmp_path / "report")
+    files = write_report(summarize(evaluation), tmp_path / "report")
     assert all(file.stat().st_size for file in files)
     assert "| nan" not in files[0].read_text(encoding="utf-8")
 
@@ -120,17 +120,18 @@ def test_both_references(folders):
     evaluation = evaluate_folders(
         folders["far"], folders["ref"], labels=(1, 2), noise_manifest=manifest
     )
-    by_kind = {row[0]: row for row in texts(evaluation_grids(evaluation)[-1])}
+    summary = summarize(evaluation)
+    by_kind = {row[0]: row for row in texts(evaluation_grids(summary)[-1])}
     assert by_kind["affine"][3] == "1.000"
     assert float(by_kind["affine"][4]) > 0.1
-    page = evaluation_page(evaluation)
+    page = evaluation_page(summary)
     assert "memorisation" in page
     assert ">affine<" in page
 
 
-def test_images_that_are_missing_leave_nothing_behind(evaluation, folders, tmp_path):
+def test_images_that_are_missing_leave_nothing_behind(summary, folders, tmp_path):
     with pytest.raises(InputError, match="no image for 10 of 10 cases"):
-        write_report(evaluation, tmp_path / "report", images=tmp_path)
+        write_report(summary, tmp_path / "report", images=tmp_path)
     assert not (tmp_path / "report").exists()
 
 
@@ -153,7 +154,7 @@ def test_of_many_cases_the_worst_have_pictures(tmp_path):
         Image.fromarray(mask).save(tmp_path / "ref" / f"c{n:03}.png")
         mask[:, n % 5 :] = 0
         Image.fromarray(mask).save(tmp_path / "pred" / f"c{n:03}.png")
-    page = evaluation_page(evaluate_folders(tmp_path / "pred", tmp_path / "ref"))
+    page = evaluation_page(summarize(evaluate_folders(tmp_path / "pred", tmp_path / "ref")))
     without = page.count("worst 300 cases have a picture")
     assert 20 - 9 <= without <= 20
     assert page.count("<template") == count

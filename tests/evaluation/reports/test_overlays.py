@@ -12,7 +12,13 @@ import SimpleITK as sitk
 from PIL import Image, ImageDraw
 
 from anl_seg.errors import InputError
-from anl_seg.evaluation.reports.overlays import MAX_SIDE, draw_overlay, find_pictures, outline
+from anl_seg.evaluation.reports.overlays import (
+    MAX_SIDE,
+    CaseFiles,
+    draw_overlay,
+    find_pictures,
+    outline,
+)
 
 
 def filled(path, shape):
@@ -56,16 +62,18 @@ def test_all_classes_and_masks_are_outlined(tmp_path):
     labels[2:6, 2:6], labels[10:15, 10:15] = 1, 2
     clean = write(tmp_path / "a.png", labels)
     empty = write(tmp_path / "b.png", np.zeros_like(labels))
-    overlay = draw_overlay(clean, {"run": empty}, [0, 1, (1, 2)])
+    overlay = draw_overlay(CaseFiles(clean, {"run": empty}), [0, 1, (1, 2)])
     assert (overlay.width, overlay.height, overlay.plane) == (30, 20, "")
     assert overlay.picture is None
-    assert overlay.clean.count("M") == 3, "class 1, and the region's two parts"
-    assert overlay.predictions == {"run": ""}
+    assert "".join(overlay.reference.values()).count("M") == 3, (
+        "class 1, and the region's two parts"
+    )
+    assert overlay.predictions["run"].outlines == {}
 
 
 def test_large_masks_are_thinned_out(tmp_path):
     file = write(tmp_path / "a.png", np.ones((3 * MAX_SIDE, 100), dtype=np.uint8))
-    overlay = draw_overlay(file, {}, [1])
+    overlay = draw_overlay(CaseFiles(file, {}), [1])
     assert (overlay.width, overlay.height) == (34, MAX_SIDE)
 
 
@@ -73,11 +81,10 @@ def test_the_slice_with_most_foreground_of_a_volume(tmp_path):
     volume = np.zeros((4, 8, 9), dtype=np.uint8)
     volume[1, 2:4, 2:4], volume[2, 2:6, 2:6] = 1, 1
     image = np.arange(4 * 8 * 9, dtype=np.int16).reshape(4, 8, 9)
-    overlay = draw_overlay(
-        write(tmp_path / "a.nii.gz", volume), {}, [1], write(tmp_path / "i.nii.gz", image)
-    )
+    files = CaseFiles(write(tmp_path / "a.nii.gz", volume), {}, write(tmp_path / "i.nii.gz", image))
+    overlay = draw_overlay(files, [1])
     assert overlay.plane == "slice 3 of 4"
-    assert np.array_equal(filled(overlay.clean, (8, 9)), volume[2])
+    assert np.array_equal(filled(overlay.reference[0], (8, 9)), volume[2])
     assert shown(overlay).size == (9, 8)
 
 
@@ -93,7 +100,7 @@ def test_grey_values_can_be_seen(tmp_path, dtype, name):
     """16 bits are spread over the screen's 8, not cut off."""
     mask = write(tmp_path / "a.png", np.ones((16, 16), dtype=np.uint8))
     ramp = np.repeat(np.linspace(0, np.iinfo(dtype).max, 16, dtype=dtype)[None], 16, axis=0)
-    grey = np.asarray(shown(draw_overlay(mask, {}, [1], write(tmp_path / name, ramp))))
+    grey = np.asarray(shown(draw_overlay(CaseFiles(mask, {}, write(tmp_path / name, ramp)), [1])))
     assert grey[8, 0].max() < 20
     assert 90 < grey[8, 7].mean() < 140
     assert grey[8, 15].min() > 235
@@ -117,7 +124,7 @@ def test_missing_and_wrong_images(tmp_path):
     mask = write(tmp_path / "m.nii.gz", np.ones((2, 3, 4), dtype=np.uint8))
     other = write(tmp_path / "o.nii.gz", np.ones((2, 3, 5), dtype=np.uint8))
     with pytest.raises(InputError, match="both must be on one grid"):
-        draw_overlay(mask, {}, [1], other)
+        draw_overlay(CaseFiles(mask, {}, other), [1])
     (tmp_path / "broken.png").write_bytes(b"no image")
     with pytest.raises(InputError, match=r"broken.png: cannot be read"):
-        draw_overlay(mask, {}, [1], tmp_path / "broken.png")
+        draw_overlay(CaseFiles(mask, {}, tmp_path / "broken.png"), [1])

@@ -6,13 +6,14 @@ from collections import Counter
 
 import pytest
 
+from anl_seg import paper
 from anl_seg.errors import InputError
-from anl_seg.evaluation.published import loss_name, published_dice, table_vi
+from anl_seg.experiments.tables.published_dice import loss_name, published_dice
 
 
 def test_the_table_is_complete():
-    assert len(table_vi()) == 6 * 7
-    assert set(Counter(cell.method for cell in table_vi()).values()) == {7}
+    assert len(paper.published(6)) == 6 * 7
+    assert set(Counter(cell.loss for cell in paper.published(6)).values()) == {7}
 
 
 def test_figures_named_in_the_text_of_the_paper():

@@ -11,8 +11,8 @@ import pytest
 import SimpleITK as sitk
 from PIL import Image
 
-from anl_seg.evaluation import Conventions, evaluate_folders, write_results
-from anl_seg.evaluation.writers import cases_csv, summary_content
+from anl_seg.evaluation import Conventions, evaluate_folders, summarize, write_results
+from anl_seg.evaluation.summary_files import cases_csv, summary_content
 
 KEYS = {"Dice", "IoU", "TP", "FP", "FN", "TN", "n_pred", "n_ref"}
 
@@ -108,7 +108,7 @@ def test_equal_to_nnunet(
         ignore_label,
     )
     expected = theirs.load_summary_json(str(tmp_path / "theirs.json"))
-    write_results(evaluate_folders(pred, ref), tmp_path / "ours")
+    write_results(summarize(evaluate_folders(pred, ref)), tmp_path / "ours")
     summary = theirs.load_summary_json(str(tmp_path / "ours" / "summary.json"))
 
     assert summary.keys() == expected.keys() | {"anl_seg"}
@@ -140,7 +140,7 @@ class InThisProcess:
 
 def test_class_that_no_mask_holds_is_nan_as_in_nnunet(write_pairs, tmp_path):
     pred, ref = write_pairs(random_masks((8, 8), n_cases=3, n_labels=2), ".png")
-    write_results(evaluate_folders(pred, ref, labels=[1, 2]), tmp_path)
+    write_results(summarize(evaluate_folders(pred, ref, labels=[1, 2])), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert math.isnan(summary["mean"]["2"]["Dice"])
     assert math.isnan(summary["foreground_mean"]["Dice"])
@@ -155,7 +155,7 @@ def test_both_empty_is_left_out_of_the_mean_and_counted(write_pairs, tmp_path):
     half[:2] = 1
     empty = np.zeros((4, 4), np.uint8)
     pred, ref = write_pairs([(quarter, quarter), (quarter, half), (empty, empty)], ".png")
-    write_results(evaluate_folders(pred, ref), tmp_path)
+    write_results(summarize(evaluate_folders(pred, ref)), tmp_path)
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["mean"]["1"]["Dice"] == pytest.approx((1 + 8 / 12) / 2)
     assert summary["mean"]["1"]["IoU"] == pytest.approx((1 + 4 / 8) / 2)
@@ -178,7 +178,7 @@ def test_empty_rule_is_applied_and_written(write_pairs, tmp_path, rule, mean):
     full, empty = np.ones((4, 4), np.uint8), np.zeros((4, 4), np.uint8)
     pred, ref = write_pairs([(full, full), (empty, full), (empty, empty)], ".png")
     evaluation = evaluate_folders(pred, ref, conventions=Conventions(empty=rule))
-    summary = summary_content(evaluation)
+    summary = summary_content(summarize(evaluation))
     assert summary["mean"]["1"]["Dice"] == pytest.approx(mean)
     assert summary["anl_seg"]["classes"]["1"]["statistics"]["Dice"]["n"] == 3
     assert summary["anl_seg"]["classes"]["1"]["n_missed"] == 1
@@ -191,7 +191,7 @@ def test_surfaces_and_their_conventions_are_written(write_pairs, tmp_path):
     evaluation = evaluate_folders(
         pred, ref, conventions=Conventions(surfaces=True, tolerance=1.5, seed=7)
     )
-    summary = summary_content(evaluation)
+    summary = summary_content(summarize(evaluation))
     assert {"HD95", "ASSD", "NSD"} < summary["mean"]["1"].keys()
     assert {"HD95", "ASSD", "NSD"} < summary["anl_seg"]["classes"]["1"]["statistics"].keys()
     assert summary["anl_seg"]["settings"] == {
@@ -206,7 +206,7 @@ def test_csv_is_long(write_pairs, tmp_path):
     pred, ref = write_pairs(random_masks((8, 8), n_cases=3, n_labels=3), ".png")
     (pred / "dataset.json").write_text(json.dumps({"labels": {"a": 1, "b, c": 2}}))
     evaluation = evaluate_folders(pred, ref)
-    _, path = write_results(evaluation, tmp_path)
+    _, path = write_results(summarize(evaluation), tmp_path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 3 * 2 * (7 + 6)
@@ -233,7 +233,7 @@ def test_noisy_references_are_written_beside_the_clean(write_pairs, tmp_path):
     manifest = tmp_path / "noise_manifest.json"
     manifest.write_text(json.dumps({"cases": rows}))
     evaluation = evaluate_folders(pred, ref, noise_manifest=manifest)
-    summary = summary_content(evaluation)
+    summary = summary_content(summarize(evaluation))
     first, second = summary["metric_per_case"]
     assert (first["noise"], second["noise"]) == ("erosion", "clean")
     assert first["metrics"]["1"]["Dice"] == pytest.approx(16 / 24)

@@ -12,19 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.memorisation import memorisation
 from anl_seg.evaluation.metrics import Label, overlap_values
-from anl_seg.evaluation.summary import ClassSummary, foreground_mean, summarize
+from anl_seg.evaluation.summary import ClassSummary, EvaluationSummary
 from anl_seg.formats.files import write_json, write_text
 
 #: Version of what stands under `anl_seg` in summary.json; raised when a key changes its meaning.
 SCHEMA = 2
-#: Columns of cases.csv; `reference` is "noisy" for figures next to the mask that was taught.
+#: Columns of cases.csv; `reference` is "noisy" for figures against the mask of the training.
 COLUMNS = ("case", "class", "name", "noise", "reference", "metric", "value")
 
 
-def write_results(evaluation: Evaluation, folder: Path) -> list[Path]:
+def write_results(summary: EvaluationSummary, folder: Path) -> list[Path]:
     """Write `summary.json` and `cases.csv` to `folder`, replacing files of these names.
+
+    Args:
+        summary: As `summarize` gives it.
+        folder: Created if it does not exist.
 
     Returns:
         The files written.
@@ -33,23 +36,23 @@ def write_results(evaluation: Evaluation, folder: Path) -> list[Path]:
         OSError: If the folder cannot be made or written.
     """
     files = [folder / "summary.json", folder / "cases.csv"]
-    contents = summary_content(evaluation), cases_csv(evaluation)
+    contents = summary_content(summary), cases_csv(summary.evaluation)
     write_json(files[0], contents[0])
     write_text(files[1], contents[1])
     return files
 
 
-def summary_content(evaluation: Evaluation) -> dict[str, Any]:
+def summary_content(summary: EvaluationSummary) -> dict[str, Any]:
     """Content of `summary.json`: nnU-Net's schema with more metrics and one more key, `anl_seg`.
 
-    Undefined figures are NaN, which Python's json writes and reads though the JSON standard does
-    not have it; nnU-Net's own files do the same.
+    Undefined figures are NaN, which Python's json writes and reads although the JSON standard lacks
+    it. nnU-Net's own files do the same.
     """
-    summaries = summarize(evaluation)
+    evaluation = summary.evaluation
     packages = ("anl-seg", "numpy", "pillow", "SimpleITK")
     return {
-        "foreground_mean": foreground_mean(summaries),
-        "mean": {str(label): summary.mean for label, summary in summaries.items()},
+        "foreground_mean": dict(summary.foreground_mean),
+        "mean": {str(label): found.mean for label, found in summary.classes.items()},
         "anl_seg": {
             "schema": SCHEMA,
             "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
@@ -59,10 +62,10 @@ def summary_content(evaluation: Evaluation) -> dict[str, Any]:
             "ignore_label": evaluation.labels.ignore_label,
             "n_cases": len(evaluation.cases),
             "classes": {
-                str(label): _class_content(evaluation, label, summary)
-                for label, summary in summaries.items()
+                str(label): _class_content(evaluation, label, found)
+                for label, found in summary.classes.items()
             },
-            "memorisation": [asdict(row) for row in memorisation(evaluation)],
+            "memorisation": [asdict(row) for row in summary.memorisation],
         },
         "metric_per_case": [_case_content(case) for case in evaluation.cases],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,11 @@ from anl_seg.errors import named
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.evaluation.pairs import MeasuredCase
 from anl_seg.formats.noise_manifest import NoisyMask
+
+#: Names of folders of references, such as labelsTr, labelsTs_clean, gt_segmentations, ref.
+REFERENCE_NAME = re.compile(
+    r"labels|gt|ground[-_ ]?truth|reference|refs?$|masks?$|truth", re.IGNORECASE
+)
 
 
 def unpaired(
@@ -32,6 +38,32 @@ def unpaired(
             f"move the predictions out of {prediction_dir}"
         )
     return problems
+
+
+def swapped_folders(prediction_dir: Path, reference_dir: Path) -> str:
+    """Say if the names of the folders suggest that they were given in the wrong order.
+
+    nnU-Net's own command takes the references first. Folders of references are called as nnU-Net
+    calls them: labelsTr, labelsTs, gt_segmentations.
+
+    Args:
+        prediction_dir: Folder that is taken for the predictions.
+        reference_dir: Folder that is taken for the references.
+
+    Returns:
+        A warning, or "" if the names suggest nothing.
+
+    Example:
+        >>> swapped_folders(Path("predictions"), Path("labelsTs"))
+        ''
+    """
+    given, other = (folder.absolute().name for folder in (prediction_dir, reference_dir))
+    if not REFERENCE_NAME.match(given) or REFERENCE_NAME.match(other):
+        return ""
+    return (
+        f"{prediction_dir} is taken for the predictions and {reference_dir} for the references, "
+        f"but {given} is a name of references; if they are swapped, give PRED first and REF second"
+    )
 
 
 def not_in_manifest(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
 from rich.box import SIMPLE_HEAD
@@ -12,74 +12,75 @@ from rich.table import Table
 from rich.text import Text
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.memorisation import memorisation
-from anl_seg.evaluation.metrics import Label, overlap_values
+from anl_seg.evaluation.foreground import case_mean
+from anl_seg.evaluation.memorisation import Memorisation
+from anl_seg.evaluation.metrics import Label
 from anl_seg.evaluation.reports.grid import UNDEFINED
+from anl_seg.evaluation.reports.terminal import text
 from anl_seg.evaluation.statistics import Statistics
-from anl_seg.evaluation.summary import ClassSummary, case_mean, foreground_mean, summarize
+from anl_seg.evaluation.summary import ClassSummary, EvaluationSummary, TargetSummary
 
 #: Up to so many cases are all shown; of more, only the worst.
 ALL_CASES = 40
 WORST_CASES = 10
 #: What is shown of each of several classes; the files hold all metrics.
 MAIN_METRICS = ("Dice", "HD95", "NSD")
+#: Row of nnU-Net's mean over the means of the classes.
+NNUNET_MEAN = "foreground_mean"
 
 
-def tables(evaluation: Evaluation) -> Iterator[RenderableType]:
+def tables(summary: EvaluationSummary) -> Iterator[RenderableType]:
     """All that is printed, what matters most last, where the terminal stops."""
-    yield case_table(evaluation)
-    if evaluation.cases[0].noise is not None:
-        yield memorisation_table(evaluation)
-    yield from class_tables(evaluation)
+    yield case_table(summary.evaluation)
+    if summary.memorisation:
+        yield memorisation_table(summary.memorisation)
+    yield from class_tables(summary)
 
 
-def class_tables(evaluation: Evaluation) -> Iterator[Table]:
+def class_tables(summary: EvaluationSummary) -> Iterator[Table]:
     """Statistics over cases: all metrics of a single class, or of several each main metric."""
-    summaries = summarize(evaluation)
-    pooled = {
-        label: overlap_values(summary.pooled, evaluation.conventions.empty)
-        for label, summary in summaries.items()
-    }
+    evaluation = summary.evaluation
     title, n_cases = evaluation.conventions.title, _cases(len(evaluation.cases))
-    notes = "\n".join(note for label, found in summaries.items() for note in _notes(label, found))
-    if len(summaries) == 1:
-        ((label, summary),) = summaries.items()
-        table = _statistics_table(f"{evaluation.labels.title(label)}: {n_cases}", notes)
-        for name, found in summary.statistics.items():
-            table.add_row(title(name), *_cells(found, pooled[label].get(name)))
+    notes = "\n".join(
+        note for label, found in summary.classes.items() for note in _notes(label, found)
+    )
+    if len(summary.targets) == 1:
+        ((name, target),) = summary.targets.items()
+        table = _statistics_table(f"{name}: {n_cases}", notes)
+        for metric in target.statistics:
+            table.add_row(text(title(metric)), *_cells(target, metric))
         yield table
         return
-    mean = foreground_mean(summaries)
-    for name in (name for name in MAIN_METRICS if name in evaluation.metrics):
-        table = _statistics_table(f"{title(name)}: {n_cases}", notes)
-        for label, summary in summaries.items():
-            cells = _cells(summary.statistics[name], pooled[label].get(name))
-            table.add_row(Text(evaluation.labels.title(label)), *cells)
+    for metric in (metric for metric in MAIN_METRICS if metric in evaluation.metrics):
+        table = _statistics_table(f"{title(metric)}: {n_cases}", notes)
+        first = next(iter(summary.targets))
+        for name, target in summary.targets.items():
+            table.add_row(text(name), *_cells(target, metric), end_section=name == first)
         table.add_section()
-        table.add_row("foreground", "", _short(mean[name]))
+        table.add_row(text(NNUNET_MEAN), "", text(_short(summary.foreground_mean[metric])))
         yield table
 
 
-def memorisation_table(evaluation: Evaluation) -> Table:
+def memorisation_table(rows: Sequence[Memorisation]) -> Table:
     """Dice against the clean and the noisy masks for each kind of noise."""
     table = Table(
         title="Dice against clean and noisy masks",
-        caption="gap above 0: nearer to the noise that was taught than to the truth",
+        caption="gap above 0: nearer to the noise of the training than to the truth",
     )
     table.add_column("noise")
     for heading in ("n", "clean", "noisy", "gap", "95 % CI"):
         table.add_column(heading, justify="right")
-    for row in memorisation(evaluation):
-        table.add_row(
-            Text(row.kind),
+    for row in rows:
+        interval = f"{_short(row.gap.low)} to {_short(row.gap.high)}"
+        cells = (
+            row.kind,
             str(row.n),
             _mean(row.clean),
             _mean(row.noisy),
             _short(row.gap.mean),
-            UNDEFINED
-            if math.isnan(row.gap.low)
-            else f"{_short(row.gap.low)} to {_short(row.gap.high)}",
+            UNDEFINED if math.isnan(row.gap.low) else interval,
         )
+        table.add_row(*map(text, cells))
     return table
 
 
@@ -100,33 +101,37 @@ def case_table(evaluation: Evaluation) -> Table:
     if several:
         table.add_column("lowest class", overflow="fold")
     for case in cases:
-        row: list[RenderableType] = [
-            Text(case.case),
-            *(_figure(case_mean(case, name)) for name in shown),
-        ]
+        cells = [case.case, *(_figure(case_mean(case, name)) for name in shown)]
         if several:
-            row.append(Text(_lowest_class(case, evaluation)))
-        table.add_row(*row)
+            cells.append(_lowest_class(case, evaluation))
+        table.add_row(*map(text, cells))
     return table
 
 
 def _statistics_table(title: str, caption: str) -> Table:
-    table = Table(title=Text(title), caption=caption or None, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(
+        title=text(title),
+        caption=text(caption) if caption else None,
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("", overflow="fold")
     for heading in ("n", "mean ± std", "95 % CI", "median", "IQR", "pooled"):
-        table.add_column(heading, justify="right")
+        table.add_column(text(heading), justify="right")
     return table
 
 
-def _cells(found: Statistics, pooled: float | None) -> list[str]:
-    return [
+def _cells(target: TargetSummary, metric: str) -> list[Text]:
+    found = target.statistics[metric]
+    cells = (
         str(found.n),
         _mean(found),
         _range(found.low, found.high),
         _short(found.median),
         _range(found.q1, found.q3),
-        "" if pooled is None else _short(pooled),
-    ]
+        _short(target.pooled[metric]) if metric in target.pooled else "",
+    )
+    return list(map(text, cells))
 
 
 def _notes(label: Label, summary: ClassSummary) -> Iterator[str]:

@@ -1,0 +1,43 @@
+"""Means over the foreground classes of a case, and which classes a report speaks of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+from anl_seg.evaluation.folders import CaseResult
+from anl_seg.evaluation.labels import LabelSet
+from anl_seg.evaluation.metrics import Label
+
+#: Name of the mean over the classes of a case, without the background.
+FOREGROUND = "foreground"
+
+
+def targets(labels: LabelSet) -> dict[str, list[Label]]:
+    """List what a report speaks of: each class, and the foreground if there are several classes.
+
+    Returns:
+        Name of the target -> classes whose mean it is, the foreground first if it exists.
+    """
+    foreground = [label for label in labels.names if label != 0]
+    single: dict[str, list[Label]] = {labels.title(label): [label] for label in labels.names}
+    return {FOREGROUND: foreground, **single} if len(foreground) > 1 else single
+
+
+def target_value(
+    values: Mapping[Label, Mapping[str, float]], members: Sequence[Label], metric: str
+) -> float:
+    """Mean of a metric over those classes of one case for which it is defined; NaN if none is."""
+    return defined_mean(values[label][metric] for label in members)
+
+
+def case_mean(case: CaseResult, metric: str) -> float:
+    """Mean of a metric over the foreground classes of one case that are defined; NaN if none is."""
+    return defined_mean(values[metric] for label, values in case.values.items() if label != 0)
+
+
+def defined_mean(values: Iterable[float]) -> float:
+    """Mean of the values that are not NaN; NaN if there are none."""
+    defined = [value for value in values if not math.isnan(value)]
+    return fmean(defined) if defined else math.nan
