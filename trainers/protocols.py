@@ -11,7 +11,7 @@ LEARNING_RATES: Mapping[str, float] = MappingProxyType({"sgd": 1e-2, "adam": 1e-
 
 
 @dataclass(frozen=True)
-class Protocol:
+class TrainingProtocol:
     """How a network is trained, whatever the loss; None leaves what nnU-Net does.
 
     Attributes:
@@ -40,7 +40,7 @@ class Protocol:
     test_epochs: int = 0
 
 
-_ISIC2017 = Protocol(
+_ISIC2017 = TrainingProtocol(
     summary="section VI-B of the paper to the letter: after 50 epochs the step is 1e-8",
     optimizer="adam",
     decay=0.8,
@@ -54,9 +54,9 @@ _ISIC2017 = Protocol(
 )
 
 #: Name -> protocol.
-PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+PROTOCOLS: Mapping[str, TrainingProtocol] = MappingProxyType(
     {
-        "nnunet": Protocol(summary="nnU-Net's own"),
+        "nnunet": TrainingProtocol(summary="nnU-Net's own"),
         "isic2017": _ISIC2017,
         # 0.8 an epoch leaves a rate of 2e-10 for the 100th: the network stands still long before.
         "isic2017-poly": replace(

@@ -1,14 +1,17 @@
-"""Robust losses on what nnU-Net trains with: targets with a channel, regions, soft Dice beside."""
+"""Robust losses on nnU-Net's outputs and targets: deep supervision, regions, soft Dice."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
+from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from torch import Tensor, nn
 
 from anl_seg import losses
+from anl_seg.trainers.settings import TrainerSettings
 
 #: The label of ignored pixels of a region, which is a problem of the classes 0 and 1.
 REGION_IGNORE = 2
@@ -21,16 +24,53 @@ ROBUST_LOSS = "robust loss"
 SUMMANDS = {"alpha": "active term", "beta": "passive term", None: ROBUST_LOSS}
 
 
-class SegmentationLoss(nn.Module):
-    """A robust loss of labels, and nnU-Net's soft Dice times a weight where there is one.
+def replace_loss(
+    nnunet: nn.Module,
+    robust: nn.Module | None,
+    settings: TrainerSettings,
+    labels: Any,  # noqa: ANN401 (nnU-Net carries no types)
+) -> nn.Module:
+    """Put a robust loss in the place of Dice + cross entropy, inside nnU-Net's deep supervision.
 
-    Called with logits `(B, K, *S)` and labels `(B, 1, *S)`, of any dtype. What it was last trained
-    on at each scale is in `seen`, for `not_finite`, until somebody clears it.
+    The weights of the scales stay nnU-Net's.
+
+    Args:
+        nnunet: The loss that nnU-Net has built.
+        robust: From `anl_seg.losses.create`, or None to keep nnU-Net's own loss.
+        settings: Of the training.
+        labels: nnU-Net's label manager.
+
+    Returns:
+        The loss of the training.
+    """
+    deep = isinstance(nnunet, DeepSupervisionWrapper)
+    if deep and len(nnunet.weight_factors) == 1:
+        nnunet.weight_factors = (1.0,)  # nnU-Net gives the lowest scale 0, so a single one 0/0
+    if robust is None:
+        return nnunet
+    make = RegionLoss if labels.has_regions else SegmentationLoss
+    one_scale = make(
+        robust,
+        ignore_label=labels.ignore_label,
+        dice=(nnunet.loss if deep else nnunet).dc if settings.dice_weight > 0 else None,
+        dice_weight=settings.dice_weight,
+    )
+    if not deep:
+        return one_scale
+    nnunet.loss = one_scale
+    return nnunet
+
+
+class SegmentationLoss(nn.Module):
+    """A robust loss of labels, plus nnU-Net's soft Dice times a weight.
+
+    Called with logits `(B, K, *S)` and labels `(B, 1, *S)`, of any dtype. `seen` keeps the last
+    logits and labels of each scale in training, for `not_finite`, until it is cleared.
 
     Args:
         loss: From `anl_seg.losses.create`, with the ignore label if there is one.
         ignore_label: Label that does not count, or None.
-        dice: nnU-Net's own Dice term, or None for none.
+        dice: nnU-Net's own Dice term, or None.
         dice_weight: Its weight.
     """
 
@@ -64,10 +104,10 @@ class SegmentationLoss(nn.Module):
 
     @torch.no_grad()
     def not_finite(self) -> list[str]:
-        """Name what made the loss of `seen` not finite: the network's output, or its own terms.
+        """Name what made the loss of `seen` not finite: the network's output, or terms of the loss.
 
-        Soft Dice and the entropy term, which may wait for other processes, are left over where
-        nothing else is to blame.
+        Soft Dice and the entropy term may wait for other processes, so they are not computed again.
+        They are named if everything else is finite.
         """
         found = []
         for scale, (logits, target) in self.seen.items():
@@ -81,7 +121,7 @@ class SegmentationLoss(nn.Module):
         return found or ["soft Dice or entropy term"]
 
     def _summands(self) -> Mapping[str, nn.Module]:
-        """The summands of the robust loss by name, but for the entropy term."""
+        """The summands of the robust loss by name, without the entropy term."""
         if not isinstance(self.loss, losses.RobustLoss):
             return {ROBUST_LOSS: self.loss}
         summands = {}
@@ -101,12 +141,12 @@ class SegmentationLoss(nn.Module):
 
 
 class RegionLoss(SegmentationLoss):
-    """The same for regions: each is a two-class problem on its sigmoid, the probabilities p, 1 - p.
+    """A robust loss of regions: each is a two-class problem with the probabilities 1 - p and p.
 
-    Called with logits `(B, R, *S)`, one a region, which may overlap, and targets `(B, R, *S)` of 0
-    and 1, or `(B, R + 1, *S)` where the last channel says what is ignored. The loss is the mean
-    over regions; the softmax of the logits (0, z) is the sigmoid of z. `loss` must ignore
-    `REGION_IGNORE`.
+    Called with logits `(B, R, *S)`, one per region, and targets `(B, R, *S)` of 0 and 1. Regions
+    may overlap. With an ignore label, targets are `(B, R + 1, *S)` and the last channel marks the
+    ignored pixels. The loss is the mean over regions. The softmax of the logits (0, z) is the
+    sigmoid of z. `loss` must ignore `REGION_IGNORE`.
     """
 
     def problems(self, logits: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""What a training run of ours is set to: read from a plans file, checked once, written back."""
+"""Settings of one training: read from a plans file, checked once, written back."""
 
 from __future__ import annotations
 
@@ -9,49 +9,39 @@ from typing import Any
 
 from anl_seg import losses
 from anl_seg.errors import InputError
-from anl_seg.trainers.protocols import LEARNING_RATES, PROTOCOLS, Protocol
+from anl_seg.trainers.defaults import default_loss_parameters
+from anl_seg.trainers.protocols import LEARNING_RATES, PROTOCOLS, TrainingProtocol
 
-#: The key of a plans file under which the settings lie.
+#: The key of the settings in a plans file.
 PLANS_KEY = "anl_seg"
 
 #: nnU-Net's own loss (soft Dice + cross entropy), for a baseline under the same schedule and seed.
 NNUNET_LOSS = "dice+ce"
 
-#: What the arithmetic of the network may be. "float32" is nnU-Net's own choice for a device:
-#: float32 on CPUs, on GPUs float32 mixed with float16. "bf16" is float32 mixed with bfloat16.
+#: Arithmetic of the network. "float32" is nnU-Net's own choice: float32 on CPUs, float32 mixed
+#: with float16 on GPUs. "bf16" is float32 mixed with bfloat16.
 PRECISIONS = ("float32", "bf16")
-
-#: Weights of ANL by optimiser. The paper gives none for ISIC-2017; these did best in small runs of
-#: ours (benchmarks/alpha_beta.md). Under Adam they are the paper's for CIFAR-10: more weight on the
-#: negative loss, whose pull grows with the distance from the boundary, makes masks too large. SGD
-#: needs that pull to come back where everything was called background in the first steps.
-ANL_WEIGHTS: Mapping[str, Mapping[str, float]] = {
-    "sgd": {"alpha": 1.0, "beta": 20.0},
-    "adam": {"alpha": 5.0, "beta": 5.0},
-}
-#: The paper's smallest (CIFAR-100): in masks the entropy term fights the background.
-LAMBDA = 0.01
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainerSettings:
     """Loss and schedule of one training run; a plans file may replace every default.
 
     Attributes:
         loss: A name from `anl_seg.losses.names()`, or "dice+ce" for nnU-Net's own loss.
-        loss_parameters: Hyper-parameters of the loss by the paper's names, such as alpha and beta;
-            what is not given comes from `ANL_WEIGHTS` and `LAMBDA`, then from the loss table.
-        delta: Weight of the L1 penalty on the network's parameters, >= 0; where it is positive,
-            weight decay is switched off, as in the paper (section VI-B).
+        loss_parameters: Hyper-parameters of the loss by the paper's names, such as alpha and beta.
+            Missing ones come from `default_loss_parameters`, then from the loss table.
+        delta: Weight of the L1 penalty on the network's parameters, >= 0. If it is positive, weight
+            decay is switched off, as in the paper (section VI-B).
         dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0.
         protocol: A name from `anl_seg.trainers.protocols.PROTOCOLS`.
-        epochs: Number of epochs, or None for the protocol's, then the trainer class's (nnU-Net:
-            1000).
-        iterations: Training steps an epoch, or None likewise (nnU-Net: 250).
-        optimizer: "sgd" or "adam"; None is filled in from the protocol.
+        epochs: Number of epochs; None for the protocol's, then the trainer class's (nnU-Net: 1000).
+        iterations: Training steps per epoch; None for the protocol's, then the trainer class's
+            (nnU-Net: 250).
+        optimizer: "sgd" or "adam"; None for the protocol's.
         precision: One of `PRECISIONS`.
-        seed: Seed of weights, and of data order and augmentation where nnU-Net loads in one process
-            (nnUNet_n_proc_DA=0); None for nnU-Net's own unseeded behaviour.
+        seed: Seed of the weights. If nnU-Net loads in one process (nnUNet_n_proc_DA=0), also of
+            data order and augmentation. None for nnU-Net's own unseeded behaviour.
 
     Raises:
         InputError: If a value is impossible; the message names the setting and what is allowed.
@@ -81,7 +71,7 @@ class Settings:
             if not _is_number(value) or not 0 <= value < math.inf:
                 raise InputError(f"{name} must be a number in [0, inf), got {value!r}")
         if self.dice_weight and self.loss == NNUNET_LOSS:
-            raise InputError(f"{NNUNET_LOSS} has its own Dice term; leave dice_weight at 0")
+            raise InputError(f"{NNUNET_LOSS} has its own Dice term; keep dice_weight at 0")
         if not self.dice_weight:
             _check_weights(self.loss, complete)
         for name, least in {"epochs": 1, "iterations": 1, "seed": 0}.items():
@@ -94,17 +84,17 @@ class Settings:
             object.__setattr__(self, "epochs", self.schedule.epochs)
 
     @property
-    def schedule(self) -> Protocol:
+    def schedule(self) -> TrainingProtocol:
         """The protocol by its name."""
         return PROTOCOLS[self.protocol]
 
     @classmethod
-    def from_plans(cls, plans: Mapping[str, Any], loss: str = "anl-ce") -> Settings:
-        """Read the settings of a plans file's content; without an entry, all defaults.
+    def from_plans(cls, plans: Mapping[str, Any], loss: str = "anl-ce") -> TrainerSettings:
+        """Read the settings from the content of a plans file; without an entry, all defaults.
 
         Args:
             plans: The content.
-            loss: The loss where the plans name none.
+            loss: The loss if the plans name none.
 
         Raises:
             InputError: If the entry holds an unknown setting or an impossible value.
@@ -118,19 +108,19 @@ class Settings:
             )
         if unknown := sorted(set(entry) - set(known)):
             raise InputError(
-                f"{where} holds the unknown {', '.join(unknown)}; known are {', '.join(known)}"
+                f"{where} has unknown settings: {', '.join(unknown)}; known are {', '.join(known)}"
             )
         try:
             return cls(**{"loss": loss, **entry})
         except InputError as error:
-            raise InputError(f"{where}: {error}; write it anew with `anl-seg plan`") from error
+            raise InputError(f"{where}: {error}; write the plans again with `anl-seg plan`") from error
 
     def to_plans(self) -> dict[str, Any]:
         """Return the entry for a plans file."""
         return asdict(self)
 
-    def differences(self, other: Settings) -> list[str]:
-        """Name what differs, one text a setting: "epochs is 10, was 5" (here, there)."""
+    def differences(self, other: TrainerSettings) -> list[str]:
+        """Name the settings that differ: "epochs is 10, was 5" (here, there)."""
         return [
             f"{setting.name} is {getattr(self, setting.name)}, was {getattr(other, setting.name)}"
             for setting in fields(self)
@@ -152,11 +142,9 @@ def _complete_parameters(name: str, given: object, optimizer: str) -> dict[str, 
     if name not in losses.names():
         choice = ", ".join([NNUNET_LOSS, *losses.names()])
         raise InputError(f"unknown loss {name!r}; choose one of {choice}")
-    ours = {**ANL_WEIGHTS[optimizer], "lambda_": LAMBDA} if name.startswith("anl-") else {}
-    takes = losses.describe(name).parameters
     try:
         complete: dict[str, Any] = losses.complete(
-            name, {key: ours[key] for key in ours if key in takes} | {**given}
+            name, default_loss_parameters(name, optimizer) | {**given}
         )
     except ValueError as error:
         raise InputError(str(error)) from error
@@ -164,13 +152,13 @@ def _complete_parameters(name: str, given: object, optimizer: str) -> dict[str, 
 
 
 def _check_weights(name: str, parameters: Mapping[str, float]) -> None:
-    """Check that a loss has a term that looks at the labels, whose weight is not 0."""
+    """Check that at least one term of a loss has a weight that is not 0."""
     terms = () if name == NNUNET_LOSS else losses.describe(name).terms  # T-Loss has none either
     weights = [term.weight for term in terms]
     if terms and not any(weight is None or parameters[weight] for weight in weights):
         raise InputError(
-            f"{' and '.join(map(str, weights))} of {name} must not all be 0, as then nothing is "
-            "learned from the labels"
+            f"{' and '.join(map(str, weights))} of {name} must not all be 0, because the network "
+            "would learn nothing from the labels"
         )
 
 

@@ -9,28 +9,33 @@ import typer
 
 
 def command(
-    dataset: Annotated[str, typer.Argument(help="Id or name of the data set trained on.")],
+    dataset: Annotated[str, typer.Option("-d", help="Id or name of the data set.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The zip to write.")],
     configuration: Annotated[
-        list[str] | None, typer.Option("-c", help="2d (default), 3d_fullres, ...; may be repeated.")
+        list[str] | None,
+        typer.Option("-c", help="2d (default), 3d_fullres and so on. May be repeated."),
     ] = None,
     fold: Annotated[
-        list[str] | None, typer.Option("-f", help="A fold; may be repeated (default: all trained).")
+        list[str] | None,
+        typer.Option("-f", help="A fold (default: all that are trained). May be repeated."),
     ] = None,
-    trainer: Annotated[str, typer.Option("-tr", help="Trainer.")] = "nnUNetTrainerANL",
     plans: Annotated[str, typer.Option("-p", help="Plans.")] = "nnUNetPlans",
+    trainer: Annotated[str, typer.Option("-tr", help="Trainer.")] = "nnUNetTrainerANL",
     checkpoint: Annotated[
         str, typer.Option("-chk", help="Checkpoint of each fold.")
     ] = "checkpoint_final.pth",
 ) -> None:
-    """Write a model zip that plain nnU-Net installs and predicts with, outputs compared before."""
-    from anl_seg.cli.progress import track
-    from anl_seg.trainers.export import export_models
-    from anl_seg.trainers.plans import results_folder
+    """Write a model zip that plain nnU-Net installs and predicts with.
 
-    results = results_folder(dataset)
+    The zip is written only if nnU-Net's own network gives the same output as the trained one.
+    """
+    from anl_seg.cli.progress import track
+    from anl_seg.formats.nnunet import RESULTS, find_dataset
+    from anl_seg.trainers.export import export_models
+
+    results = find_dataset(dataset, RESULTS)
     models = [results / f"{trainer}__{plans}__{each}" for each in configuration or ["2d"]]
     files = export_models(models, output, folds=fold or (), checkpoint=checkpoint, track=track)
     print(f"{output}: {len(files)} files, outputs equal to the trained network's")
-    print(f"next: nnUNetv2_install_pretrained_model_from_zip {output}, then nnUNetv2_predict")
-    print(f"      ... -tr nnUNetTrainer -p {plans}, both without anl-seg")
+    print(f"next: nnUNetv2_install_pretrained_model_from_zip {output}")
+    print(f"      nnUNetv2_predict -tr nnUNetTrainer -p {plans} ... (neither needs anl-seg)")

@@ -1,4 +1,4 @@
-"""Where nnU-Net keeps raw data sets, and what a folder there must be called."""
+"""nnU-Net's variables and the folders of data sets that they lead to."""
 
 from __future__ import annotations
 
@@ -7,6 +7,61 @@ import re
 from pathlib import Path
 
 from anl_seg.errors import InputError
+
+RAW, PREPROCESSED, RESULTS = "nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"
+VARIABLES = (RAW, PREPROCESSED, RESULTS)
+
+#: Folder of a noisy raw data set that holds its clean labels. nnU-Net ignores the name.
+CLEAN_LABELS = "labelsTr_clean"
+
+#: What to do if a folder of nnU-Net's holds no data set of the wanted id or name.
+REMEDIES = {
+    RAW: "check the id, or make a noisy copy with `anl-seg noise`",
+    PREPROCESSED: "run `nnUNetv2_plan_and_preprocess -d ID` first",
+    RESULTS: "train with `nnUNetv2_train` first",
+}
+
+
+def root_folder(variable: str) -> Path:
+    """Return the folder that one of nnU-Net's variables names.
+
+    Args:
+        variable: One of `VARIABLES`.
+
+    Raises:
+        InputError: If the variable is not set.
+    """
+    root = os.environ.get(variable)
+    if not root:
+        raise InputError(
+            f"the variable {variable} is not set; run: export {variable}=/path/to/{variable}"
+        )
+    return Path(root)
+
+
+def find_dataset(dataset: str, variable: str) -> Path:
+    """Find the folder of a data set by its id or name, such as "501" or "Dataset501_ISIC".
+
+    Args:
+        dataset: The id or name.
+        variable: One of `VARIABLES`; where to look.
+
+    Raises:
+        InputError: If the variable is not set, or its folder holds no or several such data sets.
+    """
+    root = root_folder(variable)
+    if not re.fullmatch(r"[\w-]+", dataset):
+        raise InputError(f"-d takes the id or name of a data set, such as 501, got {dataset!r}")
+    pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
+    found = sorted(path for path in root.glob(pattern) if path.is_dir())
+    if not found:
+        raise InputError(f"no data set {dataset} in {root}; {REMEDIES[variable]}")
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise InputError(
+            f"{dataset} fits several data sets in {root}: {names}; give the full name"
+        )
+    return found[0]
 
 
 def raw_folder(given: Path | None = None) -> Path:

@@ -22,7 +22,8 @@ def __getattr__(name: str) -> type:
     if name not in NAMES:
         raise AttributeError(name)
     try:
-        from anl_seg.trainers import nnUNetTrainerANL
+        import anl_seg.trainers
+
+        return getattr(anl_seg.trainers, name)
     except AttributeError as error:  # nnU-Net would take it for "there is no such trainer"
         raise ImportError(f"anl-seg does not work with what is installed: {error}") from error
-    return getattr(nnUNetTrainerANL, name)

@@ -1,4 +1,4 @@
-"""What to say where the loss of a training step is not finite: what, why, and what to try."""
+"""Messages about a training that goes wrong: what was found, and what to try."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from anl_seg.errors import named
-from anl_seg.trainers.settings import Settings
+from anl_seg.trainers.settings import TrainerSettings
 
 
-def explain(
-    terms: Sequence[str], images: Tensor, keys: Sequence[str], settings: Settings, device: str
+def explain_divergence(
+    terms: Sequence[str], images: Tensor, keys: Sequence[str], settings: TrainerSettings, device: str
 ) -> str:
-    """Put into words what is not finite, and the advice that fits.
+    """Say which part of a loss is not finite, and what to try.
 
     Args:
-        terms: What is not finite by name; empty where that is not known.
+        terms: Names of the parts that are not finite; empty if unknown.
         images: The batch `(B, C, *S)`.
-        keys: Its cases, none where they are not known.
+        keys: Its cases; empty if unknown.
         settings: Of the training.
         device: Its kind, such as "cuda".
+
+    Returns:
+        The message.
     """
     which = f"the {' and '.join(terms) or 'loss'} ({settings.loss})"
     broken = [index for index, image in enumerate(images) if not image.isfinite().all()]
@@ -36,7 +39,7 @@ def explain(
     )
 
 
-def _calmer(settings: Settings, device: str) -> list[str]:
+def _calmer(settings: TrainerSettings, device: str) -> list[str]:
     """Options of `anl-seg plan` with which the same training may stay finite."""
     options = ["--optimizer sgd" if settings.optimizer == "adam" else "--optimizer adam"]
     weights = [name for name in ("alpha", "beta") if name in settings.loss_parameters]

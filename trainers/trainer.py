@@ -1,11 +1,10 @@
-"""The nnU-Net trainers: nnU-Net's own training, a robust loss in place of Dice + cross entropy.
+"""The trainer: nnU-Net's own training with a robust loss in place of Dice + cross entropy.
 
-All that overrides nnU-Net's training is in this file.
+Everything that overrides nnU-Net's training is in this file.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import random
@@ -19,16 +18,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from batchgeneratorsv2.transforms.intensity.gamma import GammaTransform
-from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
-from batchgeneratorsv2.transforms.utils.random import RandomTransform
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
-from nnunetv2.training.lr_scheduler.polylr import PolyLRScheduler
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
-from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -36,38 +28,32 @@ import anl_seg
 from anl_seg import losses
 from anl_seg.bf16 import check_bf16
 from anl_seg.errors import InputError
-from anl_seg.formats.files import atomic_path, write_json
+from anl_seg.formats.files import atomic_path
+from anl_seg.formats.nnunet import CLEAN_LABELS
+from anl_seg.trainers import optimizers
+from anl_seg.trainers.augmentation import lighten, make_reproducible
+from anl_seg.trainers.checkpoints import differences
 from anl_seg.trainers.clean_labels import CleanLabels
 from anl_seg.trainers.datasets import OnePass, WithCleanLabels
+from anl_seg.trainers.diagnosis import explain_divergence
 from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
-from anl_seg.trainers.not_finite import explain
+from anl_seg.trainers.monitor import TestImageMonitor
 from anl_seg.trainers.protocols import LEARNING_RATES
-from anl_seg.trainers.references import compare, find_masks, find_test_images
-from anl_seg.trainers.segmentation_loss import REGION_IGNORE, RegionLoss, SegmentationLoss
-from anl_seg.trainers.settings import NNUNET_LOSS, PLANS_KEY, Settings
+from anl_seg.trainers.raw_dataset import find_masks
+from anl_seg.trainers.segmentation_loss import REGION_IGNORE, SegmentationLoss, replace_loss
+from anl_seg.trainers.settings import NNUNET_LOSS, PLANS_KEY, TrainerSettings
+from anl_seg.trainers.validation_summary import write_summary
 
-#: Where `anl-seg noise` keeps the clean labels of a noisy raw data set.
-CLEAN_LABELS = "labelsTr_clean"
-
-#: Optimiser -> options of the group of the loss's own parameters (T-Loss: log nu). Adam's rate is
-#: the published one. T-Loss divided by its number of pixels gives SGD a gradient of some 1e-4, so
-#: that this rate moves log nu by about as much.
-LOSS_GROUP: Mapping[str, Mapping[str, float]] = {
-    "adam": {"lr": 1e-3, "weight_decay": 0.0},
-    "sgd": {"lr": 1.0, "weight_decay": 0.0, "momentum": 0.9},
-}
-#: Key of that group in a checkpoint under which their values lie.
+#: Key of the group of the loss's own parameters in a checkpoint under which their values are.
 LOSS_STATE = "loss_state"
-#: Largest norm of the gradient of the loss's own parameters.
-LOSS_CLIP = 1.0
 
 
 class nnUNetTrainerANL(nnUNetTrainer):
     """nnU-Net with Active Negative Loss (Ye et al., eq. 11) in place of Dice + cross entropy.
 
     Everything else is nnU-Net's: network, augmentation, schedule, deep supervision weights. The
-    settings come from the plans file (`anl-seg plan`), see `anl_seg.trainers.settings.Settings`,
-    and may name any other loss. Without an entry there it is alpha 1, beta 20 on nnU-Net's own
+    settings come from the plans file (`anl-seg plan`), see
+    `anl_seg.trainers.settings.TrainerSettings`, and may name any other loss. Without an entry there it is alpha 1, beta 20 on nnU-Net's own
     schedule. What that and other weights do on a small real sample, which includes calling
     everything background where a training is short, is in benchmarks/alpha_beta.md.
 
@@ -85,14 +71,20 @@ class nnUNetTrainerANL(nnUNetTrainer):
     #: The training cases where an epoch is one pass over them.
     one_pass: OnePass | None = None
 
+    #: Folder of the preprocessed clean labels of this fold, if they are known.
+    clean_labels: Path | None = None
+
+    #: Measures Dice on the test images, if the protocol asks for it and all files exist.
+    monitor: TestImageMonitor | None = None
+
     #: The number of training steps done in this epoch.
     steps = 0
 
     @cached_property
-    def settings(self) -> Settings:
+    def settings(self) -> TrainerSettings:
         """The settings in the plans file; exits with code 2 where they are wrong."""
         with self._one_line_errors():
-            settings = Settings.from_plans(self.plans_manager.plans, self.loss_name)
+            settings = TrainerSettings.from_plans(self.plans_manager.plans, self.loss_name)
             if settings.loss != self.loss_name and self.loss_name != nnUNetTrainerANL.loss_name:
                 raise InputError(
                     f"plans {self.plans_manager.plans_name!r} ask for the loss {settings.loss!r}, "
@@ -182,14 +174,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.weight_decay = 0.0
         if self.settings.optimizer == "adam":
             self.initial_lr = LEARNING_RATES["adam"]
-            optimizer = torch.optim.Adam(
-                self.network.parameters(), self.initial_lr, weight_decay=self.weight_decay
+            optimizer, lr_scheduler = optimizers.adam(
+                self.network, self.weight_decay, self.num_epochs
             )
-            lr_scheduler = PolyLRScheduler(optimizer, self.initial_lr, self.num_epochs)
         else:
             optimizer, lr_scheduler = super().configure_optimizers()
         if schedule.decay is not None:
-            lr_scheduler = DecayByEpoch(optimizer, self.initial_lr, schedule.decay)
+            lr_scheduler = optimizers.DecayByEpoch(optimizer, self.initial_lr, schedule.decay)
         if self._loss_parameters():
             optimizer.add_param_group({"params": self._loss_parameters(), **self._loss_group})
         optimizer.register_step_pre_hook(self._complete_gradients)
@@ -197,42 +188,22 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     @property
     def _loss_group(self) -> Mapping[str, float]:
-        return LOSS_GROUP[str(self.settings.optimizer)]
+        return optimizers.LOSS_GROUP[str(self.settings.optimizer)]
 
     def _loss_parameters(self) -> list[nn.Parameter]:
         return [] if self.robust_loss is None else list(self.robust_loss.parameters())
 
     def _complete_gradients(self, *_: object) -> None:
-        """Do before the optimiser's step what nnU-Net does not know of."""
+        """Add to the gradients, before the optimiser's step, what nnU-Net does not know of."""
         if self.settings.delta > 0:
             losses.add_l1_gradient(self.network.parameters(), self.settings.delta)
-        for parameter in self._loss_parameters():
-            if self.is_ddp and parameter.grad is not None:  # DDP averages the network's alone
-                dist.all_reduce(parameter.grad)
-                parameter.grad /= dist.get_world_size()
-        nn.utils.clip_grad_norm_(self._loss_parameters(), LOSS_CLIP)
+        optimizers.complete_loss_gradients(self._loss_parameters(), distributed=self.is_ddp)
 
     def _build_loss(self) -> nn.Module:
-        """Put the robust loss in nnU-Net's deep supervision, whose weights stay nnU-Net's."""
-        with np.errstate(invalid="ignore"):
-            loss = super()._build_loss()
-        deep = isinstance(loss, DeepSupervisionWrapper)
-        if deep and len(loss.weight_factors) == 1:
-            loss.weight_factors = (1.0,)  # nnU-Net gives the lowest scale 0, so a single one 0/0
-        if self.robust_loss is None:
-            return loss
-        make = RegionLoss if self.label_manager.has_regions else SegmentationLoss
-        with_dice = self.settings.dice_weight > 0
-        robust = make(
-            self.robust_loss,
-            ignore_label=self.label_manager.ignore_label,
-            dice=(loss.loss if deep else loss).dc if with_dice else None,
-            dice_weight=self.settings.dice_weight,
-        )
-        if not deep:
-            return robust
-        loss.loss = robust
-        return loss
+        """Build nnU-Net's loss, then put the robust loss into it: see `replace_loss`."""
+        with np.errstate(invalid="ignore"):  # nnU-Net divides the weight of a single scale, 0, by 0
+            loss: nn.Module = super()._build_loss()
+        return replace_loss(loss, self.robust_loss, self.settings, self.label_manager)
 
     # Steps and epochs
 
@@ -242,8 +213,14 @@ class nnUNetTrainerANL(nnUNetTrainer):
             with self._one_line_errors():
                 check_bf16(self.device)
         super().on_train_start()
+        if self.clean_labels is not None:
+            self.loss = FitOfLabels(
+                self.loss,
+                self.label_manager.num_segmentation_heads,
+                self.label_manager.ignore_label,
+            ).to(self.device)
         if self.settings.schedule.test_epochs and self.local_rank == 0:
-            self._test_cases()  # says now, not after the last epochs, what is missing
+            self.monitor = self._find_test_images()  # says now what is missing, not at the end
 
     def on_train_epoch_start(self) -> None:
         """Begin an epoch: its own seed, a new pass, learning rates."""
@@ -292,7 +269,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         return (
             f"not finite in epoch {self.current_epoch}, iteration {self.steps} of "
             f"{self.num_iterations_per_epoch}: "
-            f"{explain(terms, batch['data'], keys, self.settings, self.device.type)}. Checkpoints "
+            f"{explain_divergence(terms, batch['data'], keys, self.settings, self.device.type)}. Checkpoints "
             f"from before this step, if any, are in {self.output_folder}"
         )
 
@@ -310,8 +287,11 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 last = epoch == self.num_epochs - 1
                 add_to_curve(Path(self.output_folder), epoch, fit(counts), last=last)
         if epoch >= self.num_epochs - self.settings.schedule.test_epochs:
-            if self.local_rank == 0:
-                self._test(epoch)
+            if self.monitor is not None:
+                dice = self.monitor.measure(self, epoch)
+                self.print_to_log_file(
+                    f"Mean Dice on {len(self.monitor.images)} test images: ", dice
+                )
             if self.is_ddp:
                 dist.barrier()
         super().on_epoch_end()
@@ -321,32 +301,20 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
         """Add clean labels to the training cases where they are known, and whole passes."""
         training, validation = super().get_tr_and_val_datasets()
-        if (folder := self._prepare_clean_labels(training, validation)) is not None:
-            training = WithCleanLabels(training, folder)
-            self.loss = FitOfLabels(
-                self.loss,
-                self.label_manager.num_segmentation_heads,
-                self.label_manager.ignore_label,
-            ).to(self.device)
+        self.clean_labels = self._prepare_clean_labels(training, validation)
+        if self.clean_labels is not None:
+            training = WithCleanLabels(training, self.clean_labels)
         if self.settings.schedule.one_pass:
             training = self.one_pass = OnePass(training)
         return training, validation
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> ComposeTransforms:  # noqa: ANN401
-        """Take from nnU-Net's augmentation what the protocol does not have.
-
-        nnU-Net's blur chooses its convolution by timing it, which a seed cannot fix; with a seed it
-        always takes the plain one.
-        """
+        """Adapt nnU-Net's augmentation to the protocol, and to the seed if there is one."""
         composed = super().get_training_transforms(*args, **kwargs)
         if self.settings.schedule.light_augmentation:
-            composed.transforms = [each for each in composed.transforms if _is_light(each)]
-            for transform in composed.transforms:
-                if isinstance(transform, SpatialTransform):  # what is left of it is the crop
-                    transform.p_rotation = transform.p_scaling = 0
-        for transform in composed.transforms:
-            if self.settings.seed is not None and isinstance(transform, RandomTransform):
-                transform.transform.benchmark = False  # without a meaning for all but the blur
+            lighten(composed)
+        if self.settings.seed is not None:
+            make_reproducible(composed)
         return composed
 
     def _prepare_clean_labels(self, training: Any, validation: Any) -> Path | None:  # noqa: ANN401
@@ -422,20 +390,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     def _check_same(self, plans: Mapping[str, Any], filename: str) -> None:
         """Check that settings and configuration are those of the plans in a checkpoint."""
-        differences = self.settings.differences(Settings.from_plans(plans, self.loss_name))
-        here, there = (
-            PlansManager(each).get_configuration(self.configuration_name).configuration
-            for each in (self.plans_manager.plans, plans)
+        found = differences(
+            self.plans_manager.plans, plans, self.configuration_name, self.loss_name
         )
-        differences += [
-            f"{key} is {here.get(key)}, was {there.get(key)}"
-            for key in sorted({*here, *there})
-            if here.get(key) != there.get(key)
-        ]
-        if differences:
+        if found:
             raise InputError(
                 f"{filename} was trained with other settings than plans "
-                f"{self.plans_manager.plans_name!r} ask for: {'; '.join(differences)}; restore "
+                f"{self.plans_manager.plans_name!r} ask for: {'; '.join(found)}; restore "
                 f"their entry {PLANS_KEY!r}, or write new plans with `anl-seg plan --as NAME`"
             )
 
@@ -450,68 +411,26 @@ class nnUNetTrainerANL(nnUNetTrainer):
         ending = self.dataset_json["file_ending"]
         cases = sorted(path.name.removesuffix(ending) for path in predictions.glob(f"*{ending}"))
         if references := self._masks(CLEAN_LABELS, cases, "no comparison with clean labels"):
-            dice = self._compare(predictions, references, "summary_clean.json")
+            dice = write_summary(
+                predictions,
+                references,
+                predictions / "summary_clean.json",
+                self.label_manager,
+                self.plans_manager.image_reader_writer_class(),
+            )
             self.print_to_log_file(
                 "Mean Validation Dice against the clean labels: ", dice, also_print_to_console=True
             )
 
-    def _test_cases(self) -> tuple[dict[str, list[str]], dict[str, Path]] | None:
-        """Find images and masks of the test cases; None, which the log says, if one is missing."""
+    def _find_test_images(self) -> TestImageMonitor | None:
+        """Find the test images; None if a file is missing, which nnU-Net's log then says."""
         try:
-            images = find_test_images(
+            return TestImageMonitor.of_dataset(
                 self.plans_manager.dataset_name, self.dataset_json["file_ending"]
             )
         except InputError as reason:
             self.print_to_log_file(f"anl-seg: no test Dice: {reason}")
             return None
-        masks = self._masks("labelsTs", images, "no test Dice")
-        return None if masks is None else (images, masks)
-
-    def _test(self, epoch: int) -> None:
-        """Predict the test images and add their Dice to test_dice.json, by epoch counted from 0."""
-        if (found := self._test_cases()) is None:
-            return
-        images, references = found
-        output = Path(self.output_folder)
-        predictions = output / f"test_epoch_{epoch:04d}"
-        self._predict(images, predictions)
-        dice = self._compare(predictions, references, "summary.json")
-        self.print_to_log_file(f"Mean Dice on {len(images)} test images: ", dice)
-        path = output / "test_dice.json"
-        curve = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        write_json(path, {**curve, str(epoch): dice})
-
-    def _predict(self, images: Mapping[str, list[str]], predictions: Path) -> None:
-        """Predict with the network as it stands, as nnUNetv2_predict would."""
-        predictions.mkdir(parents=True, exist_ok=True)
-        network = self.network.module if self.is_ddp else self.network
-        network = getattr(network, "_orig_mod", network)  # what torch.compile wraps
-        predictor = nnUNetPredictor(
-            device=self.device,
-            perform_everything_on_device=self.device.type == "cuda",
-            allow_tqdm=False,
-        )
-        predictor.manual_initialization(
-            network,
-            self.plans_manager,
-            self.configuration_manager,
-            [network.state_dict()],
-            self.dataset_json,
-            type(self).__name__,
-            self.inference_allowed_mirroring_axes,
-        )
-        reader = self.plans_manager.image_reader_writer_class()
-        self.set_deep_supervision_enabled(False)
-        network.eval()
-        for case, files in images.items():
-            image, properties = reader.read_images(files)
-            predictor.predict_single_npy_array(image, properties, None, str(predictions / case))
-        self.set_deep_supervision_enabled(self.enable_deep_supervision)
-
-    def _compare(self, predictions: Path, references: Mapping[str, Path], name: str) -> float:
-        """Write a summary of that name beside predictions, and return the mean Dice."""
-        reader = self.plans_manager.image_reader_writer_class()
-        return compare(predictions, references, predictions / name, self.label_manager, reader)
 
     @contextmanager
     def _one_line_errors(self) -> Iterator[None]:
@@ -527,79 +446,6 @@ class nnUNetTrainerANL(nnUNetTrainer):
             raise SystemExit(2) from error
 
 
-class nnUNetTrainerANL_FL(nnUNetTrainerANL):
-    """ANL-FL (eq. 12)."""
-
-    loss_name = "anl-fl"
-
-
-class nnUNetTrainerANL_CE_Star(nnUNetTrainerANL):
-    """ANL-CE*, with the entropy term (eq. 14)."""
-
-    loss_name = "anl-ce*"
-
-
-class nnUNetTrainerANL_FL_Star(nnUNetTrainerANL):
-    """ANL-FL*, with the entropy term (eq. 14)."""
-
-    loss_name = "anl-fl*"
-
-
-class nnUNetTrainerCE(nnUNetTrainerANL):
-    """Cross entropy alone, without nnU-Net's Dice."""
-
-    loss_name = "ce"
-
-
-class nnUNetTrainerGCE(nnUNetTrainerANL):
-    """Generalized cross entropy, a row of Table VI."""
-
-    loss_name = "gce"
-
-
-class nnUNetTrainerMAE(nnUNetTrainerANL):
-    """Mean absolute error, a row of Table VI."""
-
-    loss_name = "mae"
-
-
-class nnUNetTrainerSCE(nnUNetTrainerANL):
-    """Symmetric cross entropy, a row of Table VI."""
-
-    loss_name = "sce"
-
-
-class nnUNetTrainerAPL(nnUNetTrainerANL):
-    """Active passive loss, "specifically NCE+RCE" (section VI-F), a row of Table VI."""
-
-    loss_name = "nce+rce"
-
-
-class nnUNetTrainerTLoss(nnUNetTrainerANL):
-    """Robust T-Loss with its trained nu, a row of Table VI."""
-
-    loss_name = "t-loss"
-
-
-class DecayByEpoch(LRScheduler):
-    """The learning rate times a factor after each epoch, set by the number of the epoch.
-
-    Called as nnU-Net calls its own: `step(epoch)`.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer, initial_lr: float, factor: float) -> None:
-        self.initial_lr = initial_lr
-        self.factor = factor
-        super().__init__(optimizer)
-
-    def step(self, epoch: int | None = None) -> None:
-        """Set the rate of `epoch`, counted from 0."""
-        rate = self.initial_lr * self.factor ** (epoch or 0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
-
-
 def _keep_to_threads() -> None:
     """Use as many threads as OMP_NUM_THREADS says, where it says so.
 
@@ -609,11 +455,3 @@ def _keep_to_threads() -> None:
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal() and int(threads) > 0:
         torch.set_num_threads(int(threads))
-
-
-def _is_light(transform: object) -> bool:
-    """Whether a transform is kept by light augmentation: gamma, and all that is not by chance."""
-    if not isinstance(transform, RandomTransform):
-        return True
-    inner = transform.transform
-    return isinstance(inner, GammaTransform) and not inner.p_invert_image

@@ -1,0 +1,70 @@
+"""Preprocessed folders of data sets that take plans and folds from another data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from anl_seg.errors import InputError, named
+from anl_seg.formats.files import write_json
+from anl_seg.trainers.json_files import parse, read_object
+
+FINGERPRINT = "dataset_fingerprint.json"
+SPLITS = "splits_final.json"
+
+
+def folder_like(source: Path, raw: Path) -> Path:
+    """Prepare the preprocessed folder of a raw data set for plans of another data set, `source`.
+
+    The folder gets the files that nnU-Net expects beside plans: the data set's own `dataset.json`,
+    and the source's fingerprint and splits, so that folds have the same cases.
+
+    Args:
+        source: The other data set's folder in nnUNet_preprocessed.
+        raw: The raw data set, such as the noisy copy of the source.
+
+    Raises:
+        InputError: If the data sets differ in channels, labels or file ending, or in their splits.
+    """
+    folder = source.parent / raw.name
+    if folder == source:
+        raise InputError(f"--from names {raw.name} itself; omit --from")
+    there, here = (read_object(path / "dataset.json") for path in (source, raw))
+    for key in ("channel_names", "labels", "file_ending"):
+        if there.get(key) != here.get(key):
+            raise InputError(
+                f"{raw}/dataset.json has the {key} {here.get(key)}, {source}/dataset.json "
+                f"{there.get(key)}; plans can be taken from a data set of the same images only"
+            )
+    if (source / SPLITS).exists():
+        splits = _read_splits(source / SPLITS)
+        _check_splits(splits, source, folder, raw / "labelsTr", here["file_ending"])
+        write_json(folder / SPLITS, splits)
+    write_json(folder / "dataset.json", here)
+    if not (folder / FINGERPRINT).exists():
+        write_json(folder / FINGERPRINT, read_object(source / FINGERPRINT))
+    return folder
+
+
+def _check_splits(splits: list[Any], source: Path, folder: Path, labels: Path, ending: str) -> None:
+    """Check that a data set has all cases of the splits of `source`, and no other splits."""
+    cases = sorted({case for split in splits for part in split.values() for case in part})
+    missing = [case for case in cases if not (labels / f"{case}{ending}").exists()]
+    if missing:
+        raise InputError(
+            f"{labels} lacks {len(missing)} of the {len(cases)} cases in {source / SPLITS}: "
+            f"{named(missing)}; add them, so that the folds of both data sets are the same"
+        )
+    if (folder / SPLITS).exists() and _read_splits(folder / SPLITS) != splits:
+        raise InputError(
+            f"{folder / SPLITS} differs from {source / SPLITS}: folds would not be of the same "
+            "cases; delete the former if no training needs it, and plan again"
+        )
+
+
+def _read_splits(path: Path) -> list[Any]:
+    """Read nnU-Net's splits: for each fold the cases by part, "train" and "val"."""
+    splits = parse(path)
+    if not isinstance(splits, list) or not all(isinstance(split, dict) for split in splits):
+        raise InputError(f"{path} is not nnU-Net's: it must hold a list of objects, one a fold")
+    return splits

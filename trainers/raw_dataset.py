@@ -1,0 +1,56 @@
+"""Masks and test images of the raw data set that a training belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder
+
+from anl_seg.errors import InputError
+from anl_seg.formats.nnunet import RAW, root_folder
+
+
+def find_masks(dataset: str, folder: str, cases: Collection[str], ending: str) -> dict[str, Path]:
+    """Find the masks of all `cases` in a folder of the raw data set of that name.
+
+    Args:
+        dataset: Such as "Dataset501_ISIC2017".
+        folder: Such as "labelsTr_clean".
+        cases: Names of the cases.
+        ending: Of the files, such as ".png".
+
+    Returns:
+        Files by case.
+
+    Raises:
+        InputError: If a mask, the folder or nnUNet_raw is missing.
+    """
+    base = _subfolder(dataset, folder)
+    masks = {case: base / f"{case}{ending}" for case in cases}
+    missing = [mask.name for mask in masks.values() if not mask.is_file()]
+    if missing:
+        raise InputError(
+            f"{base} lacks {len(missing)} of the {len(masks)} masks, the first {missing[0]}"
+        )
+    return masks
+
+
+def find_test_images(dataset: str, ending: str) -> dict[str, list[str]]:
+    """List the files of each test image of the raw data set, one per channel, by case.
+
+    Raises:
+        InputError: If there are none.
+    """
+    folder = _subfolder(dataset, "imagesTs")
+    images = create_lists_from_splitted_dataset_folder(str(folder), ending)
+    if not images:
+        raise InputError(f"{folder} holds no images that end in {ending}")
+    return {Path(each[0]).name.removesuffix(f"_0000{ending}"): each for each in images}
+
+
+def _subfolder(dataset: str, folder: str) -> Path:
+    path = root_folder(RAW) / dataset / folder
+    if not path.is_dir():
+        raise InputError(f"there is no folder {path}")
+    return path

@@ -1,0 +1,49 @@
+"""A small network, patch and batch in place of the planned ones, for a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anl_seg.errors import InputError
+
+#: Features of a small network: its first stage, and where the doubling stops.
+SMALL_FEATURES = (16, 128)
+#: Largest side of a small network's patch in pixels, for 2D and 3D.
+SMALL_PATCH = {2: 128, 3: 64}
+SMALL_BATCH_SIZE = {2: 8, 3: 2}
+
+
+def shrink_all(plans: dict[str, Any]) -> None:
+    """Shrink every configuration that does not inherit its network from another one."""
+    for name, configuration in plans["configurations"].items():
+        if "architecture" in configuration:
+            shrink(configuration)
+        elif "inherits_from" not in configuration:
+            raise InputError(
+                f"the configuration {name} has no 'architecture' to make small, as in plans of "
+                "early versions of nnU-Net; plan again with nnUNetv2_plan_experiment, or omit "
+                "--small"
+            )
+
+
+def shrink(configuration: dict[str, Any]) -> None:
+    """Make a planned configuration small, in place: thin stages, a small patch, a small batch.
+
+    The deepest stage goes and the patch is divided by its stride until the patch is small. The
+    bottleneck keeps its planned size, so patch and strides still fit.
+    """
+    network = configuration["architecture"]["arch_kwargs"]
+    patch, strides = configuration["patch_size"], network["strides"]
+    dimensions = len(patch)
+    while max(patch) > SMALL_PATCH[dimensions] and len(strides) > 2:
+        patch = [side // stride for side, stride in zip(patch, strides[-1], strict=True)]
+        strides = strides[:-1]
+    stages = len(strides)
+    for key, value in network.items():
+        if isinstance(value, list):  # one entry per stage; the decoder has one less
+            network[key] = value[: stages - 1 if key == "n_conv_per_stage_decoder" else stages]
+    first, most = SMALL_FEATURES
+    network["n_stages"] = stages
+    network["features_per_stage"] = [min(first * 2**stage, most) for stage in range(stages)]
+    configuration["patch_size"] = patch
+    configuration["batch_size"] = SMALL_BATCH_SIZE[dimensions]
