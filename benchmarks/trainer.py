@@ -33,7 +33,7 @@ from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from torch.profiler import ProfilerActivity, profile
 
 from anl_seg.formats.files import write_text
-from anl_seg.trainers.nnUNetTrainerANL import nnUNetTrainerANL
+from anl_seg.trainers import nnUNetTrainerANL
 from anl_seg.trainers.settings import PLANS_KEY
 
 BASELINE = "Dice + CE (nnUNetTrainer)"
@@ -49,7 +49,7 @@ LOOKUP = """
 import time
 import nnunetv2.run.run_training
 start = time.process_time()
-from anl_seg.trainers.nnUNetTrainerANL import nnUNetTrainerANL
+from anl_seg.trainers import nnUNetTrainerANL
 print(time.process_time() - start)
 """
 LOOKUP_GOAL = 0.1

@@ -112,7 +112,7 @@ def loaded_after(statement: str, folder: Path) -> set[str]:
             {"torch", "nnunetv2", "sklearn", "matplotlib"},
         ),
         ("import anl_seg.losses", {"nnunetv2", "cv2", "scipy", "matplotlib"}),
-        ("import anl_seg.trainers", {"torch", "nnunetv2"}),
+        ("import anl_seg.trainers, anl_seg.trainers.defaults", {"torch", "nnunetv2"}),
         (
             "from anl_seg.cli import build_app; build_app()",
             {"torch", "numpy", "nnunetv2", "scipy", "rich.progress"},

@@ -27,3 +27,18 @@ def default_loss_parameters(loss: str, optimizer: str) -> dict[str, float]:
     if not loss.startswith("anl-"):
         return {}
     return _ANL_WEIGHTS[optimizer] | ({"lambda_": _LAMBDA} if loss.endswith("*") else {})
+
+
+def describe_defaults(name: str) -> str:
+    """Say the default of a hyper-parameter of ANL, for `anl-seg plan --help`.
+
+    Example:
+        >>> describe_defaults("beta")
+        '20 with sgd, 5 with adam'
+    """
+    values = {
+        optimizer: default_loss_parameters("anl-ce*", optimizer)[name] for optimizer in _ANL_WEIGHTS
+    }
+    if len(set(values.values())) == 1:
+        return f"{values['sgd']:g}"
+    return ", ".join(f"{value:g} with {optimizer}" for optimizer, value in values.items())

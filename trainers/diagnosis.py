@@ -11,7 +11,11 @@ from anl_seg.trainers.settings import TrainerSettings
 
 
 def explain_divergence(
-    terms: Sequence[str], images: Tensor, keys: Sequence[str], settings: TrainerSettings, device: str
+    terms: Sequence[str],
+    images: Tensor,
+    keys: Sequence[str],
+    settings: TrainerSettings,
+    device: str,
 ) -> str:
     """Say which part of a loss is not finite, and what to try.
 

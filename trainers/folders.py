@@ -7,7 +7,7 @@ from typing import Any
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats.files import write_json
-from anl_seg.trainers.json_files import parse, read_object
+from anl_seg.formats.text import read_json
 
 FINGERPRINT = "dataset_fingerprint.json"
 SPLITS = "splits_final.json"
@@ -46,6 +46,18 @@ def folder_like(source: Path, raw: Path) -> Path:
     return folder
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        InputError: If it is not JSON or holds something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content
+
+
 def _check_splits(splits: list[Any], source: Path, folder: Path, labels: Path, ending: str) -> None:
     """Check that a data set has all cases of the splits of `source`, and no other splits."""
     cases = sorted({case for split in splits for part in split.values() for case in part})
@@ -64,7 +76,7 @@ def _check_splits(splits: list[Any], source: Path, folder: Path, labels: Path, e
 
 def _read_splits(path: Path) -> list[Any]:
     """Read nnU-Net's splits: for each fold the cases by part, "train" and "val"."""
-    splits = parse(path)
+    splits = read_json(path)
     if not isinstance(splits, list) or not all(isinstance(split, dict) for split in splits):
         raise InputError(f"{path} is not nnU-Net's: it must hold a list of objects, one a fold")
     return splits

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError
 from anl_seg.formats.files import write_json
-from anl_seg.trainers.json_files import read_object
+from anl_seg.trainers.folders import read_object
 from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings
 from anl_seg.trainers.shrinking import shrink_all
 
+#: Configurations of plans by name, such as "2d".
+Configurations = Mapping[str, dict[str, Any]]
 #: Names of plans. nnU-Net and `anl-seg export` split the name of a results folder at "__".
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*")
 #: Files that nnU-Net itself writes beside the plans, in lower case: a file system may ignore case.
@@ -25,6 +28,7 @@ def write_plans(
     settings: TrainerSettings,
     *,
     source_folder: Path | None = None,
+    configurations: Sequence[str] = (),
     batch_size: int | None = None,
     small: bool = False,
     overwrite: bool = False,
@@ -41,8 +45,10 @@ def write_plans(
         settings: Loss and schedule.
         source_folder: The preprocessed folder of another data set that has the source plans, such
             as the clean one of a noisy copy (default: `folder`).
-        batch_size: Batch size of every configuration (default: the protocol's, then as planned).
-        small: Shrink every network to one that a CPU trains in minutes, see `shrink`. The
+        configurations: Names of those that protocol, `batch_size` and `small` change, such as "2d"
+            (default: all).
+        batch_size: Batch size (default: the protocol's, then as planned).
+        small: Shrink networks to one that a CPU trains in minutes, see `shrink`. The
             protocol's image size is then not required.
         overwrite: Replace plans of this name that differ.
 
@@ -64,10 +70,11 @@ def write_plans(
         _rename(plans, folder.name, source_folder.name)
     plans["plans_name"] = name
     plans[PLANS_KEY] = settings.to_plans()
+    chosen = choose(plans, configurations)
     if small:
-        shrink_all(plans)
-    _apply_protocol(plans, settings, exact=not small)
-    for configuration in plans["configurations"].values():
+        shrink_all(chosen)
+    _apply_protocol(chosen, settings, exact=not small)
+    for configuration in chosen.values():
         if batch_size is not None and "batch_size" in configuration:
             configuration["batch_size"] = batch_size
     target = folder / f"{name}.json"
@@ -105,15 +112,28 @@ def _check_replaceable(path: Path, plans: dict[str, Any], *, overwrite: bool) ->
         )
 
 
-def first_configuration(plans: Path) -> str:
-    """Name the configuration of plans to train first: 2d if the plans have it."""
-    configurations = read_plans(plans)["configurations"]
+def choose(plans: Mapping[str, Any], names: Sequence[str]) -> Configurations:
+    """Return the configurations of plans with these names; all if there are none.
+
+    Raises:
+        InputError: If the plans lack one.
+    """
+    configurations: Configurations = plans["configurations"]
+    if missing := [name for name in names if name not in configurations]:
+        raise InputError(
+            f"the plans have no configuration {' or '.join(missing)} (-c); choose from "
+            f"{', '.join(configurations)}"
+        )
+    return {name: configurations[name] for name in names or configurations}
+
+
+def first_configuration(configurations: Configurations) -> str:
+    """Name the configuration to train first: 2d if there is one."""
     return "2d" if "2d" in configurations else next(iter(configurations))
 
 
-def missing_images(folder: Path, plans: Path) -> list[str]:
-    """List the configurations of plans whose images are not preprocessed yet."""
-    configurations = read_plans(plans)["configurations"]
+def missing_images(folder: Path, configurations: Configurations) -> list[str]:
+    """List the configurations whose images are not preprocessed yet."""
     return [
         name
         for name, configuration in configurations.items()
@@ -133,12 +153,14 @@ def _rename(plans: dict[str, Any], dataset: str, source: str) -> None:
             configuration["data_identifier"] += f"_from_{source}"
 
 
-def _apply_protocol(plans: dict[str, Any], settings: TrainerSettings, *, exact: bool) -> None:
+def _apply_protocol(
+    configurations: Configurations, settings: TrainerSettings, *, exact: bool
+) -> None:
     """Set the protocol's patch and batch size, which are nnU-Net's own part of the plans."""
     protocol = settings.schedule
     if protocol.patch_size is None:
         return
-    planes = [each for each in plans["configurations"].values() if _dimensions(each) == 2]
+    planes = [each for each in configurations.values() if _dimensions(each) == 2]
     if not planes:
         raise InputError(
             f"--protocol {settings.protocol} is for 2D images, and these plans have no 2D "
@@ -152,9 +174,9 @@ def _apply_protocol(plans: dict[str, Any], settings: TrainerSettings, *, exact: 
         found = configuration.get("median_image_size_in_voxels", wanted)
         if found != wanted:
             raise InputError(
-                f"--protocol {settings.protocol} is for images of {wanted[0]} x {wanted[1]} pixels, "
-                f"these have a median of {found}; convert them with `anl-seg isic --size "
-                f"{wanted[0]}`, or add --small to keep the size"
+                f"--protocol {settings.protocol} is for images of {wanted[0]} x {wanted[1]} "
+                f"pixels, these have a median of {found}; convert them with `anl-seg isic "
+                f"--size {wanted[0]}`, or add --small to keep the size"
             )
         configuration["patch_size"] = wanted
 

@@ -25,10 +25,10 @@ SUMMANDS = {"alpha": "active term", "beta": "passive term", None: ROBUST_LOSS}
 
 
 def replace_loss(
-    nnunet: nn.Module,
+    nnunet: Any,  # noqa: ANN401 (nnU-Net carries no types)
     robust: nn.Module | None,
     settings: TrainerSettings,
-    labels: Any,  # noqa: ANN401 (nnU-Net carries no types)
+    labels: Any,  # noqa: ANN401
 ) -> nn.Module:
     """Put a robust loss in the place of Dice + cross entropy, inside nnU-Net's deep supervision.
 

@@ -28,7 +28,8 @@ class TrainerSettings:
     """Loss and schedule of one training run; a plans file may replace every default.
 
     Attributes:
-        loss: A name from `anl_seg.losses.names()`, or "dice+ce" for nnU-Net's own loss.
+        loss: A name from `anl_seg.losses.names()`, or "dice+ce" for nnU-Net's own loss; in any
+            spelling that `anl_seg.losses.canonical_name` knows.
         loss_parameters: Hyper-parameters of the loss by the paper's names, such as alpha and beta.
             Missing ones come from `default_loss_parameters`, then from the loss table.
         delta: Weight of the L1 penalty on the network's parameters, >= 0. If it is positive, weight
@@ -64,7 +65,9 @@ class TrainerSettings:
         if self.optimizer is None:
             object.__setattr__(self, "optimizer", self.schedule.optimizer)
         _check_choice("optimizer", self.optimizer, LEARNING_RATES)
-        complete = _complete_parameters(self.loss, self.loss_parameters, str(self.optimizer))
+        loss = losses.canonical_name(self.loss, also=[NNUNET_LOSS])
+        object.__setattr__(self, "loss", loss)
+        complete = _complete_parameters(loss, self.loss_parameters, str(self.optimizer))
         object.__setattr__(self, "loss_parameters", complete)
         for name in ("delta", "dice_weight"):
             value = getattr(self, name)
@@ -113,7 +116,9 @@ class TrainerSettings:
         try:
             return cls(**{"loss": loss, **entry})
         except InputError as error:
-            raise InputError(f"{where}: {error}; write the plans again with `anl-seg plan`") from error
+            raise InputError(
+                f"{where}: {error}; write the plans again with `anl-seg plan`"
+            ) from error
 
     def to_plans(self) -> dict[str, Any]:
         """Return the entry for a plans file."""
@@ -139,15 +144,9 @@ def _complete_parameters(name: str, given: object, optimizer: str) -> dict[str, 
         if given:
             raise InputError(f"{NNUNET_LOSS} takes no parameters, got {', '.join(given)}")
         return {}
-    if name not in losses.names():
-        choice = ", ".join([NNUNET_LOSS, *losses.names()])
-        raise InputError(f"unknown loss {name!r}; choose one of {choice}")
-    try:
-        complete: dict[str, Any] = losses.complete(
-            name, default_loss_parameters(name, optimizer) | {**given}
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from error
+    complete: dict[str, Any] = losses.complete(
+        name, default_loss_parameters(name, optimizer) | {**given}
+    )
     return complete
 
 

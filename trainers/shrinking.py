@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from anl_seg.errors import InputError
@@ -13,9 +14,13 @@ SMALL_PATCH = {2: 128, 3: 64}
 SMALL_BATCH_SIZE = {2: 8, 3: 2}
 
 
-def shrink_all(plans: dict[str, Any]) -> None:
-    """Shrink every configuration that does not inherit its network from another one."""
-    for name, configuration in plans["configurations"].items():
+def shrink_all(configurations: Mapping[str, dict[str, Any]]) -> None:
+    """Shrink every configuration that does not inherit its network from another one.
+
+    Raises:
+        InputError: If a configuration does not say what its network is.
+    """
+    for name, configuration in configurations.items():
         if "architecture" in configuration:
             shrink(configuration)
         elif "inherits_from" not in configuration:

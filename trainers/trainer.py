@@ -52,15 +52,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
     """nnU-Net with Active Negative Loss (Ye et al., eq. 11) in place of Dice + cross entropy.
 
     Everything else is nnU-Net's: network, augmentation, schedule, deep supervision weights. The
-    settings come from the plans file (`anl-seg plan`), see
-    `anl_seg.trainers.settings.TrainerSettings`, and may name any other loss. Without an entry there it is alpha 1, beta 20 on nnU-Net's own
-    schedule. What that and other weights do on a small real sample, which includes calling
-    everything background where a training is short, is in benchmarks/alpha_beta.md.
+    plans file (`anl-seg plan`) may set another loss or schedule, see
+    `anl_seg.trainers.settings.TrainerSettings`. `anl_seg.trainers.defaults` has the defaults.
 
-    The constructor stays nnU-Net's own, since it records its arguments by name.
+    The constructor stays nnU-Net's own, because nnU-Net records its arguments by name.
     """
 
-    #: The loss where the plans name none.
+    #: The loss if the plans name none.
     loss_name = "anl-ce"
 
     loss: nn.Module
@@ -68,7 +66,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
     #: The loss of one output, from the library; None for nnU-Net's own loss.
     robust_loss: nn.Module | None = None
 
-    #: The training cases where an epoch is one pass over them.
+    #: The training cases, if an epoch is one pass over them.
     one_pass: OnePass | None = None
 
     #: Folder of the preprocessed clean labels of this fold, if they are known.
@@ -77,12 +75,12 @@ class nnUNetTrainerANL(nnUNetTrainer):
     #: Measures Dice on the test images, if the protocol asks for it and all files exist.
     monitor: TestImageMonitor | None = None
 
-    #: The number of training steps done in this epoch.
+    #: Number of training steps done in this epoch.
     steps = 0
 
     @cached_property
     def settings(self) -> TrainerSettings:
-        """The settings in the plans file; exits with code 2 where they are wrong."""
+        """The settings in the plans file. Exits with code 2 if they are wrong."""
         with self._one_line_errors():
             settings = TrainerSettings.from_plans(self.plans_manager.plans, self.loss_name)
             if settings.loss != self.loss_name and self.loss_name != nnUNetTrainerANL.loss_name:
@@ -98,7 +96,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         """Apply schedule and seed, then let nnU-Net build network, optimiser and loss."""
         if self.device.type == "cpu":
             _keep_to_threads()
-        # Defaults spelt out: the checkpoint carries the plans, and defaults may change one day.
+        # With all defaults: checkpoints store the plans, and a new version may change defaults.
         self.plans_manager.plans[PLANS_KEY] = self.settings.to_plans()
         if self.settings.loss != NNUNET_LOSS:
             self.robust_loss = self._create_loss()
@@ -132,9 +130,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
         self.num_val_iterations_per_epoch = max(1, self.num_iterations_per_epoch // 5)  # its ratio
 
     def _seed(self) -> None:
-        """Seed all generators, for each epoch and rank differently, if there is a seed.
+        """Seed all generators, differently for each epoch and rank, if there is a seed.
 
-        Anew for each epoch, so that a continued run draws what an uninterrupted one draws.
+        A training that continues in some epoch thus draws the same numbers as one without a break.
         """
         if self.settings.seed is None:
             return
@@ -149,23 +147,24 @@ class nnUNetTrainerANL(nnUNetTrainer):
             return
         if self.settings.seed is not None:
             self.print_to_log_file(
-                "anl-seg: the seed fixes the weights but not the order of the data, since nnU-Net "
-                "loads in several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... fixes both"
+                "anl-seg: the seed fixes the weights but not the order of the data, because "
+                "nnU-Net loads in several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... fixes "
+                "both"
             )
         if self.settings.schedule.one_pass:
             self.print_to_log_file(
-                "anl-seg: an epoch shows some cases twice and others not, since nnU-Net loads in "
+                "anl-seg: an epoch shows some cases twice and others not, because nnU-Net loads in "
                 "several processes; nnUNet_n_proc_DA=0 nnUNetv2_train ... makes it one pass"
             )
 
     # Optimiser and loss
 
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
-        """Set up the optimiser, with a group for what the loss itself has to train.
+        """Create the optimiser, with a group for trained parameters of the loss.
 
-        The L1 penalty's gradient joins once per optimiser step, whatever the number of scales,
-        after nnU-Net has unscaled and clipped the gradient: nnU-Net's clipping is for what the data
-        say, and delta sign(w) is bounded. (In the paper's protocols clipping covers both.)
+        The gradient of the L1 penalty is added once per step, whatever the number of scales, and
+        after nnU-Net has unscaled and clipped the gradient. delta sign(w) is bounded, so it needs
+        no clipping.
         """
         schedule = self.settings.schedule
         if schedule.weight_decay is not None:
@@ -223,17 +222,17 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.monitor = self._find_test_images()  # says now what is missing, not at the end
 
     def on_train_epoch_start(self) -> None:
-        """Begin an epoch: its own seed, a new pass, learning rates."""
+        """Start an epoch: set its seed, its pass over the cases and the learning rates."""
         self.steps = 0
         self._seed()
         if self.one_pass is not None:
             self.one_pass.restart()
         super().on_train_epoch_start()
-        if self._loss_parameters():  # nnU-Net's schedule has set the same rate in every group
+        if self._loss_parameters():  # nnU-Net's schedule sets one rate in all groups
             self.optimizer.param_groups[-1]["lr"] = self._loss_group["lr"]
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Do one step; exits with code 2 where the loss is not finite."""
+        """Do one training step. Exits with code 2 if the loss is not finite."""
         with self._autocast():
             result: dict[str, Any] = super().train_step(batch)
         self.steps += 1
@@ -251,7 +250,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         return result
 
     def _autocast(self) -> AbstractContextManager[object]:
-        """Set bf16, which nnU-Net's own autocast on CUDA then takes up; on CPUs it uses none."""
+        """Switch to bf16. nnU-Net's own autocast, which it uses on CUDA alone, takes it over."""
         if self.settings.precision == "bf16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
@@ -266,17 +265,17 @@ class nnUNetTrainerANL(nnUNetTrainer):
         keys = batch.get("keys", ())
         if self.one_pass is not None:
             keys = self.one_pass.drawn[-len(batch["data"]) :]  # none from other processes
+        reason = explain_divergence(terms, batch["data"], keys, self.settings, self.device.type)
         return (
             f"not finite in epoch {self.current_epoch}, iteration {self.steps} of "
-            f"{self.num_iterations_per_epoch}: "
-            f"{explain_divergence(terms, batch['data'], keys, self.settings, self.device.type)}. Checkpoints "
-            f"from before this step, if any, are in {self.output_folder}"
+            f"{self.num_iterations_per_epoch}: {reason}. Checkpoints from before this step, if "
+            f"any, are in {self.output_folder}"
         )
 
     def on_epoch_end(self) -> None:
-        """End an epoch: memorisation curve, and Dice on the test images in the last epochs.
+        """End an epoch: extend the memorisation curve, measure Dice on the test images.
 
-        Both before nnU-Net saves the epoch as done: a run killed meanwhile does it again.
+        nnU-Net saves the checkpoint afterwards, so a killed training repeats both.
         """
         epoch = self.current_epoch
         if isinstance(self.loss, FitOfLabels):
@@ -299,7 +298,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
     # Data
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """Add clean labels to the training cases where they are known, and whole passes."""
+        """Add clean labels to the training cases if they are known, and whole passes if asked."""
         training, validation = super().get_tr_and_val_datasets()
         self.clean_labels = self._prepare_clean_labels(training, validation)
         if self.clean_labels is not None:
@@ -318,11 +317,11 @@ class nnUNetTrainerANL(nnUNetTrainer):
         return composed
 
     def _prepare_clean_labels(self, training: Any, validation: Any) -> Path | None:  # noqa: ANN401
-        """Bring the clean labels of a fold onto the pixels of the preprocessed ones.
+        """Preprocess the clean labels of a fold like its labels.
 
         Returns:
-            The folder of `CASE.npy`; None where clean labels are not known, or nnU-Net gives the
-            labels' channels another meaning (cascade, regions).
+            The folder of `CASE.npy`. None if clean labels are not known, or if nnU-Net gives the
+            channels of labels another meaning (cascade, regions).
         """
         if self.is_cascaded or self.label_manager.has_regions:
             return None
@@ -337,7 +336,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.configuration_manager,
             self.label_manager,
         )
-        # each process its share: NCCL gives up where one waits ten minutes for another
+        # each process does its share: NCCL fails if one waits ten minutes for another
         mine = list(masks)[self.local_rank :: dist.get_world_size() if self.is_ddp else 1]
         outdated = {case: masks[case] for case in mine if not clean.is_current(case, masks[case])}
         if outdated:
@@ -346,14 +345,16 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 clean.write(outdated)
         if self.is_ddp:
             dist.barrier()
-        self.print_to_log_file(f"anl-seg: clean labels known; how both are fitted is in {PLOT}")
+        self.print_to_log_file(
+            f"anl-seg: clean labels are known; {PLOT} shows how well both are fitted"
+        )
         return clean.folder
 
     def _masks(self, folder: str, cases: Collection[str], loss: str) -> dict[str, Path] | None:
         """Find the masks of all `cases` in a folder of the raw data set.
 
         Returns:
-            Files by case; None if one is missing, which nnU-Net's log then says, and what is lost.
+            Files by case. None if one is missing; nnU-Net's log then says so, with the `loss`.
         """
         dataset, ending = self.plans_manager.dataset_name, self.dataset_json["file_ending"]
         try:
@@ -365,9 +366,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
     # Checkpoints
 
     def save_checkpoint(self, filename: str) -> None:
-        """Save what nnU-Net saves; the loss's own parameters go into their optimiser group.
+        """Save nnU-Net's checkpoint, with the loss's own parameters in their optimiser group.
 
-        A run that is killed meanwhile leaves the checkpoint of before.
+        If the training is killed meanwhile, the previous checkpoint stays.
         """
         if self.robust_loss is not None and self._loss_parameters():
             self.optimizer.param_groups[-1][LOSS_STATE] = self.robust_loss.state_dict()
@@ -378,7 +379,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
             super().save_checkpoint(str(partial))
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
-        """Load a checkpoint of a run with the same settings; exits with code 2 if they differ."""
+        """Load a checkpoint with the same settings. Exits with code 2 if they differ."""
         checkpoint = torch.load(
             filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True
         )
@@ -395,15 +396,15 @@ class nnUNetTrainerANL(nnUNetTrainer):
         )
         if found:
             raise InputError(
-                f"{filename} was trained with other settings than plans "
-                f"{self.plans_manager.plans_name!r} ask for: {'; '.join(found)}; restore "
+                f"{filename} was trained with other settings than those of plans "
+                f"{self.plans_manager.plans_name!r}: {'; '.join(found)}; restore "
                 f"their entry {PLANS_KEY!r}, or write new plans with `anl-seg plan --as NAME`"
             )
 
     # Clean references and test images
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
-        """Do nnU-Net's final validation, and report Dice against the clean labels as well."""
+        """Do nnU-Net's final validation, and compare with clean labels too if they are known."""
         super().perform_actual_validation(save_probabilities)
         if self.local_rank != 0:
             return
@@ -434,9 +435,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     @contextmanager
     def _one_line_errors(self) -> Iterator[None]:
-        """Say a user's mistake in one line, in nnU-Net's log too, and exit with code 2.
+        """Report a user's mistake in one line, in nnU-Net's log too, and exit with code 2.
 
-        nnU-Net's command line handles no errors: the message would drown in a traceback.
+        nnU-Net's command line would print a traceback.
         """
         try:
             yield
@@ -447,10 +448,10 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
 
 def _keep_to_threads() -> None:
-    """Use as many threads as OMP_NUM_THREADS says, where it says so.
+    """Use as many threads as OMP_NUM_THREADS says, if it is set.
 
-    On a CPU nnU-Net takes all processors, whatever it says; of two trainings at a time each then
-    waits for threads of its own that cannot run, and takes twenty times as long.
+    On a CPU nnU-Net uses all processors anyway. Two trainings at once then wait for each other's
+    threads and take twenty times as long.
     """
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal() and int(threads) > 0:

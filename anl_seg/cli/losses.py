@@ -18,6 +18,8 @@ def command(
     from rich.table import Table
 
     from anl_seg.losses import PRESETS, canonical_name, describe, names
+    from anl_seg.trainers.defaults import default_loss_parameters
+    from anl_seg.trainers.protocols import LEARNING_RATES
 
     if name is None:
         table = Table("name", "formula", "parameters", "source", box=None, pad_edge=False)
@@ -33,6 +35,10 @@ def command(
     print(f"{name}\n  formula  {spec.formula}\n  source   {spec.source}")
     for key, parameter in spec.parameters.items():
         print(f"  {key:7}  {parameter}, {parameter.default:g} by default")
+    for optimizer in LEARNING_RATES:
+        if defaults := default_loss_parameters(name, optimizer):
+            text = ", ".join(f"{key} {value:g}" for key, value in defaults.items())
+            print(f"  nnU-Net  {text} by default with {optimizer} (anl-seg plan)")
     if spec.note:
         print(f"  note     {spec.note}")
     for dataset, presets in PRESETS.items():

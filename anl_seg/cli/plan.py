@@ -1,4 +1,4 @@
-"""`anl-seg plan`: write a plans file that says how our trainer is to train."""
+"""`anl-seg plan`: write a plans file with the settings of a training."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
+from anl_seg.trainers.defaults import describe_defaults
+
 
 def command(
-    dataset: Annotated[str, typer.Argument(help="Id or name of a preprocessed data set.")],
+    dataset: Annotated[str, typer.Option("-d", help="Id or name of a preprocessed data set.")],
     name: Annotated[str, typer.Option("--as", help="Name of the new plans.")],
+    configuration: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-c",
+            help="Configuration that --protocol, --batch-size and --small change (default: all). "
+            "May be repeated.",
+        ),
+    ] = None,
     source: Annotated[str, typer.Option("-p", help="Plans to start from.")] = "nnUNetPlans",
     other: Annotated[
         str | None,
@@ -20,38 +30,57 @@ def command(
     protocol: Annotated[
         str,
         typer.Option(
-            help="nnunet; isic2017: section VI-B; isic2017-poly: its rate falling slower."
+            help="nnunet; isic2017: section VI-B of the paper; isic2017-poly: the same with a "
+            "slower decay of the learning rate."
         ),
     ] = "nnunet",
     loss: Annotated[str, typer.Option(help="Loss by name; dice+ce is nnU-Net's own.")] = "anl-ce",
-    alpha: Annotated[float | None, typer.Option(help="Weight of the active term.")] = None,
-    beta: Annotated[float | None, typer.Option(help="Weight of the passive term.")] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help=f"Weight of the active term (default: {describe_defaults('alpha')})."),
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(
+            help=f"Weight of the passive or negative term (default: {describe_defaults('beta')})."
+        ),
+    ] = None,
     lambda_: Annotated[
-        float | None, typer.Option("--lambda", help="Weight of the entropy term.")
+        float | None,
+        typer.Option(
+            "--lambda",
+            help=f"Weight of the entropy term (default: {describe_defaults('lambda_')}).",
+        ),
     ] = None,
     values: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="What else the loss has, such as q or p_min. May be repeated.",
+            help="Another hyper-parameter of the loss, such as q or p_min. May be repeated.",
         ),
     ] = None,
-    delta: Annotated[float | None, typer.Option(help="Weight of the L1 penalty.")] = None,
+    delta: Annotated[
+        float | None, typer.Option(help="Weight of the L1 penalty (default: 0).")
+    ] = None,
     dice_weight: Annotated[
         float | None, typer.Option(help="Weight of soft Dice beside the loss (default: 0).")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs (nnU-Net: 1000).")] = None,
-    iterations: Annotated[int | None, typer.Option(help="Steps an epoch (nnU-Net: 250).")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Steps per epoch (nnU-Net: 250).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd or adam.")] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="sgd or adam (default: the protocol's).")
+    ] = None,
     precision: Annotated[
         str,
         typer.Option(
-            help="float32: nnU-Net's own, on GPUs mixed with float16; bf16 where the device has it."
+            help="float32: nnU-Net's own, mixed with float16 on GPUs; bf16: mixed with bfloat16."
         ),
     ] = "float32",
-    seed: Annotated[int | None, typer.Option(help="Seed of the weights, see README.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, data order and augmentation.")
+    ] = None,
     small: Annotated[
         bool, typer.Option("--small", help="A small network, patch and batch, for a CPU.")
     ] = False,
@@ -61,17 +90,12 @@ def command(
 ) -> None:
     """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
     from anl_seg.experiments.tables.plan import parse_settings
-    from anl_seg.trainers.plans import (
-        first_configuration,
-        folder_like,
-        missing_images,
-        preprocessed_folder,
-        raw_folder,
-        write_plans,
-    )
-    from anl_seg.trainers.settings import Settings
+    from anl_seg.formats.nnunet import PREPROCESSED, RAW, find_dataset
+    from anl_seg.trainers import plans
+    from anl_seg.trainers.folders import folder_like
+    from anl_seg.trainers.settings import TrainerSettings
 
-    settings = Settings(
+    settings = TrainerSettings(
         loss=loss,
         loss_parameters={
             **parse_settings(values or []),
@@ -88,26 +112,28 @@ def command(
             seed=seed,
         ),
     )
-    source_folder = None if other is None else preprocessed_folder(other)
+    source_folder = None if other is None else find_dataset(other, PREPROCESSED)
     if source_folder is None:
-        folder = preprocessed_folder(dataset)
+        folder = find_dataset(dataset, PREPROCESSED)
     else:
-        folder = folder_like(source_folder, raw_folder(dataset))
-    path = write_plans(
+        folder = folder_like(source_folder, find_dataset(dataset, RAW))
+    path = plans.write_plans(
         folder,
         source,
         name,
         settings,
         source_folder=source_folder,
+        configurations=configuration or (),
         batch_size=batch_size,
         small=small,
         overwrite=overwrite,
     )
     print(f"{path}: {settings}")
-    if missing := missing_images(folder, path):
+    chosen = plans.choose(plans.read_plans(path), configuration or ())
+    if missing := plans.missing_images(folder, chosen):
         print(f"next: nnUNetv2_preprocess -d {dataset} -plans_name {name} -c {' '.join(missing)}")
-    configuration = first_configuration(path)
-    print(f"next: nnUNetv2_train {dataset} {configuration} 0 -tr nnUNetTrainerANL -p {name}")
+    first = plans.first_configuration(chosen)
+    print(f"next: nnUNetv2_train {dataset} {first} 0 -tr nnUNetTrainerANL -p {name}")
 
 
 def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 (numbers of several types)

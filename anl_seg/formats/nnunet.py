@@ -58,9 +58,7 @@ def find_dataset(dataset: str, variable: str) -> Path:
         raise InputError(f"no data set {dataset} in {root}; {REMEDIES[variable]}")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise InputError(
-            f"{dataset} fits several data sets in {root}: {names}; give the full name"
-        )
+        raise InputError(f"{dataset} fits several data sets in {root}: {names}; give the full name")
     return found[0]
 
 

@@ -21,6 +21,9 @@ PLANS = {
     },
 }
 
+#: Options that most calls have.
+X = ["-d", "777", "--as", "x"]
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
@@ -41,7 +44,7 @@ def run(*arguments):
 
 
 def test_settings_are_written_and_the_rest_is_kept(folder, capsys):
-    code = run("777", "--as", "anl_a2", "--alpha", "2", "--epochs", "3", "--seed", "5")
+    code = run("-d", "777", "--as", "anl_a2", "--alpha", "2", "--epochs", "3", "--seed", "5")
     assert code == 0
     plans = json.loads((folder / "anl_a2.json").read_text())
     settings = plans.pop("anl_seg")
@@ -53,7 +56,7 @@ def test_settings_are_written_and_the_rest_is_kept(folder, capsys):
 
 
 def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
-    assert run("777", "--as", "gce_q", "--loss", "gce", "--set", "q=0.5") == 0
+    assert run("-d", "777", "--as", "gce_q", "--loss", "gce", "--set", "q=0.5") == 0
     plans = json.loads((folder / "gce_q.json").read_text())
     assert plans["anl_seg"]["loss_parameters"] == {"q": 0.5}
 
@@ -61,39 +64,42 @@ def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["777", "--as", "x", "--set", "q=0.5"], "no hyper-parameter 'q'"),
-        (["777", "--as", "x", "--loss", "gce", "--set", "q=2"], "q of gce must be"),
-        (["777", "--as", "x", "--set", "q"], "NAME=VALUE"),
-        (["777", "--as", "x", "--loss", "dicee"], "unknown loss 'dicee'"),
-        (["777", "--as", "x", "--alpha", "-1"], "alpha of anl-ce must be"),
-        (["777", "--as", "x", "--loss", "ce", "--alpha", "1"], "no hyper-parameter 'alpha'"),
-        (["777", "--as", "x", "--delta", "-1"], "delta must be"),
-        (["777", "--as", "x", "--epochs", "0"], "epochs must be"),
-        (["777", "--as", "x", "--seed", "-3"], "seed must be"),
-        (["777", "--as", "x", "--batch-size", "0"], "the batch size must be"),
-        (["777", "--as", "nnUNetPlans"], "nnUNetPlans.json is a file of nnU-Net's own"),
-        (["777", "--as", "a/b"], "letters, digits"),
-        (["777", "--as", "a__b"], "never __, got 'a__b'; choose another name with --as"),
-        (["777", "--as", "a_"], "no _ last"),
-        (["777", "--as", ".."], "a letter first"),
-        (["777", "--as", ""], "got ''"),
-        (["777", "--as", "1e-4"], "a letter first"),
-        (["777", "--as", "Splits_Final"], "is a file of nnU-Net's own"),
-        (["777", "--as", "x", "--alpha", "0", "--beta", "0"], "alpha and beta of anl-ce must not"),
-        (["777", "--as", "x", "--small"], "no 'architecture' to make small"),
-        (["777", "--as", "x", "-p", "nothing"], "plans there: nnUNetPlans"),
-        (["778", "--as", "x"], "no data set 778"),
-        (["/tmp/Dataset777_Hand", "--as", "x"], "by its id or name"),
-        (["", "--as", "x"], "by its id or name"),
-        (["777", "--as", "x", "--lambda", "1"], "no hyper-parameter 'lambda_'"),
-        (["777", "--as", "x", "--dice-weight", "-1"], "dice_weight must be"),
-        (["777", "--as", "x", "--loss", "dice+ce", "--dice-weight", "1"], "its own Dice"),
-        (["777", "--as", "x", "--optimizer", "lbfgs"], "choose one of sgd, adam"),
-        (["777", "--as", "x", "--precision", "int8"], "choose one of float32, bf16"),
-        (["777", "--as", "x", "--protocol", "isic"], "choose one of nnunet, isic2017"),
-        (["777", "--as", "x", "--protocol", "isic2017"], "have a median of [64, 64]"),
-        (["777", "--as", "x", "--from", "777"], "nnUNet_raw"),
-        (["777", "--as", "x", "--from", "778"], "no data set 778"),
+        ([*X, "--set", "q=0.5"], "no hyper-parameter 'q'"),
+        ([*X, "--loss", "gce", "--set", "q=2"], "q of gce must be"),
+        ([*X, "--set", "q"], "NAME=VALUE"),
+        ([*X, "--loss", "dicee"], "unknown loss 'dicee'"),
+        ([*X, "--alpha", "-1"], "alpha of anl-ce must be"),
+        ([*X, "--loss", "ce", "--alpha", "1"], "no hyper-parameter 'alpha'"),
+        ([*X, "--delta", "-1"], "delta must be"),
+        ([*X, "--epochs", "0"], "epochs must be"),
+        ([*X, "--seed", "-3"], "seed must be"),
+        ([*X, "--batch-size", "0"], "--batch-size must be"),
+        (["-d", "777", "--as", "nnUNetPlans"], "nnUNetPlans.json is a file of nnU-Net's own"),
+        (["-d", "777", "--as", "a/b"], "letters, digits"),
+        (["-d", "777", "--as", "a__b"], "never __, got 'a__b'; choose another name with --as"),
+        (["-d", "777", "--as", "a_"], "no _ last"),
+        (["-d", "777", "--as", ".."], "a letter first"),
+        (["-d", "777", "--as", ""], "got ''"),
+        (["-d", "777", "--as", "1e-4"], "a letter first"),
+        (["-d", "777", "--as", "Splits_Final"], "is a file of nnU-Net's own"),
+        (
+            [*X, "--alpha", "0", "--beta", "0"],
+            "alpha and beta of anl-ce must not",
+        ),
+        ([*X, "--small"], "no 'architecture' to make small"),
+        ([*X, "-p", "nothing"], "plans there: nnUNetPlans"),
+        (["-d", "778", "--as", "x"], "no data set 778"),
+        (["-d", "/tmp/Dataset777_Hand", "--as", "x"], "-d takes the id or name"),
+        (["-d", "", "--as", "x"], "-d takes the id or name"),
+        ([*X, "--lambda", "1"], "no hyper-parameter 'lambda_'"),
+        ([*X, "--dice-weight", "-1"], "dice_weight must be"),
+        ([*X, "--loss", "dice+ce", "--dice-weight", "1"], "its own Dice"),
+        ([*X, "--optimizer", "lbfgs"], "choose one of sgd, adam"),
+        ([*X, "--precision", "int8"], "choose one of float32, bf16"),
+        ([*X, "--protocol", "isic"], "choose one of nnunet, isic2017"),
+        ([*X, "--protocol", "isic2017"], "have a median of [64, 64]"),
+        ([*X, "--from", "777"], "nnUNet_raw"),
+        ([*X, "--from", "778"], "no data set 778"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(folder, capsys, arguments, message):
@@ -107,14 +113,14 @@ def test_bad_input_is_one_line_and_nothing_is_written(folder, capsys, arguments,
 def test_source_with_an_unknown_loss_is_refused(folder, capsys):
     broken = PLANS | {"plans_name": "broken", "anl_seg": {"loss": "no-such-loss"}}
     (folder / "broken.json").write_text(json.dumps(broken))
-    assert run("777", "-p", "broken", "--as", "x") == 2
+    assert run("-d", "777", "-p", "broken", "--as", "x") == 2
     assert "unknown loss 'no-such-loss'" in capsys.readouterr().err
 
 
 def test_the_source_itself_is_not_written(folder, capsys):
-    assert run("777", "--as", "mine") == 0
-    assert run("777", "-p", "mine", "--as", "mine", "--overwrite") == 2
-    assert "name of their own" in capsys.readouterr().err
+    assert run("-d", "777", "--as", "mine") == 0
+    assert run("-d", "777", "-p", "mine", "--as", "mine", "--overwrite") == 2
+    assert "give the new plans another name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["dataset", "dataset_fingerprint", "splits_final", "other"])
@@ -122,7 +128,7 @@ def test_files_that_are_not_ours_are_never_overwritten(folder, capsys, name):
     file = folder / f"{name}.json"
     file.write_text(json.dumps(PLANS))  # even plans, if `anl-seg plan` did not write them
     before = file.read_bytes()
-    assert run("777", "--as", name, "--overwrite") == 2
+    assert run("-d", "777", "--as", name, "--overwrite") == 2
     assert "choose another name" in capsys.readouterr().err
     assert file.read_bytes() == before
 
@@ -130,14 +136,14 @@ def test_files_that_are_not_ours_are_never_overwritten(folder, capsys, name):
 @pytest.mark.parametrize("configurations", [[], {}, {"2d": []}, None, "2d"])
 def test_plans_without_configurations(folder, capsys, configurations):
     (folder / "nnUNetPlans.json").write_text(json.dumps({"configurations": configurations}))
-    assert run("777", "--as", "x") == 2
+    assert run(*X) == 2
     error = capsys.readouterr().err
     assert "is not an nnU-Net plans file" in error
     assert error.count("\n") == 1
 
 
 def test_dice_beside_a_loss_without_weight_is_a_loss(folder):
-    assert run("777", "--as", "x", "--alpha", "0", "--beta", "0", "--dice-weight", "1") == 0
+    assert run(*X, "--alpha", "0", "--beta", "0", "--dice-weight", "1") == 0
 
 
 @pytest.mark.parametrize(
@@ -148,28 +154,41 @@ def test_the_next_command_names_a_configuration_that_is_there(folder, capsys, th
     plane = PLANS["configurations"]["2d"]
     content = PLANS | {"configurations": dict.fromkeys(there, plane)}
     (folder / "nnUNetPlans.json").write_text(json.dumps(content))
-    assert run("777", "--as", "x") == 0
+    assert run(*X) == 0
     assert f"nnUNetv2_train 777 {named} 0 -tr" in capsys.readouterr().out
 
 
 def test_variable_not_set(monkeypatch, capsys):
     monkeypatch.delenv("nnUNet_preprocessed", raising=False)
-    assert run("777", "--as", "x") == 2
+    assert run(*X) == 2
     assert "export nnUNet_preprocessed" in capsys.readouterr().err
 
 
 def test_other_plans_of_the_same_name_are_kept(folder, capsys):
-    assert run("777", "--as", "x", "--seed", "1") == 0
-    assert run("777", "--as", "x", "--seed", "1") == 0  # the same again is no conflict
-    assert run("777", "--as", "x", "--seed", "2") == 2
+    assert run(*X, "--seed", "1") == 0
+    assert run(*X, "--seed", "1") == 0  # the same again is no conflict
+    assert run(*X, "--seed", "2") == 2
     assert "--overwrite" in capsys.readouterr().err
-    assert run("777", "--as", "x", "--seed", "2", "--overwrite") == 0
+    assert run(*X, "--seed", "2", "--overwrite") == 0
     assert json.loads((folder / "x.json").read_text())["anl_seg"]["seed"] == 2
 
 
 def test_all_settings_are_written(folder):
     code = run(
-        *["777", "--as", "x", "--loss", "anl-ce*", "--alpha", "2", "--beta", "3", "--lambda", "4"],
+        *[
+            "-d",
+            "777",
+            "--as",
+            "x",
+            "--loss",
+            "anl-ce*",
+            "--alpha",
+            "2",
+            "--beta",
+            "3",
+            "--lambda",
+            "4",
+        ],
         *["--delta", "1e-5", "--dice-weight", "0.5", "--epochs", "6", "--iterations", "7"],
         *["--batch-size", "8", "--optimizer", "adam", "--seed", "9", "--precision", "bf16"],
     )
@@ -196,7 +215,7 @@ def test_the_papers_protocol(folder, protocol):
     plane = content["configurations"]["2d"]
     plane["median_image_size_in_voxels"] = [256.0, 256.0]
     (folder / "nnUNetPlans.json").write_text(json.dumps(content))
-    assert run("777", "--as", "x", "--protocol", protocol, "--seed", "1") == 0
+    assert run(*X, "--protocol", protocol, "--seed", "1") == 0
     plans = json.loads((folder / "x.json").read_text())
     assert plans["configurations"]["2d"]["batch_size"] == 16
     assert plans["configurations"]["2d"]["patch_size"] == [256, 256]
@@ -210,7 +229,7 @@ def test_a_protocol_on_a_small_network(folder):
     network = {"arch_kwargs": {"strides": [[1, 1], [2, 2]]}}
     content["configurations"]["2d"]["architecture"] = network
     (folder / "nnUNetPlans.json").write_text(json.dumps(content))
-    assert run("777", "--as", "x", "--protocol", "isic2017", "--small", "--batch-size", "4") == 0
+    assert run(*X, "--protocol", "isic2017", "--small", "--batch-size", "4") == 0
     plane = json.loads((folder / "x.json").read_text())["configurations"]["2d"]
     assert (plane["batch_size"], plane["patch_size"]) == (4, [64, 64])
 
@@ -219,7 +238,7 @@ def test_a_protocol_without_a_2d_configuration(folder, capsys):
     content = json.loads((folder / "nnUNetPlans.json").read_text())
     content["configurations"] = {"3d_fullres": {"patch_size": [8, 8, 8], "batch_size": 2}}
     (folder / "nnUNetPlans.json").write_text(json.dumps(content))
-    assert run("777", "--as", "x", "--protocol", "isic2017") == 2
+    assert run(*X, "--protocol", "isic2017") == 2
     assert "no 2D configuration" in capsys.readouterr().err
 
 
@@ -241,7 +260,7 @@ def noisy(folder, tmp_path, monkeypatch):
 
 
 def test_a_noisy_copy_gets_the_plans_of_the_clean_data_set(folder, noisy, capsys):
-    assert run("778", "--from", "777", "--as", "x") == 0
+    assert run("-d", "778", "--from", "777", "--as", "x") == 0
     copy = folder.parent / "Dataset778_Noisy"
     plans = json.loads((copy / "x.json").read_text())
     assert (plans["dataset_name"], plans["plans_name"]) == ("Dataset778_Noisy", "x")
@@ -254,14 +273,14 @@ def test_a_noisy_copy_gets_the_plans_of_the_clean_data_set(folder, noisy, capsys
     assert "nnUNetv2_preprocess -d 778 -plans_name x -c 2d" in capsys.readouterr().out
 
     (copy / "nnUNetPlans_2d_from_Dataset777_Hand").mkdir()  # the second plans share the images
-    assert run("778", "--from", "777", "--as", "y", "--loss", "mae") == 0
+    assert run("-d", "778", "--from", "777", "--as", "y", "--loss", "mae") == 0
     assert "nnUNetv2_preprocess" not in capsys.readouterr().out
 
 
 def test_plans_of_another_kind_of_data_set_are_refused(noisy, capsys):
     other = DATASET_JSON | {"file_ending": ".png", "labels": {"background": 0, "b": 1}}
     (noisy / "dataset.json").write_text(json.dumps(other))
-    assert run("778", "--from", "777", "--as", "x") == 2
+    assert run("-d", "778", "--from", "777", "--as", "x") == 2
     error = capsys.readouterr().err
     assert "has the labels" in error
     assert not (noisy.parents[1] / "Dataset778_Noisy").exists()
@@ -281,10 +300,10 @@ def test_a_noisy_copy_gets_the_folds_of_the_clean_data_set(folder, noisy, capsys
     put_cases(noisy, "a", "b", "c")
     copy = folder.parent / "Dataset778_Noisy" / "splits_final.json"
     for name in ("x", "y"):  # the second time the same splits are there
-        assert run("778", "--from", "777", "--as", name) == 0
+        assert run("-d", "778", "--from", "777", "--as", name) == 0
         assert json.loads(copy.read_text()) == SPLITS
     copy.write_text(json.dumps(SPLITS[::-1]))
-    assert run("778", "--from", "777", "--as", "z") == 2
+    assert run("-d", "778", "--from", "777", "--as", "z") == 2
     assert "folds would not be of the same cases" in capsys.readouterr().err
     assert json.loads(copy.read_text()) == SPLITS[::-1]
 
@@ -292,7 +311,7 @@ def test_a_noisy_copy_gets_the_folds_of_the_clean_data_set(folder, noisy, capsys
 def test_folds_with_cases_that_are_not_there(folder, noisy, capsys):
     (folder / "splits_final.json").write_text(json.dumps(SPLITS))
     put_cases(noisy, "a")
-    assert run("778", "--from", "777", "--as", "x") == 2
+    assert run("-d", "778", "--from", "777", "--as", "x") == 2
     assert "lacks 2 of the 3 cases" in capsys.readouterr().err
     assert not (folder.parent / "Dataset778_Noisy").exists()
 
@@ -300,5 +319,24 @@ def test_folds_with_cases_that_are_not_there(folder, noisy, capsys):
 @pytest.mark.parametrize("content", ["{}", "[1]", "["])
 def test_broken_folds(folder, noisy, capsys, content):
     (folder / "splits_final.json").write_text(content)
-    assert run("778", "--from", "777", "--as", "x") == 2
-    assert "splits_final.json is not" in capsys.readouterr().err
+    assert run("-d", "778", "--from", "777", "--as", "x") == 2
+    assert "splits_final.json" in capsys.readouterr().err
+
+
+def test_c_chooses_the_configurations_to_change(folder, capsys):
+    plane = PLANS["configurations"]["2d"]
+    content = PLANS | {"configurations": {"2d": plane, "3d_fullres": plane}}
+    (folder / "nnUNetPlans.json").write_text(json.dumps(content))
+    assert run(*X, "-c", "3d_fullres", "--batch-size", "3") == 0
+    configurations = json.loads((folder / "x.json").read_text())["configurations"]
+    sizes = {name: each["batch_size"] for name, each in configurations.items()}
+    assert sizes == {"2d": 12, "3d_fullres": 3}
+    assert "nnUNetv2_train 777 3d_fullres 0 -tr" in capsys.readouterr().out
+    assert run(*X, "-c", "3d_lowres", "--overwrite") == 2
+    assert "no configuration 3d_lowres (-c); choose from 2d, 3d_fullres" in capsys.readouterr().err
+
+
+def test_help_shows_the_defaults_of_the_losses(capsys):
+    assert run("--help") == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "20 with sgd, 5 with adam" in text

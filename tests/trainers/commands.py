@@ -23,7 +23,7 @@ IMPORTED = [
     "nnunetv2.evaluation.find_best_configuration",
     "nnunetv2.experiment_planning.plan_and_preprocess_entrypoints",
     "nnunetv2.run.run_training",
-    "anl_seg.trainers.nnUNetTrainerANL",
+    "anl_seg.trainers.variants",
 ]
 
 

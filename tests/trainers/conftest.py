@@ -93,7 +93,7 @@ def make_trainer(nnunet_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
     from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnunet
 
-    from anl_seg.trainers import nnUNetTrainerANL as trainers
+    from anl_seg import trainers
     from anl_seg.trainers.settings import PLANS_KEY
 
     for name in ("nnUNet_preprocessed", "nnUNet_results"):

@@ -65,7 +65,7 @@ def results(make_trainer, nnunet_folders, monkeypatch):
 
 def test_the_zip_is_one_of_plain_nnunet(results, tmp_path):
     output = tmp_path / "model.zip"
-    assert run("777", "-c", "hand", "-o", output) == 0
+    assert run("-d", "777", "-c", "hand", "-o", output) == 0
     with zipfile.ZipFile(output) as archive:
         archive.extractall(tmp_path / "unpacked")
     plain = tmp_path / "unpacked" / "Dataset777_Hand" / "nnUNetTrainer__nnUNetPlans__hand"
@@ -89,7 +89,7 @@ def test_the_zip_is_one_of_plain_nnunet(results, tmp_path):
 
 @pytest.mark.slow
 def test_nnunet_runs_it_without_anl_seg(results, tmp_path, make_trainer):
-    assert run("777", "-c", "hand", "-f", "0", "-o", tmp_path / "model.zip") == 0
+    assert run("-d", "777", "-c", "hand", "-f", "0", "-o", tmp_path / "model.zip") == 0
     with zipfile.ZipFile(tmp_path / "model.zip") as archive:
         archive.extractall(tmp_path / "unpacked")
     plain = tmp_path / "unpacked" / "Dataset777_Hand" / "nnUNetTrainer__nnUNetPlans__hand"
@@ -111,11 +111,11 @@ def test_nnunet_runs_it_without_anl_seg(results, tmp_path, make_trainer):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["778", "-c", "hand"], "no data set 778"),
-        (["777", "-c", "2d"], "models there: nnUNetTrainerANL__nnUNetPlans__hand"),
-        (["777", "-c", "hand", "-f", "3"], "folds that have it: fold_0"),
-        (["777", "-c", "hand", "-chk", "checkpoint_best.pth"], "is the training finished?"),
-        (["777", "-c", "hand", "-tr", "nnUNetTrainer"], "no trained model"),
+        (["-d", "778", "-c", "hand"], "no data set 778"),
+        (["-d", "777", "-c", "2d"], "models there: nnUNetTrainerANL__nnUNetPlans__hand"),
+        (["-d", "777", "-c", "hand", "-f", "3"], "folds that have it: fold_0"),
+        (["-d", "777", "-c", "hand", "-chk", "checkpoint_best.pth"], "is the training finished?"),
+        (["-d", "777", "-c", "hand", "-tr", "nnUNetTrainer"], "no trained model"),
     ],
 )
 def test_what_is_missing_is_named(results, tmp_path, capsys, arguments, message):
@@ -127,7 +127,7 @@ def test_what_is_missing_is_named(results, tmp_path, capsys, arguments, message)
 def test_a_network_that_plain_nnunet_does_not_build_is_refused(
     results, tmp_path, monkeypatch, capsys
 ):
-    from anl_seg.trainers import nnUNetTrainerANL as trainers
+    from anl_seg import trainers
 
     build = trainers.nnUNetTrainerANL.build_network_architecture
 
@@ -144,6 +144,6 @@ def test_a_network_that_plain_nnunet_does_not_build_is_refused(
         "build_network_architecture",
         staticmethod(with_another_nonlinearity),
     )
-    assert run("777", "-c", "hand", "-o", tmp_path / "model.zip") == 2
+    assert run("-d", "777", "-c", "hand", "-o", tmp_path / "model.zip") == 2
     assert "gives another output than the trained one" in capsys.readouterr().err
     assert not (tmp_path / "model.zip").exists()

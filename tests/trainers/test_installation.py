@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
+import anl_seg.trainers
 from anl_seg.cli import main
 from anl_seg.trainers.installation import VARIABLES, discovery_folder, find_trainer
 
@@ -37,31 +38,42 @@ def test_nnunet_finds_the_trainer(healthy):
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     module, _ = find_trainer()
-    assert module == "anl_seg.trainers.nnUNetTrainerANL"
+    assert module == "anl_seg.trainers.trainer"
     assert issubclass(sys.modules[module].nnUNetTrainerANL, nnUNetTrainer)
 
 
 def test_nnunet_finds_every_trainer(healthy, monkeypatch):
     import anl_seg.trainers.installation as installation
-    from anl_seg.trainers import nnUNetTrainerANL as trainers
+    from anl_seg.trainers import TRAINERS, trainer, variants
 
     public = {
         name
-        for name, value in vars(trainers).items()
-        if isinstance(value, type) and issubclass(value, trainers.nnUNetTrainerANL)
+        for module in (trainer, variants)
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, trainer.nnUNetTrainerANL)
     }
     assert len(public) == 10
+    assert public == set(TRAINERS)
     assert public == load_discovery_module().NAMES
     for name in public:
         monkeypatch.setattr(installation, "TRAINER", name)
-        assert find_trainer()[0] == "anl_seg.trainers.nnUNetTrainerANL"
+        assert find_trainer()[0] == f"anl_seg.trainers.{TRAINERS[name]}"
+
+
+def test_the_package_gives_the_classes():
+    from anl_seg.trainers import nnUNetTrainerANL, trainer, variants
+
+    assert nnUNetTrainerANL is trainer.nnUNetTrainerANL
+    assert anl_seg.trainers.nnUNetTrainerGCE is variants.nnUNetTrainerGCE
+    with pytest.raises(AttributeError, match="no attribute 'nnUNetTrainerXYZ'"):
+        anl_seg.trainers.nnUNetTrainerXYZ  # noqa: B018
 
 
 def test_the_search_gives_the_same_class_every_time(healthy):
     find_trainer()
-    first = sys.modules["anl_seg.trainers.nnUNetTrainerANL"].nnUNetTrainerANL
+    first = sys.modules["anl_seg.trainers.trainer"].nnUNetTrainerANL
     find_trainer()
-    assert sys.modules["anl_seg.trainers.nnUNetTrainerANL"].nnUNetTrainerANL is first
+    assert sys.modules["anl_seg.trainers.trainer"].nnUNetTrainerANL is first
 
 
 def test_the_discovery_folder_holds_one_module_and_no_package():

@@ -7,7 +7,7 @@ from copy import deepcopy
 
 import pytest
 
-from anl_seg.trainers.plans import shrink
+from anl_seg.trainers.shrinking import shrink
 
 # What nnU-Net 2.8.1 plans for 256 x 256 PNG, shortened to what shrinking touches, and an
 # anisotropic 3D plan of the kind it makes for prostate MR.

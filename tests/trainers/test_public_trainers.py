@@ -12,8 +12,8 @@ import torch
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
 from anl_seg import bf16, losses
-from anl_seg.trainers.not_finite import explain
-from anl_seg.trainers.settings import Settings
+from anl_seg.trainers.diagnosis import explain_divergence
+from anl_seg.trainers.settings import TrainerSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")
 
@@ -186,8 +186,8 @@ def test_the_term_that_is_not_finite_is_named(make_trainer, make_batch, capsys):
     ],
 )
 def test_the_advice_fits_the_device(device, precision_, advice):
-    settings = Settings(optimizer="adam", precision=precision_)
-    text = explain([], torch.zeros(1, 1, 2, 2), [], settings, device)
+    settings = TrainerSettings(optimizer="adam", precision=precision_)
+    text = explain_divergence([], torch.zeros(1, 1, 2, 2), [], settings, device)
     assert "try --optimizer sgd, a smaller --alpha, a smaller --beta" in text
     assert (advice in text) if advice else ("--precision" not in text)
 

@@ -1,4 +1,4 @@
-"""Settings: what is written comes back, and what is wrong is named."""
+"""TrainerSettings: what is written comes back, and what is wrong is named."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import json
 import pytest
 
 from anl_seg.errors import InputError
-from anl_seg.trainers.settings import PLANS_KEY, Settings
+from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings
 
 
 def test_settings_survive_a_plans_file():
-    settings = Settings("gce", {"q": 0.7}, delta=1e-5, epochs=3, iterations=4, seed=5)
+    settings = TrainerSettings("gce", {"q": 0.7}, delta=1e-5, epochs=3, iterations=4, seed=5)
     plans = json.loads(json.dumps({PLANS_KEY: settings.to_plans()}))
-    assert Settings.from_plans(plans) == settings
+    assert TrainerSettings.from_plans(plans) == settings
 
 
 def test_plans_without_an_entry_mean_the_defaults():
-    assert Settings.from_plans({"plans_name": "nnUNetPlans"}) == Settings()
+    assert TrainerSettings.from_plans({"plans_name": "nnUNetPlans"}) == TrainerSettings()
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"loss": "no"}, "unknown loss 'no'; choose one of dice\\+ce, ce"),
+        ({"loss": "no"}, "unknown loss 'no'; there are: ce, .*, dice\\+ce"),
         ({"loss_parameters": {"gamma": 1}}, "anl-ce has no hyper-parameter 'gamma'"),
         ({"loss_parameters": {"alpha": -1}}, "alpha of anl-ce must be"),
         ({"loss_parameters": {"alpha": "five"}}, "alpha of anl-ce must be"),
@@ -47,34 +47,39 @@ def test_plans_without_an_entry_mean_the_defaults():
         ({"epochs": 1.5}, "epochs must be"),
         ({"iterations": "many"}, "iterations must be"),
         ({"seed": -1}, "seed must be"),
-        ({"learning_rate": 1}, "unknown learning_rate; known are loss, loss_parameters, delta"),
+        (
+            {"learning_rate": 1},
+            "unknown settings: learning_rate; known are loss, loss_parameters, delta",
+        ),
         ([1], "must be an object"),
     ],
 )
 def test_wrong_entries_are_named_with_their_plans(entry, message):
     with pytest.raises(InputError, match=message) as error:
-        Settings.from_plans({"plans_name": "mine", PLANS_KEY: entry})
+        TrainerSettings.from_plans({"plans_name": "mine", PLANS_KEY: entry})
     assert "'mine'" in str(error.value)
 
 
 def test_differences_are_named():
-    here, there = Settings(epochs=4, seed=1), Settings(epochs=5)
+    here, there = TrainerSettings(epochs=4, seed=1), TrainerSettings(epochs=5)
     assert here.differences(there) == ["epochs is 4, was 5", "seed is 1, was None"]
-    assert here.differences(Settings(epochs=4, seed=1)) == []
+    assert here.differences(TrainerSettings(epochs=4, seed=1)) == []
 
 
 def test_the_protocol_fills_in_what_is_not_given():
-    settings = Settings(protocol="isic2017")
+    settings = TrainerSettings(protocol="isic2017")
     assert (settings.epochs, settings.optimizer) == (100, "adam")
-    settings = Settings(protocol="isic2017", epochs=5, optimizer="sgd")
+    settings = TrainerSettings(protocol="isic2017", epochs=5, optimizer="sgd")
     assert (settings.epochs, settings.optimizer) == (5, "sgd")
-    assert (Settings().epochs, Settings().optimizer) == (None, "sgd")
+    assert (TrainerSettings().epochs, TrainerSettings().optimizer) == (None, "sgd")
 
 
 def test_defaults_are_spelt_out():
-    assert Settings(loss_parameters={"alpha": 2}).loss_parameters["p_min"] == 1e-7
-    assert Settings() == Settings(loss_parameters=dict(Settings().loss_parameters))
-    assert Settings("gce").loss_parameters == {"q": 0.7}
+    assert TrainerSettings(loss_parameters={"alpha": 2}).loss_parameters["p_min"] == 1e-7
+    assert TrainerSettings() == TrainerSettings(
+        loss_parameters=dict(TrainerSettings().loss_parameters)
+    )
+    assert TrainerSettings("gce").loss_parameters == {"q": 0.7}
 
 
 @pytest.mark.parametrize(
@@ -89,12 +94,19 @@ def test_defaults_are_spelt_out():
 )
 def test_weights_of_anl_are_those_that_suit_the_optimiser(given, weights):
     for loss in ("anl-ce", "anl-fl", "anl-ce*"):
-        found = Settings(loss, **given).loss_parameters
+        found = TrainerSettings(loss, **given).loss_parameters
         assert (found["alpha"], found["beta"]) == weights
 
 
 @pytest.mark.parametrize("loss", ["anl-ce*", "anl-fl*"])
 def test_the_entropy_term_is_nearly_off_in_masks(loss):
     # it pulls to equal shares of the classes, and most of a mask is background
-    assert Settings(loss).loss_parameters["lambda_"] == 0.01
-    assert Settings(loss, {"lambda_": 2.0}).loss_parameters["lambda_"] == 2
+    assert TrainerSettings(loss).loss_parameters["lambda_"] == 0.01
+    assert TrainerSettings(loss, {"lambda_": 2.0}).loss_parameters["lambda_"] == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"), [("ANL_CE", "anl-ce"), ("Dice+CE", "dice+ce"), ("tloss", "t-loss")]
+)
+def test_any_spelling_of_a_loss(typed, name):
+    assert TrainerSettings(typed).loss == name

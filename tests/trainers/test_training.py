@@ -183,7 +183,9 @@ def test_test_images_that_are_missing_are_said_at_the_start(
     assert reason[gone] in log(trainer)
 
 
-def test_a_run_killed_while_it_predicts_test_images_keeps_all_epochs(make_trainer):
+def test_a_run_killed_while_it_predicts_test_images_keeps_all_epochs(make_trainer, monkeypatch):
+    from anl_seg.trainers import monitor
+
     settings = {"protocol": "isic2017", "epochs": 3, "iterations": None}
     whole = trained(make_trainer, **settings)
     folder = Path(whole.output_folder)
@@ -193,16 +195,17 @@ def test_a_run_killed_while_it_predicts_test_images_keeps_all_epochs(make_traine
 
     stopped = prepared(make_trainer, **settings)
     stopped.save_every = 1
-    predict = stopped._predict
+    predict = monitor.TestImageMonitor.predict
 
     def predict_and_die(*arguments):
         predict(*arguments)
         if stopped.current_epoch == 1:
             raise Killed
 
-    stopped._predict = predict_and_die
-    with pytest.raises(Killed):
-        stopped.run_training()
+    with monkeypatch.context() as patch:
+        patch.setattr(monitor.TestImageMonitor, "predict", predict_and_die)
+        with pytest.raises(Killed):
+            stopped.run_training()
     again = prepared(make_trainer, **settings)
     again.load_checkpoint(str(folder / "checkpoint_latest.pth"))
     assert again.current_epoch == 1

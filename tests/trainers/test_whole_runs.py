@@ -133,7 +133,7 @@ def nnunet(tmp_path_factory):
         for dataset in (PLAIN, REGIONS):
             make_thin(nnunet.folder("preprocessed") / dataset / "nnUNetPlans.json")
             nnunet.run(f"nnUNetv2_preprocess -d {dataset[7:10]} -c 3d_lowres 3d_fullres -np 1")
-            nnunet.run(f"anl-seg plan {dataset} --as anl {SETTINGS}")
+            nnunet.run(f"anl-seg plan -d {dataset} --as anl {SETTINGS}")
         yield nnunet
         forget_server()
 
@@ -198,7 +198,7 @@ def test_a_finished_training_stays_as_it_is(nnunet, fullres):
 
 
 def test_a_killed_training_ends_as_if_it_had_not_been(nnunet, fullres):
-    nnunet.run(f"anl-seg plan {PLAIN} --as killed {SETTINGS}")
+    nnunet.run(f"anl-seg plan -d {PLAIN} --as killed {SETTINGS}")
     killed = start(training("3d_fullres", 0, plans="killed"), nnunet.log)
     folder = nnunet.model("3d_fullres", plans="killed") / "fold_0"
     while not any("Epoch 1" in log.read_text() for log in folder.glob("training_log*")):
@@ -225,7 +225,7 @@ def test_pretrained_weights_and_all_cases(nnunet, fullres):
 
 def test_cascade(nnunet):
     plans = "cascade"  # their own: nnU-Net 2.6 cannot write anew what it hands on
-    nnunet.run(f"anl-seg plan {PLAIN} --as {plans} {SETTINGS}")
+    nnunet.run(f"anl-seg plan -d {PLAIN} --as {plans} {SETTINGS}")
     below = nnunet.train("3d_lowres", "all", plans=plans)
     assert len(check_validation(nnunet, below)) == 5
     handed_on = below.parent / "predicted_next_stage" / "3d_cascade_fullres"

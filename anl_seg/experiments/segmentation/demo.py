@@ -19,7 +19,7 @@ from anl_seg.experiments.segmentation.report import Comparison, write_report
 from anl_seg.formats.files import write_json, write_text
 from anl_seg.noise import corrupt_masks
 from anl_seg.trainers.plans import write_plans
-from anl_seg.trainers.settings import NNUNET_LOSS, Settings
+from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
         CommandFailedError: If a command of nnU-Net's fails.
     """
     trainings = {
-        loss: Settings(
+        loss: TrainerSettings(
             loss, epochs=settings.epochs, iterations=settings.iterations, seed=settings.seed
         )
         for loss in RUNS
@@ -175,7 +175,7 @@ def _preprocess(nnunet: NnUNet) -> None:
     nnunet.preprocess(NOISY_ID, "nnUNetPlans")
 
 
-def _train(nnunet: NnUNet, plans: str, settings: Settings, track: Track) -> None:
+def _train(nnunet: NnUNet, plans: str, settings: TrainerSettings, track: Track) -> None:
     preprocessed = nnunet.preprocessed / NOISY_NAME
     write_plans(preprocessed, "nnUNetPlans", plans, settings, small=True)
     for _ in track(nnunet.train(NOISY_ID, plans), "epochs", settings.epochs):

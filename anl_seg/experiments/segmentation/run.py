@@ -23,8 +23,9 @@ from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.formats.files import write_json
 from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
 from anl_seg.noise import corrupt_masks
-from anl_seg.trainers import settings as trainer
-from anl_seg.trainers.plans import folder_like, write_plans
+from anl_seg.trainers.folders import folder_like
+from anl_seg.trainers.plans import write_plans
+from anl_seg.trainers.settings import TrainerSettings
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class SegmentationSettings:
         eta_alpha: Share of the training masks that are corrupted.
         eta_beta: Changed pixels over foreground pixels of a corrupted mask; 0 where there is none.
         noise_seed: Of the noise, which is the same for runs with other seeds.
-        loss: As `trainers.settings.Settings`; "dice+ce" is nnU-Net's own.
+        loss: As `TrainerSettings`; "dice+ce" is nnU-Net's own.
         loss_parameters: As there, completed.
         delta: As there.
         dice_weight: As there.
@@ -99,10 +100,10 @@ class SegmentationSettings:
             object.__setattr__(self, "data", str(Path(self.data).resolve()))
 
     @property
-    def training(self) -> trainer.Settings:
+    def training(self) -> TrainerSettings:
         """What goes into the plans file."""
-        names = [setting.name for setting in dataclasses.fields(trainer.Settings)]
-        return trainer.Settings(**{name: getattr(self, name) for name in names})
+        names = [setting.name for setting in dataclasses.fields(TrainerSettings)]
+        return TrainerSettings(**{name: getattr(self, name) for name in names})
 
     @property
     def name(self) -> str:
@@ -227,7 +228,7 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
         folder,
         "nnUNetPlans",
         BASE_PLANS,
-        trainer.Settings(),
+        TrainerSettings(),
         source_folder=nnunet.preprocessed / CLEAN_NAME,
         overwrite=True,
     )
@@ -236,7 +237,7 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
     return name
 
 
-def _mean_of_last_epochs(training: trainer.Settings, trained: Path) -> float:
+def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:
     """The mean test Dice over the last epochs of a protocol, each of which must be there."""
     path = trained / "test_dice.json"
     if not path.exists():
