@@ -15,11 +15,12 @@ from typing import Any
 from anl_seg.errors import InputError, listed
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path, write_json
+from anl_seg.formats.masks import are_grey, grey_message
 from anl_seg.noise import published
 from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.label_maps import apply_labels, confusion
-from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, Layout, read_layout
-from anl_seg.noise.mask_files import MAX_UNDECLARED_CLASSES, MaskImage, read_mask, write_mask
+from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, Layout, read_layout, side_cars
+from anl_seg.noise.mask_files import MaskImage, read_mask, write_mask
 from anl_seg.noise.masks import METHODS, PAPER_KINDS, Record, check_eta_beta, draw, find_kind
 from anl_seg.noise.measures import UNCHANGED, UNKNOWN
 from anl_seg.noise.selection import check_eta_alpha, choose, generator
@@ -267,7 +268,7 @@ def _corrupt_image(
         settings.eta_beta,
         drawn,
         settings.method,
-        spacing_mm=image.spacing if settings.millimetres else None,
+        spacing_mm=image.spacing_mm if settings.millimetres else None,
         ignore_label=_ignored(layout, settings),
     )
 
@@ -361,10 +362,12 @@ def _problem(source: Path, layout: Layout, settings: Settings, file: Path) -> st
             return f"{image.path}: holds 0 and 255, but its data set declares other labels"
         if unknown := set(image.classes) - layout.labels - {1 if image.coded_255 else 0}:
             return f"{image.path}: holds the labels {sorted(unknown)}, not declared in dataset.json"
-    elif len(image.classes) > MAX_UNDECLARED_CLASSES:
+    elif are_grey(image.classes):
+        return grey_message(image.path, image.classes)
+    if settings.millimetres and image.spacing_mm is None:
         return (
-            f"{image.path}: holds the values {found}; more than {MAX_UNDECLARED_CLASSES} classes "
-            "must be declared by the dataset.json of an nnU-Net data set; or is it a picture?"
+            f"{image.path}: does not say how large its pixels are; omit --mm to count in pixels, "
+            'or put nnU-Net\'s JSON with "spacing" beside each TIFF'
         )
     if settings.method == "published" and (image.labels.ndim != 2 or len(image.classes) > 1):
         return (
@@ -389,12 +392,16 @@ def _carry_over(plan: Plan, target: Path, entries: Sequence[manifest.Entry]) -> 
     """Bring everything over that goes with the noisy masks: images, clean labels, descriptions."""
     layout, source = plan.layout, plan.source
     if not layout.is_dataset:
+        for file in layout.copies:
+            _copy(source / file, target / file)
         return
     kept = [entry.case for entry in entries if entry.rows[0].kind != manifest.SKIPPED]
     for case in kept:
         for file in layout.images[case]:
             _link(source / file, target / file)
-        _copy(source / layout.masks[case], target / CLEAN_LABELS / layout.masks[case].name)
+        mask = layout.masks[case]
+        for file in (mask, *filter(layout.copies.__contains__, side_cars(mask))):
+            _copy(source / file, target / CLEAN_LABELS / file.name)
     for file in layout.links:
         _link(source / file, target / file)
     for file in layout.copies:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError, named
-from anl_seg.formats.masks import ENDINGS, find_masks
+from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, side_car
+from anl_seg.formats.masks import check_links, find_masks
+from anl_seg.formats.text import read_json
 
 LABELS = Path("labelsTr")
 CLEAN_LABELS = Path("labelsTr_clean")  # not a name that nnU-Net looks for
@@ -61,15 +62,25 @@ def read_layout(source: Path) -> Layout:
 def _read_folder(source: Path) -> Layout:
     """List the masks directly in a folder; a case is named by its file without the ending."""
     masks = {case: path.relative_to(source) for case, path in find_masks(source).items()}
-    left_out = sorted(set(_files(source, source.iterdir())).difference(masks.values()))
-    return Layout(masks, left_out=tuple(left_out))
+    files = _files(source, source.iterdir())
+    possible = {file for mask in masks.values() for file in side_cars(mask)}
+    spacings = [file for file in files if file in possible]
+    left_out = sorted(set(files).difference(masks.values(), spacings))
+    return Layout(masks, copies=tuple(spacings), left_out=tuple(left_out))
+
+
+def side_cars(mask: Path) -> list[Path]:
+    """Name the file that may hold the spacing of a mask: nnU-Net's JSON beside a TIFF."""
+    return [side_car(mask)] if mask.name.lower().endswith(TIFF_ENDINGS) else []
 
 
 def _read_dataset(source: Path) -> Layout:
     """List the parts of an nnU-Net raw data set; the case names are nnU-Net's."""
     ending, labels, ignore_label = _read_dataset_json(source / DATASET_JSON)
     tree = os.walk(source, followlinks=True)  # images are often linked folders
-    files = _files(source, (Path(folder, name) for folder, _, names in tree for name in names))
+    paths = [Path(folder, name) for folder, _, names in tree for name in names]
+    check_links(source, paths)
+    files = _files(source, paths)
     masks = {
         file.name.removesuffix(ending): file
         for file in files
@@ -108,10 +119,12 @@ def _files(source: Path, paths: Iterable[Path]) -> list[Path]:
 def _read_dataset_json(path: Path) -> tuple[str, frozenset[int], int | None]:
     """The ending of a data set's files, its labels (regions taken apart) and its ignore label."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         ending, declared = str(content["file_ending"]), dict(content["labels"])
         labels = frozenset(label for value in declared.values() for label in _numbers(value))
         ignore_label = int(declared["ignore"]) if "ignore" in declared else None
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: no dataset.json of nnU-Net v2 with file_ending and labels ({error!r})"

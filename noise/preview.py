@@ -18,7 +18,7 @@ from PIL import Image
 from anl_seg.errors import InputError
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path
-from anl_seg.formats.masks import PILLOW_ENDINGS, read_pixels
+from anl_seg.formats.images import PILLOW_ENDINGS, read_image
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
 #: Where it lies in a noisy data set: not among the masks, where it would be taken for one.
@@ -91,8 +91,8 @@ def _read(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Picture, clean labels and noisy labels of a case: one slice, reduced in size."""
     folder = target / CLEAN_LABELS
-    clean = read_pixels(folder / file.name if folder.is_dir() else source / file)
-    noisy = read_pixels(target / file)
+    clean = read_image(folder / file.name if folder.is_dir() else source / file)[0]
+    noisy = read_image(target / file)[0]
     picture = _picture(target, file)
     if clean.ndim == 3:
         slice_ = int((clean != noisy).sum(axis=(1, 2)).argmax())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from anl_seg.errors import InputError
 from anl_seg.evaluation.metrics import Label
+from anl_seg.formats.text import read_json
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,10 @@ def declared_labels(path: Path, ignore_label: int | None = None) -> LabelSet:
         InputError: If the file is no nnU-Net v2 `dataset.json`.
     """
     try:
-        labels: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["labels"]
+        labels: dict[str, Any] = read_json(path)["labels"]
         values = {name: _label(value) for name, value in labels.items()}
+    except InputError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path}: has no nnU-Net v2 labels such as "

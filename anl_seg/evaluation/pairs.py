@@ -14,9 +14,8 @@ from anl_seg.errors import InputError
 from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.metrics import ConfusionMatrix, Label, confusion_matrix, surface_values
 from anl_seg.evaluation.surface import surfaces
-from anl_seg.formats.masks import Geometry, read_labels_and_geometry
-
-Labels = NDArray[np.uint8 | np.uint16]
+from anl_seg.formats.images import Geometry
+from anl_seg.formats.masks import Labels, read_labels_and_geometry
 
 #: Headers hold float32, and programs round them: this part of a pixel is no difference.
 GEOMETRY_TOLERANCE = 1e-2
@@ -168,6 +167,8 @@ def _check_grid(
     pixel = min(there.spacing)
     for name, tolerance in (("spacing", pixel), ("origin", pixel), ("direction", 1.0)):
         ours, theirs = getattr(here, name), getattr(there, name)
+        if ours is None or theirs is None:
+            continue
         if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE * tolerance):
             raise InputError(
                 f"{prediction_file}: has {name} {_rounded(ours)}, its reference {reference_file} "

@@ -1,64 +1,45 @@
-"""Mask files: which files of a folder are masks, and reading one as nnU-Net does."""
+"""Mask files: which files of a folder are masks, and which values are labels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, named
+from anl_seg.formats.images import ENDINGS, Geometry, ending_of, read_image
 
-#: What Pillow reads and writes as nnU-Net does: SimpleITK takes a 1-bit PNG for 0/255 and every BMP
-#: for a colour image.
-PILLOW_ENDINGS = (".png", ".bmp")
-#: Lossless formats, nnU-Net's among them. What ends otherwise (.json, .npz, .pkl) is no mask.
-ENDINGS = (
-    *PILLOW_ENDINGS,
-    *(".tif", ".tiff", ".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".gipl"),
-)
-#: Formats that say where a pixel lies and how large it is. TIFF's resolution is that of a print.
-GEOMETRY_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".gipl")
-#: Pillow's modes of one channel whose pixels are numbers, not indices into a palette.
-PILLOW_LABEL_MODES = ("1", "L", "I", "I;16", "I;16B")
+Labels = NDArray[np.uint8 | np.uint16]
 
 MAX_LABEL = 65535
 #: More different values than any atlas has labels: a file like that is a picture.
 MAX_DIFFERENT_LABELS = 1000
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where the pixels of an image lie, in mm.
-
-    Attributes:
-        spacing: Distance of neighbouring pixels along each axis of the array.
-        origin: Position of the first pixel, `(x, y, z)`.
-        direction: The axes' directions, a matrix row by row, as SimpleITK gives it.
-    """
-
-    spacing: tuple[float, ...]
-    origin: tuple[float, ...]
-    direction: tuple[float, ...]
+#: More labels than that must be declared, else they are taken for shades of grey.
+MAX_UNDECLARED_LABELS = 32
+#: Labels go up from 1 and 255 may be an ignore label, so undeclared values from here to 254 beside
+#: 255 are the soft border that interpolation gives a mask of 0 and 255.
+LOWEST_SOFT_VALUE = 128
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
     """Map case name (file name without ending) to file for the masks in `folder`, sorted by file.
 
     Raises:
-        InputError: If there is no such folder, no mask in it, or two masks of one case.
+        InputError: If there is no such folder, no mask in it, a link to a mask that does not exist,
+            or two masks of one case.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of masks")
     masks: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        ending = next((ending for ending in ENDINGS if path.name.lower().endswith(ending)), None)
-        if ending is None or path.name.startswith(".") or not path.is_file():
+    candidates = [path for path in sorted(folder.iterdir()) if ending_of(path)]
+    check_links(folder, candidates)
+    for path in candidates:
+        if path.name.startswith(".") or not path.is_file():
             continue
-        case = path.name[: -len(ending)]
+        case = path.name[: -len(ending_of(path) or "")]
         if case in masks:
             raise InputError(
                 f"{folder}: {masks[case].name} and {path.name} are the same case; keep one of them"
@@ -72,36 +53,75 @@ def find_masks(folder: Path) -> dict[str, Path]:
     return masks
 
 
-def read_pixels(path: Path) -> NDArray[Any]:
-    """Read the values of a one-channel image as they are stored, 2D `(H, W)` or 3D `(D, H, W)`.
-
-    A 1-bit PNG or BMP gives bool, so its values are 0 and 1, as they are for nnU-Net.
+def check_links(folder: Path, paths: Iterable[Path]) -> None:
+    """Refuse links to files that do not exist, as git-annex leaves them. Hidden ones do not matter.
 
     Raises:
-        InputError: If the file cannot be read or has several channels. The message is one line.
+        InputError: If there are any. The message names them relative to `folder`.
     """
-    return _read(path)[0]
+    dangling = [
+        str(path.relative_to(folder))
+        for path in paths
+        if path.is_symlink() and not path.exists() and not path.name.startswith(".")
+    ]
+    if dangling:
+        raise InputError(
+            f"{folder}: {len(dangling)} links lead to files that do not exist: {named(dangling)}; "
+            "fetch the files (such as with git annex get) or delete the links"
+        )
 
 
-def read_labels(path: Path) -> NDArray[np.uint8 | np.uint16]:
+def read_labels(path: Path, threshold: float | None = None) -> Labels:
     """Read a label map, 2D `(H, W)` or 3D `(D, H, W)`.
+
+    Args:
+        path: The mask.
+        threshold: Makes a grey mask binary: see `to_labels`.
 
     Raises:
         InputError: If the file cannot be read, has several channels, or holds anything but a few
             different whole numbers from 0 to 65535. The message is one line.
     """
-    return read_labels_and_geometry(path)[0]
+    return read_labels_and_geometry(path, threshold)[0]
 
 
-def read_labels_and_geometry(path: Path) -> tuple[NDArray[np.uint8 | np.uint16], Geometry | None]:
-    """Read a label map as `read_labels` does, and where it lies; None if its format cannot say.
+def read_labels_and_geometry(
+    path: Path, threshold: float | None = None
+) -> tuple[Labels, Geometry | None]:
+    """Read a label map as `read_labels` does, and where it lies; None if its file does not say.
 
     Raises:
         InputError: As `read_labels`.
     """
-    pixels, geometry = _read(path)
+    pixels, geometry = read_image(path)
+    return to_labels(path, pixels, threshold), geometry
+
+
+def to_labels(path: Path, pixels: NDArray[Any], threshold: float | None = None) -> Labels:
+    """Turn the pixels of a mask into labels, checked as nnU-Net would read them.
+
+    Args:
+        path: The mask, for messages.
+        pixels: Its values, of any shape and type.
+        threshold: Pixels of at least this value become 1, all others 0. A mask that holds only 0
+            and 1 stays as it is.
+
+    Raises:
+        InputError: If they are anything but a few different whole numbers from 0 to 65535, or a
+            threshold would empty a mask of labels. The message is one line.
+    """
+    if pixels.dtype == np.float64:
+        pixels = pixels.astype(np.float32)  # as nnU-Net does, before it compares values
     lowest, highest = pixels.min(), pixels.max()
     whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
+    is_binary = whole and lowest >= 0 and highest <= 1
+    if threshold is not None and not is_binary and not np.isnan(highest):
+        if highest < threshold and highest <= MAX_UNDECLARED_LABELS:
+            raise InputError(
+                f"{path}: holds values from {lowest:g} to {highest:g}, so --threshold "
+                f"{threshold:g} would leave it empty; omit the option for masks of labels"
+            )
+        return (pixels >= threshold).view(np.uint8)
     if not (whole and lowest >= 0 and highest <= MAX_LABEL):
         raise InputError(
             f"{path}: holds values from {lowest} to {highest}, "
@@ -112,42 +132,21 @@ def read_labels_and_geometry(path: Path) -> tuple[NDArray[np.uint8 | np.uint16],
         raise InputError(
             f"{path}: holds more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
         )
-    return labels, geometry
+    return labels
 
 
-def _read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
-    try:
-        return _decode(path)
-    except InputError:
-        raise
-    except Exception as error:  # image decoders raise all kinds of errors on damaged files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
-        raise InputError(
-            f"{path}: cannot be read as an image ({reason}); replace it with a whole mask"
-        ) from error
+def are_grey(values: Iterable[int]) -> bool:
+    """Whether undeclared values of a mask are shades of grey, as interpolation gives them."""
+    labels = set(values) - {0}
+    soft = 255 in labels and any(LOWEST_SOFT_VALUE <= value < 255 for value in labels)
+    return soft or len(labels) > MAX_UNDECLARED_LABELS
 
 
-def _decode(path: Path) -> tuple[NDArray[Any], Geometry | None]:
-    if path.name.lower().endswith(PILLOW_ENDINGS):
-        with Image.open(path) as picture:
-            if picture.mode not in PILLOW_LABEL_MODES:
-                raise InputError(_colour_message(path, f"mode {picture.mode}"))
-            return np.asarray(picture), None
-
-    import SimpleITK as sitk  # takes as long to load as hundreds of PNG masks
-
-    image: Any = sitk.ReadImage(str(path))  # Any, since SimpleITK is typed in parts only
-    channels = image.GetNumberOfComponentsPerPixel()
-    if channels != 1:
-        raise InputError(_colour_message(path, f"{channels} channels"))
-    geometry = None
-    if path.name.lower().endswith(GEOMETRY_ENDINGS):
-        geometry = Geometry(image.GetSpacing()[::-1], image.GetOrigin(), image.GetDirection())
-    return sitk.GetArrayFromImage(image), geometry
-
-
-def _colour_message(path: Path, found: str) -> str:
+def grey_message(path: Path, values: Iterable[int]) -> str:
+    """Say in one line that a mask holds shades of grey, and how to mend it."""
+    found = sorted(set(values))
+    shown = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "")
     return (
-        f"{path}: is a colour or palette image ({found}), "
-        "expected one channel that holds labels 0..K-1; convert it"
+        f"{path}: holds the values {shown}, as a mask does that was resized with interpolation; "
+        "add --threshold 128 to make it binary, or declare the labels in nnU-Net's dataset.json"
     )

@@ -75,9 +75,8 @@ def test_declared_names_and_allowed_values(tmp_path):
         "[]",
         '{"labels": [0, 1]}',
         '{"labels": {"a": []}}',
-        "{",
     ],
-    ids=["nnU-Net v1", "no labels", "list", "labels a list", "empty region", "not JSON"],
+    ids=["nnU-Net v1", "no labels", "list", "labels a list", "empty region"],
 )
 def test_other_dataset_json(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
@@ -90,3 +89,12 @@ def test_declared_labels_refuses_background_only_and_ignored_region(tmp_path):
         declared_labels(dataset_json(tmp_path, {"background": 0}))
     with pytest.raises(InputError, match="ignore label must be one number"):
         declared_labels(dataset_json(tmp_path, {"background": 0, "a": 1, "ignore": [2, 3]}))
+
+
+def test_dataset_json_that_is_no_json_shows_where(tmp_path):
+    path = tmp_path / "dataset.json"
+    path.write_text('{"labels": {"background": 0,\n "lesion": 1,}}')
+    with pytest.raises(InputError, match=r"dataset\.json: line 2, column 1\d: .*correct the JSON"):
+        declared_labels(path)
+    path.write_bytes(b"\xef\xbb\xbf" + b'{"labels": {"background": 0, "lesion": 1}}')
+    assert declared_labels(path).names == {1: "lesion"}

@@ -8,7 +8,8 @@ import SimpleITK as sitk
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.formats.masks import Geometry, find_masks, read_labels, read_labels_and_geometry
+from anl_seg.formats.images import Geometry
+from anl_seg.formats.masks import find_masks, read_labels, read_labels_and_geometry
 
 FLAT = np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8)
 SOLID = np.stack([FLAT, FLAT[::-1]])

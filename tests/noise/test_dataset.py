@@ -343,7 +343,7 @@ def test_other_data_sets_are_refused(dataset, tmp_path, changes, message):
 
 def test_a_broken_dataset_json_is_named(dataset, tmp_path):
     (dataset / "dataset.json").write_text("{")
-    with pytest.raises(InputError, match=r"dataset\.json: no dataset\.json of nnU-Net"):
+    with pytest.raises(InputError, match=r"dataset\.json: line 1, column 2: "):
         corrupt_masks(dataset, tmp_path / "dst", **RATES)
 
 

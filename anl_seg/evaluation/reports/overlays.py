@@ -18,10 +18,9 @@ from anl_seg.errors import InputError, named
 from anl_seg.evaluation.folders import process_map
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.evaluation.metrics import Label
-from anl_seg.formats.masks import ENDINGS, read_labels
+from anl_seg.formats.images import ENDINGS
+from anl_seg.formats.masks import Labels, read_labels
 from anl_seg.progress import Track, untracked
-
-Labels = NDArray[np.uint8 | np.uint16]
 
 #: Longest side of what is shown, in pixels; larger masks and pictures are thinned out to it.
 MAX_SIDE = 384

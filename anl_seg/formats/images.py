@@ -1,0 +1,355 @@
+"""Image files of one channel: pixels and spacing as nnU-Net's readers give them, and written back.
+
+Each format has one reader and one writer (`_format`). A new format needs a class of its own there.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import struct
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anl_seg.errors import InputError
+from anl_seg.formats.files import atomic_path
+from anl_seg.formats.text import read_json
+
+#: Read with Pillow, as nnU-Net does: SimpleITK takes a 1-bit PNG for 0/255 and a BMP for colour.
+PILLOW_ENDINGS = (".png", ".bmp")
+#: Read with tifffile, as nnU-Net does: SimpleITK takes tiles, 1-bit pixels and 3 slices for colour.
+TIFF_ENDINGS = (".tif", ".tiff")
+#: Read with SimpleITK, or with nibabel if SimpleITK cannot.
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+#: Lossless formats, nnU-Net's among them. Files with other endings (.json, .npz) are no masks.
+ENDINGS = (*PILLOW_ENDINGS, *TIFF_ENDINGS, *NIFTI_ENDINGS, ".nrrd", ".mha", ".mhd", ".gipl")
+
+#: Pillow's modes of one channel whose pixels are numbers, not indices into a palette.
+PILLOW_LABEL_MODES = ("1", "L", "I", "I;16", "I;16B")
+#: The header field that holds the spacing, in formats that may lack it.
+SPACING_FIELDS = {
+    ".nrrd": rb"^(spacings|space directions):",
+    ".mha": rb"^Element(Spacing|Size)\s*=",
+    ".mhd": rb"^Element(Spacing|Size)\s*=",
+}
+HEADER_BYTES = 1 << 16
+#: NIfTI's units of length that are not millimetres, in millimetres.
+NIFTI_UNITS_MM = {"meter": 1e3, "micron": 1e-3}
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the pixels of an image lie, in mm.
+
+    Attributes:
+        spacing: Distance of neighbouring pixels along each axis of the array.
+        origin: Position of the first pixel, `(x, y, z)`; None if the format cannot say.
+        direction: The axes' directions, a matrix row by row, as SimpleITK gives it; None likewise.
+    """
+
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...] | None = None
+    direction: tuple[float, ...] | None = None
+
+
+class _Format(Protocol):
+    @staticmethod
+    def read(path: Path) -> tuple[NDArray[Any], Geometry | None]: ...
+
+    @staticmethod
+    def write(path: Path, pixels: NDArray[Any], like: Path) -> None: ...
+
+
+def ending_of(path: Path) -> str | None:
+    """Return the ending of a file's name if it is one of `ENDINGS`, in lower case; else None."""
+    name = path.name.lower()
+    return next((ending for ending in ENDINGS if name.endswith(ending)), None)
+
+
+def side_car(path: Path) -> Path:
+    """Return the file in which nnU-Net keeps the spacing of a TIFF: the same name, `.json`."""
+    return path.with_suffix(".json")
+
+
+def read_image(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+    """Read the values of a one-channel image as they are stored, and where its pixels lie.
+
+    Args:
+        path: A file with one of `ENDINGS`.
+
+    Returns:
+        Pixels, 2D `(H, W)` or 3D `(D, H, W)`; bool for a 1-bit PNG, BMP or TIFF, so that its values
+        are 0 and 1 as they are for nnU-Net. The geometry is None if the file does not say it.
+
+    Raises:
+        InputError: If the file cannot be read or has several channels. The message is one line.
+    """
+    try:
+        return _format(path).read(path)
+    except InputError:
+        raise
+    except Exception as error:  # image decoders raise all kinds of errors on damaged files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        if "imagecodecs" in reason:
+            raise InputError(
+                f"{path}: {reason}; pip install imagecodecs, or save it with zlib compression"
+            ) from error
+        raise InputError(
+            f"{path}: cannot be read as an image ({reason}); replace it with a whole mask"
+        ) from error
+
+
+def write_image(path: Path, pixels: NDArray[Any], like: Path) -> None:
+    """Write pixels atomically, with the header, geometry and colour table of another image.
+
+    Args:
+        path: The file to write, of the same format as `like`.
+        pixels: As many as `like` has; axes of one pixel may be missing. Their type is kept.
+        like: The image that the pixels were made from.
+    """
+    with atomic_path(path) as partial:
+        _format(path).write(partial, pixels, like)
+
+
+def _format(path: Path) -> _Format:
+    ending = ending_of(path)
+    if ending in PILLOW_ENDINGS:
+        return _Picture
+    if ending in TIFF_ENDINGS:
+        return _Tiff
+    if ending in NIFTI_ENDINGS:
+        return _Nifti
+    return _Itk
+
+
+class _Picture:
+    """PNG and BMP through Pillow."""
+
+    @staticmethod
+    def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+        with Image.open(path) as picture:
+            if picture.mode not in PILLOW_LABEL_MODES:
+                raise InputError(_colour_message(path, f"mode {picture.mode}"))
+            return np.asarray(picture), None
+
+    @staticmethod
+    def write(path: Path, pixels: NDArray[Any], like: Path) -> None:
+        Image.fromarray(pixels).save(path)
+
+
+class _Tiff:
+    """TIFF through tifffile: what nnU-Net's 2D and 3D readers have in common.
+
+    Both take the first series of pages, and colour tables do not matter to them. The 3D reader
+    takes separate colour planes for slices, since nnU-Net writes volumes of 3 or 4 slices so.
+    """
+
+    @staticmethod
+    def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+        import tifffile
+
+        with tifffile.TiffFile(path) as file:
+            page, series = file.pages.first, file.series[0]
+            if page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.CONTIG:
+                raise InputError(_colour_message(path, f"{page.samplesperpixel} channels"))
+            if sum(other.shape == series.shape for other in file.series) > 1:
+                raise InputError(
+                    f"{path}: holds {len(file.series)} separate images, of which nnU-Net reads the "
+                    "first only; save them as one volume (tifffile.imwrite of the whole array)"
+                )
+            _check_whole(path, file)
+            pixels = np.asarray(series.asarray())
+        return pixels, _side_car_geometry(path, pixels.ndim)
+
+    @staticmethod
+    def write(path: Path, pixels: NDArray[Any], like: Path) -> None:
+        import tifffile
+
+        with tifffile.TiffFile(like) as file:
+            page, shape = file.pages.first, file.series[0].shape
+            resolution, unit = page.resolution, page.resolutionunit
+            photometric, colours = page.photometric, page.colormap
+        kept = (tifffile.PHOTOMETRIC.MINISWHITE, tifffile.PHOTOMETRIC.PALETTE)
+        tifffile.imwrite(
+            path,
+            pixels.reshape(shape),
+            photometric=photometric if photometric in kept else tifffile.PHOTOMETRIC.MINISBLACK,
+            colormap=colours,
+            compression="zlib",
+            resolution=resolution,
+            resolutionunit=unit,
+        )
+
+
+class _Itk:
+    """All other formats through SimpleITK."""
+
+    @staticmethod
+    def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+        import SimpleITK as sitk  # takes as long to load as hundreds of PNG masks
+
+        with _utf8_path(path) as name:
+            image: Any = sitk.ReadImage(name)  # Any, since SimpleITK is typed in parts only
+        channels = image.GetNumberOfComponentsPerPixel()
+        if channels != 1:
+            raise InputError(_colour_message(path, f"{channels} channels"))
+        pixels = sitk.GetArrayFromImage(image)
+        spacing, origin = image.GetSpacing(), image.GetOrigin()
+        direction = np.reshape(image.GetDirection(), (len(spacing), len(spacing)))
+        if pixels.ndim == 4 and len(pixels) == 1:
+            pixels, spacing, origin = pixels[0], spacing[:3], origin[:3]
+            direction = direction[:3, :3]
+        if not _says_spacing(path):
+            return pixels, None
+        return pixels, Geometry(spacing[::-1], origin, tuple(direction.ravel().tolist()))
+
+    @staticmethod
+    def write(path: Path, pixels: NDArray[Any], like: Path) -> None:
+        import SimpleITK as sitk
+
+        library: Any = sitk  # Any, since SimpleITK is typed in parts only
+        reader = library.ImageFileReader()
+        with _utf8_path(like) as name:
+            reader.SetFileName(name)
+            reader.ReadImageInformation()
+        image: Any = sitk.GetImageFromArray(pixels.reshape(reader.GetSize()[::-1]), isVector=False)
+        image.SetSpacing(reader.GetSpacing())
+        image.SetOrigin(reader.GetOrigin())
+        image.SetDirection(reader.GetDirection())
+        for key in reader.GetMetaDataKeys():
+            image.SetMetaData(key, reader.GetMetaData(key))
+        with _utf8_path(path) as name:
+            sitk.WriteImage(image, name, useCompression=True)
+
+
+class _Nifti:
+    """NIfTI through SimpleITK; through nibabel if its axes are not at right angles."""
+
+    @staticmethod
+    def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+        try:
+            return _Itk.read(path)
+        except RuntimeError as itk_error:
+            try:
+                return _read_with_nibabel(path)
+            except Exception:  # nibabel cannot read it either, and ITK's words are the clearer ones
+                raise itk_error from None
+
+    @staticmethod
+    def write(path: Path, pixels: NDArray[Any], like: Path) -> None:
+        try:
+            _Itk.write(path, pixels, like)
+        except RuntimeError:
+            _write_with_nibabel(path, pixels, like)
+
+
+def _read_with_nibabel(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+    import nibabel
+
+    image: Any = nibabel.load(path)
+    pixels = np.asanyarray(image.dataobj)
+    while pixels.ndim > 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    unit_mm = NIFTI_UNITS_MM.get(image.header.get_xyzt_units()[0], 1.0)
+    affine = np.diag((-1.0, -1.0, 1.0, 1.0)) @ image.affine  # ITK's axes point left and to the back
+    columns = affine[:3, :3]
+    direction = columns / np.linalg.norm(columns, axis=0)
+    spacing = [float(step) * unit_mm for step in image.header.get_zooms()[: pixels.ndim]]
+    geometry = Geometry(
+        tuple(spacing[::-1]),
+        tuple((affine[:3, 3] * unit_mm).tolist()),
+        tuple(direction.ravel().tolist()),
+    )
+    return np.ascontiguousarray(pixels.T), geometry
+
+
+def _write_with_nibabel(path: Path, pixels: NDArray[Any], like: Path) -> None:
+    import nibabel
+
+    library: Any = nibabel  # Any, since it carries no types
+    template = library.load(like)
+    header = template.header.copy()
+    header.set_data_dtype(pixels.dtype)
+    stored = pixels.reshape(template.shape[::-1]).T
+    library.save(library.Nifti1Image(stored, None, header), path)
+
+
+def _check_whole(path: Path, file: Any) -> None:  # noqa: ANN401 (a TiffFile)
+    """Refuse a TIFF that is cut off: tifffile takes missing pages for none, missing tiles for 0."""
+    stream, form = file.filehandle, file.tiff
+    places = [(form.offsetsize, form.offsetsize)]  # of the link to the first page
+    offset, seen = -1, set[int]()
+    while offset and offset not in seen:
+        seen.add(offset)
+        place, length = places.pop()
+        stream.seek(place)
+        (offset,) = struct.unpack(form.offsetformat, stream.read(length))
+        if offset:
+            stream.seek(offset)
+            (tags,) = struct.unpack(form.tagnoformat, stream.read(form.tagnosize))
+            places.append((offset + form.tagnosize + tags * form.tagsize, form.offsetsize))
+    for part in filter(None, file.series[0].pages):
+        ends = zip(part.dataoffsets, part.databytecounts, strict=True)
+        if any(start + length > stream.size for start, length in ends):
+            raise InputError(f"{path}: cannot be read whole, it is cut off; copy it again")
+
+
+def _side_car_geometry(path: Path, ndim: int) -> Geometry | None:
+    """Return the spacing that nnU-Net's JSON beside a TIFF holds; None without such a file."""
+    file = side_car(path)
+    if not file.is_file():
+        return None
+    content = read_json(file)
+    if not isinstance(content, dict) or "spacing" not in content:
+        return None
+    spacing = content["spacing"]
+    if ndim == 2 and isinstance(spacing, list) and len(spacing) == 3:
+        spacing = spacing[1:]  # the first axis is the one that a 2D image lacks
+    wrong = not isinstance(spacing, list) or len(spacing) != ndim
+    if wrong or not all(isinstance(s, (int, float)) and 0 < s < math.inf for s in spacing):
+        raise InputError(
+            f"{file}: spacing is {json.dumps(content['spacing'])}, expected {ndim} positive "
+            f"numbers in mm, one for each axis of {path.name}; correct it"
+        )
+    return Geometry(tuple(float(step) for step in spacing))
+
+
+def _says_spacing(path: Path) -> bool:
+    """Whether the header of a file holds a spacing; ITK fills in 1 where it is missing."""
+    field = SPACING_FIELDS.get(ending_of(path) or "")
+    if field is None:
+        return True
+    with path.open("rb") as stream:
+        header = stream.read(HEADER_BYTES)
+    return re.search(field, header, re.MULTILINE) is not None
+
+
+@contextmanager
+def _utf8_path(path: Path) -> Iterator[str]:
+    """Give a name of the file that SimpleITK accepts: it ends the process if one is not UTF-8."""
+    try:
+        path.absolute().as_posix().encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            link = Path(folder, "image" + (ending_of(path) or ""))
+            os.symlink(path.absolute(), link)
+            yield str(link)
+    else:
+        yield str(path)
+
+
+def _colour_message(path: Path, found: str) -> str:
+    return (
+        f"{path}: is a colour or palette image ({found}), expected one channel that holds labels "
+        "0..K-1; save the labels as a grey image"
+    )
