@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from anl_seg.cli import main
@@ -116,7 +117,7 @@ def test_a_preview_is_written(capsys, folder, tmp_path):
 def test_method_kinds_and_policies_reach_the_manifest(capsys, folder, tmp_path):
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "empty.png")
     rates = ["--eta-alpha", 1, "--eta-beta", 0.5]
-    more = ["--kinds", "jitter, polygon", "--policy", "skip", "--policy", "full=fail", "--mm"]
+    more = ["--kinds", "jitter, polygon", "--policy", "skip", "--policy", "full=fail"]
     code, out, _ = run(capsys, folder, tmp_path / "dst", *rates, *more, "--ignore-label", 9)
     assert code == 0
     assert "1 cases cannot take their noise: left out." in out
@@ -125,10 +126,30 @@ def test_method_kinds_and_policies_reach_the_manifest(capsys, folder, tmp_path):
     assert settings["kinds"] == ["jitter", "polygon"]
     assert settings["policies"]["empty"] == "skip"
     assert settings["policies"]["full"] == "fail"
-    assert (settings["millimetres"], settings["ignore_label"]) == (True, 9)
+    assert settings["ignore_label"] == 9
     code, _, err = run(capsys, folder, tmp_path / "two", *rates, "--method", "best")
     assert code == 2
     assert "method must be one of corrected, published" in err
+
+
+def test_millimetres_need_files_that_say_their_spacing(capsys, folder, tmp_path):
+    code, _, err = run(capsys, folder, tmp_path / "dst", *RATES, "--mm")
+    assert code == 2
+    assert "does not say how large its pixels are; omit --mm to count in pixels" in err
+    assert not (tmp_path / "dst").exists()
+    tiffs = tmp_path / "tiffs"
+    tiffs.mkdir()
+    labels = np.zeros((8, 40, 40), np.uint8)
+    labels[2:6, 10:30, 10:30] = 1
+    for number in range(3):
+        tifffile.imwrite(tiffs / f"v{number}.tif", labels)
+        (tiffs / f"v{number}.json").write_text('{"spacing": [8, 0.8, 0.8]}')
+    rates = ["--eta-alpha", 1, "--eta-beta", 0.5, "--seed", 1]
+    for name, more in (("mm", ["--mm"]), ("px", [])):
+        assert run(capsys, tiffs, tmp_path / name, *rates, *more)[0] == 0
+        assert (tmp_path / name / "v0.json").read_text() == '{"spacing": [8, 0.8, 0.8]}'
+    masks = [tifffile.imread(tmp_path / name / "v0.tif") for name in ("mm", "px")]
+    assert not np.array_equal(*masks)
 
 
 def test_the_published_method_is_one_option_away(capsys, folder, tmp_path):
