@@ -27,7 +27,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anl_seg.formats.files import write_text
-from anl_seg.noise import affine, corrupt, corrupt_masks, generator, published
+from anl_seg.noise import (
+    CORRECTED,
+    NoiseSettings,
+    affine,
+    corrupt,
+    corrupt_masks,
+    generator,
+    published,
+)
 from anl_seg.noise.base import Surroundings, bounding_box
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,7 +148,7 @@ def corrupt_only(mask: Mask, kind: str, case: str) -> Mask:
     from anl_seg.noise.masks import distort, draw
 
     drawn = draw(kind, generator(0, case), mask.ndim)
-    return distort(mask, kind, ETA_BETA, drawn, "corrected", ANYWHERE).noisy
+    return distort(mask, kind, ETA_BETA, drawn, CORRECTED, ANYWHERE).noisy
 
 
 def warps(masks: Iterator[tuple[str, Mask]]) -> list[str]:
@@ -187,8 +195,8 @@ def memory(mask: Mask) -> list[str]:
     return lines
 
 
-def jobs(paths: list[Path]) -> list[str]:
-    lines = ["| jobs | times faster |", "|---|---|"]
+def processes(paths: list[Path]) -> list[str]:
+    lines = ["| -np | times faster |", "|---|---|"]
     first = 0.0
     with TemporaryDirectory() as folder:
         source = Path(folder, "source")
@@ -198,7 +206,10 @@ def jobs(paths: list[Path]) -> list[str]:
         for count in range(1, (os.cpu_count() or 1) + 1):
             start = time.perf_counter()
             corrupt_masks(
-                source, Path(folder, str(count)), eta_alpha=1, eta_beta=ETA_BETA, jobs=count
+                source,
+                Path(folder, str(count)),
+                NoiseSettings(eta_alpha=1, eta_beta=ETA_BETA),
+                processes=count,
             )
             seconds = time.perf_counter() - start
             first = first or seconds
@@ -248,11 +259,11 @@ def main() -> None:
         "",
         *memory(widest),
         "",
-        "## Jobs: `corrupt_masks` on 80 masks of middle size, files and manifest included",
+        "## Processes: `corrupt_masks` on 80 masks of middle size, files and manifest included",
         "",
         f"{os.cpu_count()} cores.",
         "",
-        *jobs(middle),
+        *processes(middle),
     ]
     write_text(Path(__file__).with_suffix(".md"), "\n".join(lines) + "\n")
     print("\n".join(lines))

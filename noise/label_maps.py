@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
 from anl_seg.noise.base import Surroundings
-from anl_seg.noise.masks import Distortion, Record, check_spacing, distort, draw, find_kind
+from anl_seg.noise.levels import check_eta_beta
+from anl_seg.noise.masks import Distortion, Record, check_spacing, distort, draw
 from anl_seg.noise.measures import measure
-
-SWAP = "class-swap"
+from anl_seg.noise.methods import CORRECTED, Method
 
 
 def corrupt_labels(
@@ -26,7 +26,7 @@ def corrupt_labels(
     kind: str,
     eta_beta: float,
     rng_of: Callable[[int], np.random.Generator],
-    method: str = "corrected",
+    method: Method = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
     ignore_label: int | None = None,
@@ -39,7 +39,7 @@ def corrupt_labels(
         eta_beta: Changed pixels over foreground pixels of each class, in (0, 1).
         rng_of: Gives the generator of a class, such as
             `lambda label: generator(seed, case, str(label))`.
-        method: "corrected" or "published".
+        method: `CORRECTED` or `PUBLISHED`.
         spacing_mm: As for `corrupt`.
         ignore_label: Pixels of this label stay as they are.
 
@@ -48,8 +48,18 @@ def corrupt_labels(
 
     Raises:
         InputError: If an argument is not as said.
+
+    Example:
+        >>> from anl_seg.noise import generator
+        >>> labels = np.zeros((40, 80), dtype=np.uint8)
+        >>> labels[10:30, 10:30], labels[10:30, 50:70] = 1, 2
+        >>> noisy, records = corrupt_labels(
+        ...     labels, "erosion", 0.5, lambda label: generator(0, "case", str(label))
+        ... )
+        >>> [int((noisy == label).sum()) for label in (1, 2)]
+        [200, 200]
     """
-    find_kind(kind, method)
+    method.kind(kind)  # also if there is no class to draw for
     drawn = {
         label: draw(kind, rng_of(label), labels.ndim, method)
         for label in classes_in(labels, ignore_label)
@@ -64,15 +74,52 @@ def apply_labels(
     kind: str,
     eta_beta: float,
     drawn: Mapping[int, Mapping[str, Any]],
-    method: str = "corrected",
+    method: Method = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
     ignore_label: int | None = None,
 ) -> tuple[NDArray[Any], dict[int, Record]]:
-    """Corrupt the classes in `drawn` with the parameters drawn for them.
+    """Corrupt the classes in `drawn` with the parameters drawn for them; nothing is random here.
 
-    The rest is as in `corrupt_labels`.
+    Args:
+        labels: As for `corrupt_labels`.
+        kind: As for `corrupt_labels`.
+        eta_beta: As for `corrupt_labels`.
+        drawn: Parameters from `draw` for each class to corrupt.
+        method: As for `corrupt_labels`.
+        spacing_mm: As for `corrupt`.
+        ignore_label: As for `corrupt_labels`.
+
+    Returns:
+        A new label map of the shape and type of `labels`, and the record of each class in `drawn`.
+
+    Raises:
+        InputError: If an argument is not as said.
+
+    Example:
+        >>> labels = np.zeros((9, 9), dtype=np.uint8)
+        >>> labels[2:7, 2:7] = 3
+        >>> noisy, records = apply_labels(labels, "erosion", 16 / 25, {3: {"split_seed": 0}})
+        >>> int((noisy == 3).sum()), records[3].achieved
+        (9, 0.64)
     """
+    check_eta_beta(eta_beta)
+    return distort_labels(
+        labels, kind, eta_beta, drawn, method, spacing_mm=spacing_mm, ignore_label=ignore_label
+    )
+
+
+def distort_labels(
+    labels: NDArray[Any],
+    kind: str,
+    eta_beta: float,
+    drawn: Mapping[int, Mapping[str, Any]],
+    method: Method,
+    *,
+    spacing_mm: tuple[float, ...] | None,
+    ignore_label: int | None,
+) -> tuple[NDArray[Any], dict[int, Record]]:
+    """Do the work of `apply_labels`, with an `eta_beta` that was checked before."""
     frozen = None if ignore_label is None else labels == ignore_label
     around = Surroundings(check_spacing(spacing_mm, labels.ndim, method), frozen)
     noisy = np.zeros_like(labels)
@@ -81,7 +128,7 @@ def apply_labels(
         clean = labels == label
         distortion = distort(clean, kind, eta_beta, drawn[label], method, around)
         other = label
-        if kind == SWAP and not distortion.situation:
+        if method.kind(kind).swaps and not distortion.situation:
             others = [each for each in drawn if each != label]
             distortion, other = _hand_over(distortion, clean, others)
         noisy[distortion.noisy] = label
@@ -93,7 +140,7 @@ def apply_labels(
     return noisy, {
         label: Record(
             kind,
-            method,
+            method.name,
             eta_beta,
             *measure(labels == label, noisy == label, spacing_mm),
             *distortion[1:],

@@ -1,13 +1,11 @@
 """Noise on one mask: draw what is random, apply it, and measure what it did.
 
-The level of every kind of noise is the same figure: pixels that change over foreground pixels of
-the clean mask. What is drawn depends neither on the mask nor on the level, so the noise of a case
-grows with the level instead of starting anew; the rest is a function of mask, level and draw.
+The noisy mask is a function of the clean one, the level and the draw (see `anl_seg.noise.kinds`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,43 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
-from anl_seg.noise import affine, beyond, morphology, published
 from anl_seg.noise.base import Mask, Surroundings, UncorruptibleError
+from anl_seg.noise.levels import check_eta_beta
 from anl_seg.noise.measures import measure
-
-
-class Kind(NamedTuple):
-    """One kind of noise.
-
-    Attributes:
-        draw: Draws its parameters from (rng, number of dimensions).
-        apply: Applies it to (mask, eta_beta, surroundings, **drawn).
-    """
-
-    draw: Callable[[np.random.Generator, int], dict[str, Any]]
-    apply: Callable[..., tuple[Mask, dict[str, Any]]]
-
-
-#: The kinds of the paper (section VI-A).
-PAPER_KINDS = ("erosion", "dilation", "affine")
-#: All kinds; a new kind is one more row.
-KINDS = {
-    "erosion": Kind(morphology.draw_split, morphology.erode),
-    "dilation": Kind(morphology.draw_split, morphology.dilate),
-    "affine": Kind(affine.draw_motion, affine.displace),
-    "jitter": Kind(beyond.draw_field, beyond.jitter),
-    "polygon": Kind(beyond.draw_nothing, beyond.simplify),
-    "missing-component": Kind(beyond.draw_order, beyond.drop_components),
-    "spurious-blob": Kind(beyond.draw_place, beyond.add_blob),
-    "class-swap": Kind(beyond.draw_cut, beyond.cut),
-}
-#: The kinds as the published code makes them.
-PUBLISHED_KINDS = {
-    "erosion": Kind(published.draw_nothing, published.erode),
-    "dilation": Kind(published.draw_nothing, published.dilate),
-    "affine": Kind(published.draw_motion, published.displace),
-}
-METHODS = {"corrected": KINDS, "published": PUBLISHED_KINDS}
+from anl_seg.noise.methods import CORRECTED, Method
 
 
 @dataclass(frozen=True)
@@ -97,7 +62,7 @@ def corrupt(
     kind: str,
     eta_beta: float,
     rng: np.random.Generator,
-    method: str = "corrected",
+    method: Method = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
 ) -> tuple[NDArray[Any], Record]:
@@ -110,10 +75,10 @@ def corrupt(
         mask: (H, W) or (D, H, W); bool, or numbers that are 0 and one other value such as 255.
         kind: A name of `KINDS`.
         eta_beta: Changed pixels over foreground pixels, in (0, 1).
-        rng: What is random is drawn from it; `generator(seed, case, "1")` for one case of a set.
-        method: "corrected", or "published" for the faults of the paper's generator.
-        spacing_mm: Size of a pixel along every axis: erosion, dilation and displacement are then
-            measured in mm instead of pixels. Not for "published".
+        rng: Random parameters are drawn from it; `generator(seed, case, "1")` for a case of a set.
+        method: `CORRECTED`, or `PUBLISHED` for the faults of the paper's generator.
+        spacing_mm: Size of a pixel along every axis. Erosion, dilation and displacement are then
+            measured in mm instead of pixels. Not for `PUBLISHED`.
 
     Returns:
         A new mask of the shape, type and values of `mask`, and the record.
@@ -123,16 +88,41 @@ def corrupt(
 
     References:
         Ye et al., "Active Negative Loss", section VI-A.
+
+    Example:
+        >>> from anl_seg.noise import generator
+        >>> mask = np.zeros((64, 64), dtype=np.uint8)
+        >>> mask[20:40, 20:40] = 255
+        >>> noisy, record = corrupt(mask, "dilation", 0.7, generator(0, "case_1", "1"))
+        >>> record.achieved, int((noisy == 255).sum()) / int((mask == 255).sum())
+        (0.7, 1.7)
     """
     drawn = draw(kind, rng, mask.ndim, method)
     return apply(mask, kind, eta_beta, drawn, method, spacing_mm=spacing_mm)
 
 
 def draw(
-    kind: str, rng: np.random.Generator, ndim: int = 2, method: str = "corrected"
+    kind: str, rng: np.random.Generator, ndim: int = 2, method: Method = CORRECTED
 ) -> dict[str, Any]:
-    """Draw the random parameters of one kind of noise, as plain numbers under their names."""
-    return find_kind(kind, method).draw(rng, ndim)
+    """Draw the random parameters of one kind of noise, as plain numbers under their names.
+
+    Args:
+        kind: A name of `KINDS`.
+        rng: The generator to draw from.
+        ndim: Dimensions of the mask, 2 or 3.
+        method: `CORRECTED` or `PUBLISHED`.
+
+    Returns:
+        What `apply` takes as `drawn`.
+
+    Raises:
+        InputError: If the method has no such kind.
+
+    Example:
+        >>> sorted(draw("affine", np.random.default_rng(0)))
+        ['direction', 'split_seed', 'turn_deg']
+    """
+    return method.kind(kind).draw(rng, ndim)
 
 
 def apply(
@@ -140,20 +130,40 @@ def apply(
     kind: str,
     eta_beta: float,
     drawn: Mapping[str, Any],
-    method: str = "corrected",
+    method: Method = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
 ) -> tuple[NDArray[Any], Record]:
     """Corrupt one mask with parameters that `draw` gave; nothing is random here.
 
-    Arguments, results and errors are those of `corrupt`.
+    Args:
+        mask: As for `corrupt`.
+        kind: As for `corrupt`.
+        eta_beta: As for `corrupt`.
+        drawn: Parameters from `draw`, or from the record of an earlier run.
+        method: As for `corrupt`.
+        spacing_mm: As for `corrupt`.
+
+    Returns:
+        A new mask of the shape, type and values of `mask`, and the record.
+
+    Raises:
+        InputError: If an argument is not as said.
+
+    Example:
+        >>> mask = np.zeros((9, 9), dtype=bool)
+        >>> mask[2:7, 2:7] = True
+        >>> noisy, _ = apply(mask, "erosion", 16 / 25, {"split_seed": 0})
+        >>> int(noisy.sum())
+        9
     """
+    check_eta_beta(eta_beta)
     clean, foreground = _binary(mask)
     around = Surroundings(check_spacing(spacing_mm, mask.ndim, method))
     distortion = distort(clean, kind, eta_beta, drawn, method, around)
     measures = measure(clean, distortion.noisy, spacing_mm)
     noisy = distortion.noisy.astype(mask.dtype) * foreground
-    return noisy, Record(kind, method, eta_beta, *measures, *distortion[1:])
+    return noisy, Record(kind, method.name, eta_beta, *measures, *distortion[1:])
 
 
 def distort(
@@ -161,20 +171,19 @@ def distort(
     kind: str,
     eta_beta: float,
     drawn: Mapping[str, Any],
-    method: str,
+    method: Method,
     around: Surroundings,
 ) -> Distortion:
     """Apply noise to a bool mask; one that cannot take it comes back as it is, with the reason.
 
     Raises:
-        InputError: If `kind`, `method` or `eta_beta` is not as in `corrupt`.
+        InputError: If the method has no such kind.
     """
-    found = find_kind(kind, method)
-    check_eta_beta(eta_beta)
+    found = method.kind(kind)
     try:
         if not mask.any():
             raise UncorruptibleError("empty", "the mask is empty")
-        if method == "corrected" and mask.all():
+        if not method.full_masks and mask.all():
             raise UncorruptibleError("full", "the mask is full")
         noisy, results = found.apply(mask, eta_beta, around, **drawn)
     except UncorruptibleError as error:
@@ -182,43 +191,18 @@ def distort(
     return Distortion(noisy, {**drawn, **results})
 
 
-def find_kind(kind: str, method: str = "corrected") -> Kind:
-    """Look up a kind of noise.
-
-    Raises:
-        InputError: If there is no such kind or method.
-    """
-    if method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
-    if kind not in METHODS[method]:
-        raise InputError(
-            f"kind must be one of {', '.join(METHODS[method])} for the {method} method, "
-            f"got {kind!r}"
-        )
-    return METHODS[method][kind]
-
-
-def check_eta_beta(eta_beta: float) -> None:
-    """Raise InputError unless 0 < eta_beta < 1; at 1 an eroded object would be gone."""
-    if not 0 < eta_beta < 1:
-        raise InputError(
-            "eta_beta must lie between 0 and 1, both excluded "
-            f"(changed pixels over foreground pixels), got {eta_beta:g}"
-        )
-
-
 def check_spacing(
-    spacing_mm: tuple[float, ...] | None, ndim: int, method: str
+    spacing_mm: tuple[float, ...] | None, ndim: int, method: Method
 ) -> tuple[float, ...] | None:
-    """Give a spacing back if it is one for masks of `ndim` dimensions.
+    """Return a spacing if it is one for masks of `ndim` dimensions.
 
     Raises:
-        InputError: If it is not, or the method does not know of spacing.
+        InputError: If it is not, or the method counts pixels only.
     """
     if spacing_mm is None:
         return None
-    if method == "published":
-        raise InputError("the published method counts pixels: leave the spacing out")
+    if not method.millimetres:
+        raise InputError(f"the {method.name} method counts pixels: omit the spacing")
     if len(spacing_mm) != ndim or not all(step > 0 for step in spacing_mm):
         raise InputError(f"spacing_mm must be {ndim} positive lengths, got {spacing_mm}")
     return tuple(map(float, spacing_mm))

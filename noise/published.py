@@ -183,8 +183,9 @@ def rotate(mask: Mask, angle_deg: float) -> tuple[tuple[int, int], Mask]:
     matrix = _rotation(mask.shape, angle_deg)
     box = _box_after(mask, np.asarray(np.linalg.inv(matrix)))
     (top, bottom), (left, right) = box
-    rotated = np.zeros((-(-(bottom - top) // TILE) * TILE, -(-(right - left) // TILE) * TILE), bool)
-    tiles = rotated.reshape(rotated.shape[0] // TILE, TILE, -1, TILE).swapaxes(1, 2)
+    down, across = -(-(bottom - top) // TILE), -(-(right - left) // TILE)
+    rotated = np.zeros((down * TILE, across * TILE), bool)
+    tiles = rotated.reshape(down, TILE, across, TILE).swapaxes(1, 2)
     inside, mixed = _classify(mask, matrix, (top, left), tiles.shape[:2])
     tiles[inside] = True
     lowest = 1.0

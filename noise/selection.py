@@ -13,11 +13,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from anl_seg.errors import InputError
-from anl_seg.noise.masks import PAPER_KINDS, find_kind
+from anl_seg.noise.kinds import KINDS, PAPER_KINDS
+from anl_seg.noise.levels import check_eta_alpha
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """The generator of whatever `names` stand for, a case and a class say, under `seed`."""
+    """Make the random generator of `names`, such as a case and a class, under `seed`.
+
+    Example:
+        >>> int(generator(1, "ISIC_0000003").integers(2**32))
+        1720049564
+    """
     digest = hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
@@ -41,20 +47,17 @@ def choose(
 
     Raises:
         InputError: If `eta_alpha` is out of range or a kind is unknown.
+
+    Example:
+        >>> choose(["a", "b", "c", "d"], eta_alpha=0.5, seed=1)
+        {'a': 'erosion', 'b': 'erosion'}
     """
     check_eta_alpha(eta_alpha)
-    for kind in kinds:
-        find_kind(kind)
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise InputError(f"kind must be one of {', '.join(KINDS)}, got {unknown[0]!r}")
     tickets = []
     for case in cases:
         rng = generator(seed, case, "choice")
         tickets.append((rng.random(), case, kinds[int(rng.integers(len(kinds)))]))
     return {case: kind for _, case, kind in sorted(tickets)[: round(eta_alpha * len(cases))]}
-
-
-def check_eta_alpha(eta_alpha: float) -> None:
-    """Raise InputError unless 0 <= eta_alpha <= 1."""
-    if not 0 <= eta_alpha <= 1:
-        raise InputError(
-            f"eta_alpha must lie in [0, 1] (share of masks to corrupt), got {eta_alpha:g}"
-        )

@@ -9,7 +9,7 @@ from typing import Any
 
 from anl_seg.formats.noise_manifest import SKIPPED, Entry, Row
 from anl_seg.noise.base import SITUATIONS
-from anl_seg.noise.masks import KINDS
+from anl_seg.noise.kinds import KINDS
 
 #: An object is off its level if the achieved eta_beta differs from the requested one by more.
 TOLERANCE = 0.01

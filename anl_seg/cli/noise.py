@@ -1,14 +1,11 @@
-"""`anl-seg noise`: corrupt masks, or the labels of a whole nnU-Net data set, to order."""
+"""`anl-seg noise`: corrupt masks, or the labels of a whole nnU-Net data set."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from anl_seg.noise.dataset import Plan
 
 
 def command(
@@ -40,7 +37,7 @@ def command(
             help="Noise in each: changed pixels over foreground pixels, between 0 and 1.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, another noise.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
     method: Annotated[
         str,
         typer.Option(
@@ -52,8 +49,9 @@ def command(
         str,
         typer.Option(
             "--kinds",
-            help="Kinds to draw from; there are also jitter, polygon, missing-component, "
-            "spurious-blob and class-swap.",
+            help="Kinds of noise to draw from, separated by commas. For biased noise give one: "
+            "dilation (all noisy masks too large) or erosion (too small). There are also jitter, "
+            "polygon, missing-component, spurious-blob and class-swap.",
         ),
     ] = "erosion,dilation,affine",
     millimetres: Annotated[
@@ -63,7 +61,9 @@ def command(
     ignore_label: Annotated[
         int | None,
         typer.Option(
-            "--ignore-label", help="Leave this label untouched (nnU-Net data sets declare it)."
+            "--ignore-label",
+            show_default=False,
+            help="Label that stays untouched (nnU-Net data sets declare it).",
         ),
     ] = None,
     policy: Annotated[
@@ -71,17 +71,24 @@ def command(
         typer.Option(
             "--policy",
             metavar="[SITUATION=]POLICY",
-            help="What to do with masks that cannot take their noise (empty, full, vanishing, "
-            "out-of-view, too-small): keep them clean, skip the case, or fail. Repeatable.",
+            show_default=False,
+            help="Action for masks that cannot take their noise (empty, full, vanishing, "
+            "out-of-view, too-small): keep them clean (default), skip the case, or fail. "
+            "Repeatable.",
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Processes to work with.")] = 1,
+    processes: Annotated[
+        int, typer.Option("--num-processes", "-np", help="Number of processes.")
+    ] = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done, write nothing.")
+        bool, typer.Option("--dry-run", help="Count what would change, and write nothing.")
     ] = False,
     preview: Annotated[
         bool,
-        typer.Option("--preview", help="Also write a contact sheet, preview/noise_preview.png."),
+        typer.Option(
+            "--preview",
+            help="Also write a picture of clean and noisy outlines, preview/noise_preview.png.",
+        ),
     ] = False,
     overwrite: Annotated[
         bool,
@@ -97,55 +104,61 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Corrupt masks by erosion, dilation and displacement, and say what was done.
+    """Corrupt masks on purpose, and record what changed in each.
 
-    DST takes the names and formats of SRC, masks that stay clean included.
-    Made from an nnU-Net data set, it is one that trains at once, with the
-    clean labels in labelsTr_clean. What was asked and what was achieved for
-    each case stands in noise_manifest.csv and noise_manifest.json.
+    Use it to measure how a training stands bad masks. DST keeps the names
+    and formats of SRC; masks that are not chosen are copied. If SRC is an
+    nnU-Net data set, so is DST, with the clean labels in labelsTr_clean.
+    noise_manifest.csv and .json list each mask with its requested and
+    achieved noise.
 
     round(eta_alpha n) of n masks are chosen. In label maps every class is
-    corrupted; where two then overlap, the higher label wins.
+    corrupted; if two classes then overlap, the higher label wins.
 
-    The same seed gives the same noise in any order, with any --jobs and on
-    any machine. A larger --eta-alpha corrupts the same masks in the same
-    way, and more. A run that was killed goes on when the same is asked again.
+    The same seed gives the same noise in any order and with any -np. A
+    larger --eta-alpha corrupts the same masks in the same way, and more.
+    If a run was killed, the same command resumes it.
+
+    Examples:
+    anl-seg noise masks noisy --eta-alpha 0.7 --eta-beta 0.5 --preview
+
+    anl-seg noise masks large --eta-alpha 1 --eta-beta 0.3 --kinds dilation
     """
     if verify is not None:
         _verify(verify)
         return
     if source is None or eta_alpha is None or eta_beta is None or (target is None and not dry_run):
         raise typer.BadParameter("SRC, DST, --eta-alpha and --eta-beta are needed")
-    asked: dict[str, Any] = {
-        "eta_alpha": eta_alpha,
-        "eta_beta": eta_beta,
-        "seed": seed,
-        "method": method,
-        "kinds": tuple(kind.strip() for kind in kinds.split(",")),
-        "millimetres": millimetres,
-        "ignore_label": ignore_label,
-        "policies": _policies(policy or []),
-    }
+    from anl_seg.cli.progress import track
+    from anl_seg.noise import NoiseSettings, corrupt_masks, find_method, rehearse
+
+    settings = NoiseSettings(
+        eta_alpha=eta_alpha,
+        eta_beta=eta_beta,
+        seed=seed,
+        method=find_method(method),
+        kinds=tuple(kind.strip() for kind in kinds.split(",")),
+        millimetres=millimetres,
+        ignore_label=ignore_label,
+        policies=_policies(policy or []),
+    )
     if dry_run:
-        from anl_seg.noise import Settings, plan_masks
-
-        _print_plan(plan_masks(source, Settings(**asked)))
+        summary = rehearse(source, settings, processes=processes, track=track)
+        _print_summary(summary, eta_beta, "would be corrupted; nothing is written.")
     elif target is not None:
-        from anl_seg.cli.progress import track
-        from anl_seg.noise import corrupt_masks
-
         content = corrupt_masks(
-            source, target, **asked, jobs=jobs, overwrite=overwrite, track=track
+            source, target, settings, processes=processes, overwrite=overwrite, track=track
         )
-        _print_summary(content, target)
+        _print_summary(content["summary"], eta_beta, "corrupted.")
+        _print_files(content, target)
         if preview:
             from anl_seg.noise.preview import write_preview
 
-            print(f"Contact sheet: {write_preview(source, target)}")
+            print(f"Preview: {write_preview(source, target)}")
 
 
 def _policies(given: list[str]) -> dict[str, str]:
-    """A policy for each situation, from `SITUATION=POLICY`, or `POLICY` for all of them."""
+    """Read `SITUATION=POLICY`, or `POLICY` for all situations; the last one counts."""
     from anl_seg.noise import SITUATIONS
 
     policies = {}
@@ -155,41 +168,36 @@ def _policies(given: list[str]) -> dict[str, str]:
     return policies
 
 
-def _print_plan(plan: Plan) -> None:
-    chosen = [task for task in plan.tasks if task.kind]
-    for task in chosen:
-        print(f"{task.case}: {task.kind}")
-    print(f"{len(chosen)} of {len(plan.tasks)} masks would be corrupted; nothing is written.")
-
-
-def _print_summary(content: dict[str, Any], target: Path) -> None:
+def _print_summary(summary: dict[str, Any], eta_beta: float, done: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from anl_seg.formats.noise_manifest import CSV_NAME
-
-    summary, asked = content["summary"], content["settings"]["eta_beta"]
-    table = Table("noise", "objects", "asked", "achieved", "lowest", "highest")
+    table = Table("noise", "objects", "requested", "achieved", "lowest", "highest")
     for kind, part in {**summary["kinds"], "all": summary["eta_beta"]}.items():
         if part["cases"]:
             achieved = (f"{part[name]:.3f}" for name in ("mean", "min", "max"))
-            table.add_row(kind, str(part["cases"]), f"{asked:g}", *achieved)
+            table.add_row(kind, str(part["cases"]), f"{eta_beta:g}", *achieved)
     Console().print(table)
-    print(f"{summary['corrupted']} of {summary['cases']} masks corrupted.")
+    print(f"{summary['corrupted']} of {summary['cases']} masks {done}")
     if summary["left_clean"]:
-        print(f"{summary['left_clean']} more were chosen but cannot take their noise: left clean.")
+        print(f"{summary['left_clean']} more were chosen but cannot take their noise: kept clean.")
     if summary["skipped"]:
-        print(f"{summary['skipped']} cases cannot take their noise: left out.")
+        print(f"{summary['skipped']} cases cannot take their noise: omitted.")
     if summary["off_level"]:
-        print(f"Off the level by more than 0.01: {summary['off_level']}, see the manifest.")
+        print(f"Achieved noise differs by more than 0.01 in {summary['off_level']} objects.")
     if summary["vanished"]:
-        print(f"Vanished under other classes or out of view: {summary['vanished']}.")
+        print(f"Vanished under other classes or out of view: {summary['vanished']} objects.")
     if any(summary["situations"].values()):
         counts = (f"{name} {count}" for name, count in summary["situations"].items() if count)
         print(f"Why: {', '.join(counts)}.")
+
+
+def _print_files(content: dict[str, Any], target: Path) -> None:
+    from anl_seg.formats.noise_manifest import CSV_NAME
+
     if content["left_out"]:
-        print(f"{len(content['left_out'])} files that are no masks were left out.")
-    print(f"Case by case: {target / CSV_NAME}")
+        print(f"{len(content['left_out'])} files that are no masks were not copied.")
+    print(f"Each case: {target / CSV_NAME}")
 
 
 def _verify(folder: Path) -> None:
@@ -200,4 +208,4 @@ def _verify(folder: Path) -> None:
     checked, problems = verify(folder, track)
     if problems:
         raise CommandFailedError(f"{folder}: {listed(problems, 'masks differ')}")
-    print(f"{checked} masks are as the manifest says.")
+    print(f"{checked} masks match the manifest.")

@@ -50,8 +50,8 @@ def test_masks_that_cannot_be_corrupted_are_counted(capsys, folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--eta-alpha", "1.5", "--eta-beta", "0.5"], "eta_alpha must lie in [0, 1]"),
-        (["--eta-alpha", "0.5", "--eta-beta", "1"], "eta_beta must lie between 0 and 1"),
+        (["--eta-alpha", "1.5", "--eta-beta", "0.5"], "(--eta-alpha) must lie in [0, 1]"),
+        (["--eta-alpha", "0.5", "--eta-beta", "1"], "(--eta-beta) must lie between 0 and 1"),
     ],
 )
 def test_rates_out_of_range_are_one_line_and_exit_code_2(
@@ -87,20 +87,21 @@ def test_both_rates_are_required(capsys, folder, tmp_path):
     assert "--eta-beta" in err
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(capsys, folder, tmp_path):
+def test_a_dry_run_counts_what_a_run_changes_and_writes_nothing(capsys, folder, tmp_path):
     code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--dry-run")
     assert code == 0
-    lines = out.splitlines()
-    assert len(lines) == 8
-    assert all(line.split(": ")[1] in ("erosion", "dilation", "affine") for line in lines[:7])
-    assert lines[-1] == "7 of 10 masks would be corrupted; nothing is written."
+    assert out.splitlines()[-1] == "7 of 10 masks would be corrupted; nothing is written."
     assert not (tmp_path / "dst").exists()
+    _, written, _ = run(capsys, folder, tmp_path / "dst", *RATES)
+    table = written[: written.index("7 of 10 masks corrupted.")]
+    assert out.startswith(table)  # the same kinds, counts and levels
+    assert "dilation" in table
 
 
 def test_verify_passes_and_fails(capsys, folder, tmp_path):
     run(capsys, folder, tmp_path / "dst", *RATES)
     code, out, _ = run(capsys, "--verify", tmp_path / "dst")
-    assert (code, out) == (0, "10 masks are as the manifest says.\n")
+    assert (code, out) == (0, "10 masks match the manifest.\n")
     (tmp_path / "dst" / "case_3.png").unlink()
     code, _, err = run(capsys, "--verify", tmp_path / "dst")
     assert code == 1
@@ -120,7 +121,7 @@ def test_method_kinds_and_policies_reach_the_manifest(capsys, folder, tmp_path):
     more = ["--kinds", "jitter, polygon", "--policy", "skip", "--policy", "full=fail"]
     code, out, _ = run(capsys, folder, tmp_path / "dst", *rates, *more, "--ignore-label", 9)
     assert code == 0
-    assert "1 cases cannot take their noise: left out." in out
+    assert "1 cases cannot take their noise: omitted." in out
     assert "Why: empty 1." in out
     settings = json.loads((tmp_path / "dst" / "noise_manifest.json").read_text())["settings"]
     assert settings["kinds"] == ["jitter", "polygon"]
@@ -129,7 +130,7 @@ def test_method_kinds_and_policies_reach_the_manifest(capsys, folder, tmp_path):
     assert settings["ignore_label"] == 9
     code, _, err = run(capsys, folder, tmp_path / "two", *rates, "--method", "best")
     assert code == 2
-    assert "method must be one of corrected, published" in err
+    assert "(--method) must be one of corrected, published" in err
 
 
 def test_millimetres_need_files_that_say_their_spacing(capsys, folder, tmp_path):
@@ -156,3 +157,23 @@ def test_the_published_method_is_one_option_away(capsys, folder, tmp_path):
     code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--method", "published")
     assert code == 0
     assert "7 of 10 masks corrupted" in out
+
+
+@pytest.mark.parametrize(("kind", "too"), [("dilation", "large"), ("erosion", "small")])
+def test_one_kind_gives_masks_that_are_all_too_large_or_too_small(
+    capsys, folder, tmp_path, kind, too
+):
+    code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--kinds", kind)
+    assert code == 0
+    assert "7 of 10 masks corrupted" in out
+    content = json.loads((tmp_path / "dst" / "noise_manifest.json").read_text())
+    changes = [row["area_change"] for row in content["cases"] if row["kind"] != "clean"]
+    assert changes == [0.5 if too == "large" else -0.5] * 7
+
+
+def test_processes_are_an_option_as_in_nnunet(capsys, folder, tmp_path):
+    code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "-np", 2)
+    assert (code, "7 of 10 masks corrupted" in out) == (0, True)
+    code, _, err = run(capsys, folder, tmp_path / "two", *RATES, "-np", 0)
+    assert code == 2
+    assert "(-np) must be at least 1" in err

@@ -19,7 +19,7 @@ from anl_seg.experiments.figures import drawing as drawing_module
 from anl_seg.experiments.figures.gradients import _evenly
 from anl_seg.experiments.runs.records import Record, write_record
 from anl_seg.experiments.runs.run import make_run
-from anl_seg.noise import corrupt_masks
+from anl_seg.noise import NoiseSettings, corrupt_masks
 
 CLASSES = ["cat", "dog"]
 
@@ -289,7 +289,7 @@ def segmented(tmp_path):
     dataset |= {"labels": {"background": 0, "lesion": 1}, "numTraining": 12}
     (clean / "dataset.json").write_text(json.dumps(dataset))
     noisy = raw / "Dataset502_Noisy"
-    corrupt_masks(clean, noisy, eta_alpha=1.0, eta_beta=0.5, seed=1)
+    corrupt_masks(clean, noisy, NoiseSettings(eta_alpha=1.0, eta_beta=0.5, seed=1))
     sha256 = hashlib.sha256((noisy / "noise_manifest.json").read_bytes()).hexdigest()
     run = piece.run
     record = Record(run.id, run.kind, dict(run.settings), status="done", noise_sha256=sha256)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
-from anl_seg.noise import corrupt_masks
+from anl_seg.noise import NoiseSettings, corrupt_masks
 
 
 def test_of_a_real_run_as_json_and_as_csv(tmp_path):
@@ -21,7 +21,7 @@ def test_of_a_real_run_as_json_and_as_csv(tmp_path):
     for number in range(6):
         Image.fromarray(square).save(masks / f"case_{number}.png")
     noisy = tmp_path / "noisy"
-    corrupt_masks(masks, noisy, eta_alpha=0.5, eta_beta=0.5, seed=1)
+    corrupt_masks(masks, noisy, NoiseSettings(eta_alpha=0.5, eta_beta=0.5, seed=1))
     found = read_noisy_masks(noisy)
     assert found == read_noisy_masks(noisy / "noise_manifest.csv")
     assert list(found) == [f"case_{number}" for number in range(6)]

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.noise import KINDS, apply, corrupt_masks
+from anl_seg.noise import KINDS, NoiseSettings, apply, corrupt_masks
 
 RATES = {"eta_alpha": 0.5, "eta_beta": 0.5, "seed": 1}
 
@@ -74,7 +74,7 @@ def dataset(tmp_path):
 def test_a_folder_gives_a_folder(folder, tmp_path):
     target = tmp_path / "new" / "dst"
     before = contents(folder)
-    content = corrupt_masks(folder, target, **RATES)
+    content = corrupt_masks(folder, target, NoiseSettings(**RATES))
     assert contents(folder) == before
     names = {path.name for path in target.iterdir()}
     assert names == {*before, "noise_manifest.csv", "noise_manifest.json"}
@@ -94,7 +94,7 @@ def test_a_folder_gives_a_folder(folder, tmp_path):
 
 
 def test_the_manifest_is_the_same_in_both_forms_and_repeats_the_noise(folder, tmp_path):
-    content = corrupt_masks(folder, tmp_path / "dst", **RATES)
+    content = corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
     assert json.loads((tmp_path / "dst" / "noise_manifest.json").read_text()) == content
     assert content["schema_version"] == 2
     assert content["complete"] is True
@@ -120,7 +120,7 @@ def test_the_manifest_is_the_same_in_both_forms_and_repeats_the_noise(folder, tm
 
 def test_the_summary_counts_and_averages(folder, tmp_path):
     save(folder / "empty.png", np.zeros((64, 64), np.uint8))
-    content = corrupt_masks(folder, tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
+    content = corrupt_masks(folder, tmp_path / "dst", NoiseSettings(eta_alpha=1, eta_beta=0.5))
     summary, rows = content["summary"], content["cases"]
     assert (summary["cases"], summary["chosen"], summary["corrupted"]) == (11, 11, 10)
     assert summary["left_clean"] == 1
@@ -135,12 +135,14 @@ def test_the_summary_counts_and_averages(folder, tmp_path):
 
 
 def test_runs_repeat_and_do_not_depend_on_the_other_files(folder, tmp_path):
-    corrupt_masks(folder, tmp_path / "one", eta_alpha=1, eta_beta=0.5, seed=3)
-    corrupt_masks(folder, tmp_path / "two", eta_alpha=1, eta_beta=0.5, seed=3)
+    corrupt_masks(folder, tmp_path / "one", NoiseSettings(eta_alpha=1, eta_beta=0.5, seed=3))
+    corrupt_masks(folder, tmp_path / "two", NoiseSettings(eta_alpha=1, eta_beta=0.5, seed=3))
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     (tmp_path / "part").mkdir()
     shutil.copy(folder / "case_7.png", tmp_path / "part")
-    corrupt_masks(tmp_path / "part", tmp_path / "three", eta_alpha=1, eta_beta=0.5, seed=3)
+    corrupt_masks(
+        tmp_path / "part", tmp_path / "three", NoiseSettings(eta_alpha=1, eta_beta=0.5, seed=3)
+    )
     alone = contents(tmp_path / "three")["case_7.png"]
     assert alone == contents(tmp_path / "one")["case_7.png"]
 
@@ -149,7 +151,7 @@ def test_a_larger_share_corrupts_the_same_masks_and_more(folder, tmp_path):
     runs = {}
     for eta_alpha in (0.3, 0.7):
         content = corrupt_masks(
-            folder, tmp_path / str(eta_alpha), eta_alpha=eta_alpha, eta_beta=0.5
+            folder, tmp_path / str(eta_alpha), NoiseSettings(eta_alpha=eta_alpha, eta_beta=0.5)
         )
         rows = [row for row in content["cases"] if row["kind"] != "clean"]
         runs[eta_alpha] = {row["case"]: row["sha256_noisy"] for row in rows}
@@ -161,7 +163,7 @@ def test_a_larger_share_corrupts_the_same_masks_and_more(folder, tmp_path):
 def test_a_data_set_gives_a_data_set(dataset, tmp_path):
     target = tmp_path / "Dataset502_Noisy"
     before = contents(dataset)
-    content = corrupt_masks(dataset, target, **RATES)
+    content = corrupt_masks(dataset, target, NoiseSettings(**RATES))
     assert contents(dataset) == before
     after = contents(target)
     labels = {name for name in before if name.startswith("labelsTr/")}
@@ -182,7 +184,7 @@ def test_one_bit_labels_stay_0_and_1_for_nnunet(dataset, tmp_path):
 
     for path in sorted((dataset / "labelsTr").iterdir()):
         save(path, disc(12) > 0)
-    content = corrupt_masks(dataset, tmp_path / "dst", **RATES)
+    content = corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
     assert content["summary"]["corrupted"] == 3
     for row in content["cases"]:
         labels, _ = NaturalImage2DIO().read_seg(str(tmp_path / "dst" / row["file"]))
@@ -194,15 +196,15 @@ def test_one_bit_labels_stay_0_and_1_for_nnunet(dataset, tmp_path):
 def test_labels_of_255_are_refused_in_a_data_set_alone(dataset, tmp_path):
     save(dataset / "labelsTr" / "case_3.png", disc(12, 255))
     with pytest.raises(InputError, match=r"case_3\.png: holds 0 and 255.* declares other labels"):
-        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+        corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
     assert not (tmp_path / "dst").exists()
-    corrupt_masks(dataset / "labelsTr", tmp_path / "dst", **RATES)
+    corrupt_masks(dataset / "labelsTr", tmp_path / "dst", NoiseSettings(**RATES))
 
 
 def test_linked_folders_are_followed(dataset, tmp_path):
     (dataset / "imagesTr").rename(tmp_path / "elsewhere")
     (dataset / "imagesTr").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    corrupt_masks(dataset, tmp_path / "dst", **RATES)
+    corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
     assert len(list((tmp_path / "dst" / "imagesTr").iterdir())) == 6
 
 
@@ -211,15 +213,15 @@ def test_images_are_copied_where_links_are_not_possible(dataset, tmp_path, monke
         raise OSError("cross-device link")
 
     monkeypatch.setattr("os.link", refuse)
-    corrupt_masks(dataset, tmp_path / "dst", **RATES)
+    corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
     image = Path("imagesTr") / "case_0_0000.png"
     assert (tmp_path / "dst" / image).read_bytes() == (dataset / image).read_bytes()
     assert not (tmp_path / "dst" / image).samefile(dataset / image)
 
 
 def test_a_data_set_and_its_label_folder_get_the_same_noise(dataset, tmp_path):
-    whole = corrupt_masks(dataset, tmp_path / "whole", **RATES)
-    labels = corrupt_masks(dataset / "labelsTr", tmp_path / "labels", **RATES)
+    whole = corrupt_masks(dataset, tmp_path / "whole", NoiseSettings(**RATES))
+    labels = corrupt_masks(dataset / "labelsTr", tmp_path / "labels", NoiseSettings(**RATES))
     hashes = [[row["sha256_noisy"] for row in each["cases"]] for each in (whole, labels)]
     assert hashes[0] == hashes[1]
 
@@ -229,19 +231,19 @@ def test_a_destination_that_is_not_empty_is_refused_unless_overwriting(folder, t
     save(target / "case_0.png", disc(3))
     (target / "note.txt").write_text("mine")
     with pytest.raises(InputError, match=r"dst: is not empty.*--overwrite"):
-        corrupt_masks(folder, target, **RATES)
+        corrupt_masks(folder, target, NoiseSettings(**RATES))
     assert contents(target).keys() == {"case_0.png", "note.txt"}
-    corrupt_masks(folder, target, **RATES, overwrite=True)
-    corrupt_masks(folder, tmp_path / "other", **RATES)
+    corrupt_masks(folder, target, NoiseSettings(**RATES), overwrite=True)
+    corrupt_masks(folder, tmp_path / "other", NoiseSettings(**RATES))
     assert contents(target) == contents(tmp_path / "other") | {"note.txt": b"mine"}
 
 
 def test_a_data_set_can_be_overwritten_without_touching_its_source(dataset, tmp_path):
     before = contents(dataset)
-    corrupt_masks(dataset, tmp_path / "dst", **RATES)
+    corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
     save(dataset / "imagesTr" / "case_0_0000.png", np.zeros((64, 64, 3), np.uint8))
-    corrupt_masks(dataset, tmp_path / "dst", **RATES, overwrite=True)
-    corrupt_masks(dataset, tmp_path / "other", **RATES)
+    corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES), overwrite=True)
+    corrupt_masks(dataset, tmp_path / "other", NoiseSettings(**RATES))
     assert contents(tmp_path / "dst") == contents(tmp_path / "other")
     assert contents(dataset).keys() == before.keys()
 
@@ -249,14 +251,16 @@ def test_a_data_set_can_be_overwritten_without_touching_its_source(dataset, tmp_
 @pytest.mark.parametrize("target", ["src", "src/inside", "."])
 def test_source_and_destination_lie_apart(folder, target):
     with pytest.raises(InputError, match="must lie apart"):
-        corrupt_masks(folder, folder.parent / target, **RATES, overwrite=True)
+        corrupt_masks(folder, folder.parent / target, NoiseSettings(**RATES), overwrite=True)
 
 
 def test_noisy_masks_are_not_corrupted_again(folder, dataset, tmp_path):
     for source in (folder, dataset):
-        corrupt_masks(source, tmp_path / "once" / source.name, **RATES)
+        corrupt_masks(source, tmp_path / "once" / source.name, NoiseSettings(**RATES))
         with pytest.raises(InputError, match="noisy already"):
-            corrupt_masks(tmp_path / "once" / source.name, tmp_path / "twice", **RATES)
+            corrupt_masks(
+                tmp_path / "once" / source.name, tmp_path / "twice", NoiseSettings(**RATES)
+            )
 
 
 def test_an_interrupted_run_is_known_by_its_manifest(folder, tmp_path):
@@ -266,7 +270,7 @@ def test_an_interrupted_run_is_known_by_its_manifest(folder, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        corrupt_masks(folder, tmp_path / "dst", **RATES, track=interrupted)
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=interrupted)
     content = json.loads((tmp_path / "dst" / "noise_manifest.json").read_text())
     assert content["complete"] is False
     assert not list((tmp_path / "dst").glob(".partial*"))
@@ -277,7 +281,7 @@ def test_all_bad_masks_are_listed_before_anything_is_written(folder, tmp_path):
     save(folder / "grey.png", np.arange(64, dtype=np.uint8).reshape(8, 8))
     save(folder / "colour.png", np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(InputError) as caught:
-        corrupt_masks(folder, tmp_path / "dst", **RATES)
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
     message = str(caught.value)
     assert message.startswith("3 of 13 masks cannot be used:")
     assert all(
@@ -291,7 +295,7 @@ def test_many_bad_masks_are_counted_and_the_first_named(folder, tmp_path):
     for number in range(12):
         (folder / f"bad_{number:02}.png").write_text("no image")
     with pytest.raises(InputError) as caught:
-        corrupt_masks(folder, tmp_path / "dst", **RATES)
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
     lines = str(caught.value).splitlines()
     assert lines[0] == "12 of 22 masks cannot be used:"
     assert [line.split("/bad_")[1][:2] for line in lines[1:11]] == [f"{n:02}" for n in range(10)]
@@ -301,7 +305,7 @@ def test_many_bad_masks_are_counted_and_the_first_named(folder, tmp_path):
 def test_one_bad_mask_is_one_line(folder, tmp_path):
     (folder / "text.png").write_text("no image")
     with pytest.raises(InputError, match=r"text\.png: cannot be read as an image") as caught:
-        corrupt_masks(folder, tmp_path / "dst", **RATES)
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
     assert "\n" not in str(caught.value)
 
 
@@ -309,19 +313,21 @@ def test_folders_without_masks_are_named(tmp_path):
     (tmp_path / "src").mkdir()
     for source, message in ((tmp_path / "src", "no masks"), (tmp_path / "none", "no such folder")):
         with pytest.raises(InputError, match=message):
-            corrupt_masks(source, tmp_path / "dst", **RATES)
+            corrupt_masks(source, tmp_path / "dst", NoiseSettings(**RATES))
 
 
 def test_two_masks_of_one_case_are_named(folder, tmp_path):
     save(folder / "case_3.tif", disc(5))
     with pytest.raises(InputError, match=r"case_3\.png and case_3\.tif"):
-        corrupt_masks(folder, tmp_path / "dst", **RATES)
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
 
 
 def test_files_that_are_no_masks_are_left_out_and_listed(folder, tmp_path):
     (folder / "notes.txt").write_text("mine")
     (folder / ".hidden.png").write_text("")
-    assert corrupt_masks(folder, tmp_path / "dst", **RATES)["left_out"] == ["notes.txt"]
+    assert corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))["left_out"] == [
+        "notes.txt"
+    ]
     assert not (tmp_path / "dst" / "notes.txt").exists()
 
 
@@ -338,13 +344,13 @@ def test_files_that_are_no_masks_are_left_out_and_listed(folder, tmp_path):
 def test_other_data_sets_are_refused(dataset, tmp_path, changes, message):
     write_dataset_json(dataset, **changes)
     with pytest.raises(InputError, match=message):
-        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+        corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
 
 
 def test_a_broken_dataset_json_is_named(dataset, tmp_path):
     (dataset / "dataset.json").write_text("{")
     with pytest.raises(InputError, match=r"dataset\.json: line 1, column 2: "):
-        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+        corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
 
 
 def test_cases_without_partner_are_listed(dataset, tmp_path):
@@ -353,14 +359,14 @@ def test_cases_without_partner_are_listed(dataset, tmp_path):
     with pytest.raises(
         InputError, match=r"2 cases lack .*case_1 \(no image\), case_4 \(no label\)"
     ):
-        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+        corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
 
 
 def test_many_cases_without_partner_are_counted_and_the_first_named(dataset, tmp_path):
     for number in range(50, 65):
         save(dataset / "labelsTr" / f"case_{number}.png", disc(12))
     with pytest.raises(InputError, match=r"15 cases lack .*case_59 \(no image\), and 5 more; add"):
-        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+        corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
 
 
 @pytest.mark.data
@@ -372,7 +378,9 @@ def test_real_masks_meet_their_level(tmp_path):
     (tmp_path / "src").mkdir()
     for path in sorted(source.glob("*.png"))[:12]:
         shutil.copy(path, tmp_path / "src")
-    content = corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.7, seed=1)
+    content = corrupt_masks(
+        tmp_path / "src", tmp_path / "dst", NoiseSettings(eta_alpha=1, eta_beta=0.7, seed=1)
+    )
     assert content["summary"]["corrupted"] == 12
     met = [row["achieved"] == pytest.approx(0.7, abs=0.01) for row in content["cases"]]
     assert met.count(False) <= 1  # one lesion covers 92 % of its image: no room to move

@@ -16,7 +16,9 @@ from scipy import ndimage
 
 from anl_seg.errors import InputError
 from anl_seg.noise import (
+    METHODS,
     PAPER_KINDS,
+    NoiseSettings,
     apply,
     choose,
     corrupt,
@@ -75,7 +77,7 @@ def test_03_rotation_keeps_the_area(turn_deg):
 
 
 @pytest.mark.parametrize("kind", PAPER_KINDS)
-@pytest.mark.parametrize("method", ["corrected", "published"])
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_04_empty_full_and_tiny_masks_are_recorded_and_do_not_stop_the_run(kind, method):
     tiny = np.zeros((20, 20), bool)
     tiny[10, 10] = True
@@ -154,7 +156,9 @@ def test_10_objects_without_room_are_counted(tmp_path):
     save(tmp_path / "src" / "wide.png", wide)
     rates = {"eta_alpha": 1, "eta_beta": 0.7}
     for seed in range(9):  # until a displacement is drawn
-        content = corrupt_masks(tmp_path / "src", tmp_path / str(seed), **rates, seed=seed)
+        content = corrupt_masks(
+            tmp_path / "src", tmp_path / str(seed), NoiseSettings(**rates, seed=seed)
+        )
         if content["cases"][0]["kind"] == "affine":
             break
     assert content["cases"][0]["achieved"] < 0.6
@@ -208,8 +212,8 @@ def test_15_the_draw_depends_on_seed_and_name_alone_and_keeps_its_kind():
 def test_16_nothing_is_deleted_and_the_coding_is_kept(folder, tmp_path):
     save(tmp_path / "dst" / "mine.png", np.ones((3, 3), np.uint8))
     with pytest.raises(InputError, match="not empty"):
-        corrupt_masks(folder, tmp_path / "dst", **RATES)
-    corrupt_masks(folder, tmp_path / "dst", **RATES, overwrite=True)
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
+    corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), overwrite=True)
     assert (tmp_path / "dst" / "mine.png").exists()
     assert set(np.unique(Image.open(tmp_path / "dst" / "case_0.png"))) == {0, 1}
 
@@ -219,12 +223,12 @@ def test_17_no_path_is_written_into_the_code_and_any_folder_name_does(folder, tm
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 assert not node.value.startswith(("/", "~")), f"{path}: {node.value}"
-    content = corrupt_masks(Path(f"{folder}/"), tmp_path / "a b", **RATES)
+    content = corrupt_masks(Path(f"{folder}/"), tmp_path / "a b", NoiseSettings(**RATES))
     assert content["summary"]["corrupted"] == 6
 
 
 def test_18_the_summary_is_that_of_the_files(folder, tmp_path):
-    summary = corrupt_masks(folder, tmp_path / "dst", **RATES)["summary"]
+    summary = corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))["summary"]
     table = np.zeros((2, 2), int)
     shares = []
     for path in sorted(folder.iterdir()):
@@ -238,15 +242,17 @@ def test_18_the_summary_is_that_of_the_files(folder, tmp_path):
 
 def test_19_masks_keep_their_size(folder, tmp_path):
     save(folder / "wide.png", disc((30, 90), 15, 40, 10).astype(np.uint8))
-    corrupt_masks(folder, tmp_path / "dst", **RATES)
+    corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
     for path in folder.iterdir():
         with Image.open(path) as clean, Image.open(tmp_path / "dst" / path.name) as noisy:
             assert noisy.size == clean.size
 
 
 def test_20_several_processes_do_the_same_as_one(folder, tmp_path):
-    for jobs in (1, 2):
-        corrupt_masks(folder, tmp_path / str(jobs), **RATES, jobs=jobs)
+    for processes in (1, 2):
+        corrupt_masks(
+            folder, tmp_path / str(processes), NoiseSettings(**RATES), processes=processes
+        )
     hashes = [
         {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in each.iterdir()}
         for each in (tmp_path / "1", tmp_path / "2")
@@ -264,7 +270,9 @@ def test_21_volumes_keep_geometry_and_labels(tmp_path):
     image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
     (tmp_path / "src").mkdir()
     sitk.WriteImage(image, str(tmp_path / "src" / "case.nii.gz"))
-    content = corrupt_masks(tmp_path / "src", tmp_path / "dst", **RATES, millimetres=True)
+    content = corrupt_masks(
+        tmp_path / "src", tmp_path / "dst", NoiseSettings(**RATES, millimetres=True)
+    )
     noisy = sitk.ReadImage(str(tmp_path / "dst" / "case.nii.gz"))
     for name in ("Spacing", "Origin", "Direction"):
         assert getattr(noisy, f"Get{name}")() == pytest.approx(getattr(image, f"Get{name}")())

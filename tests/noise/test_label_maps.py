@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from noise.shapes import ball, disc
 
 from anl_seg.errors import InputError
-from anl_seg.noise import KINDS, apply_labels, corrupt, corrupt_labels, generator
+from anl_seg.noise import KINDS, PUBLISHED, apply_labels, corrupt, corrupt_labels, generator
 from anl_seg.noise.label_maps import classes_in, confusion
 
 
@@ -112,7 +112,7 @@ def test_the_published_passes_work_on_volumes_of_classes(kind):
     labels = np.zeros((16, 30, 60), np.uint8)
     labels[ball(labels.shape, (8, 15, 15), 7)] = 1
     labels[ball(labels.shape, (8, 15, 42), 7)] = 2
-    _, records = corrupt_labels(labels, kind, 0.5, of("case"), "published")
+    _, records = corrupt_labels(labels, kind, 0.5, of("case"), PUBLISHED)
     assert all(record.parameters["iterations"] >= 1 for record in records.values())
 
 

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from anl_seg.errors import InputError
-from anl_seg.noise import KINDS, METHODS, PAPER_KINDS, apply, corrupt, draw, generator
+from anl_seg.noise import (
+    KINDS,
+    METHODS,
+    PAPER_KINDS,
+    PUBLISHED,
+    apply,
+    corrupt,
+    draw,
+    find_method,
+    generator,
+)
 from anl_seg.noise.measures import measure
 
 square = np.zeros((40, 40), bool)
@@ -93,7 +103,7 @@ def test_vanishing_and_filling_and_less_than_a_pixel_are_left_as_they_are():
 
 @pytest.mark.parametrize("eta_beta", [0, 1, -0.1, 1.5, float("nan")])
 def test_a_level_out_of_range_is_refused(eta_beta):
-    with pytest.raises(InputError, match="eta_beta must lie between 0 and 1"):
+    with pytest.raises(InputError, match=r"eta_beta \(--eta-beta\) must lie between 0 and 1"):
         corrupt(square, "erosion", eta_beta, generator(0, "case"))
 
 
@@ -107,17 +117,17 @@ def test_unknown_kind_and_other_arrays_are_refused():
     with pytest.raises(InputError, match="corrupt_labels"):
         corrupt(np.diag([1, 2]), "erosion", 0.5, generator(0, "case"))
     with pytest.raises(InputError, match=r"corrected, published, got 'best'"):
-        corrupt(square, "erosion", 0.5, generator(0, "case"), "best")
+        find_method("best")
     with pytest.raises(InputError, match="for the published method, got 'jitter'"):
-        corrupt(square, "jitter", 0.5, generator(0, "case"), "published")
+        corrupt(square, "jitter", 0.5, generator(0, "case"), PUBLISHED)
     with pytest.raises(InputError, match="2 positive lengths"):
         corrupt(square, "erosion", 0.5, generator(0, "case"), spacing_mm=(1, 1, 1))
     with pytest.raises(InputError, match="counts pixels"):
-        corrupt(square, "erosion", 0.5, generator(0, "case"), "published", spacing_mm=(1, 1))
+        corrupt(square, "erosion", 0.5, generator(0, "case"), PUBLISHED, spacing_mm=(1, 1))
 
 
 @pytest.mark.parametrize("kind", PAPER_KINDS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 def test_the_coding_of_a_mask_changes_nothing_but_the_coding(kind, method):
     expected, record = corrupt(square, kind, 0.5, generator(1, "case"), method)
     for dtype, value in ((np.uint8, 1), (np.uint8, 255), (np.int16, 1)):

@@ -9,7 +9,7 @@ from noise.shapes import ball, disc
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.noise import corrupt_masks, verify
+from anl_seg.noise import PUBLISHED, NoiseSettings, corrupt_masks, verify
 from anl_seg.noise.preview import CLEAN_COLOUR, NOISY_COLOUR, _by_severity, write_preview
 
 
@@ -24,7 +24,7 @@ def test_masks_of_a_folder(tmp_path):
     for number in range(8):
         mask = disc((64, 90), 30, 40, 6 + number % 12).astype(np.uint8)
         Image.fromarray(mask).save(tmp_path / "src" / f"{number}.png")
-    corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
+    corrupt_masks(tmp_path / "src", tmp_path / "dst", NoiseSettings(eta_alpha=1, eta_beta=0.5))
     path = write_preview(tmp_path / "src", tmp_path / "dst")
     assert path == tmp_path / "dst" / "preview" / "noise_preview.png"
     assert verify(tmp_path / "dst") == (8, [])  # the sheet is not taken for a mask
@@ -45,7 +45,7 @@ def test_a_data_set_of_volumes(tmp_path):
         sitk.WriteImage(image, str(source / name))
     content = {"labels": {"background": 0, "a": 1}, "file_ending": ".nii.gz"}
     (source / "dataset.json").write_text(json.dumps(content))
-    corrupt_masks(source, tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
+    corrupt_masks(source, tmp_path / "dst", NoiseSettings(eta_alpha=1, eta_beta=0.5))
     path = write_preview(source, tmp_path / "dst")
     assert shows(path, CLEAN_COLOUR)
     assert shows(path, NOISY_COLOUR)
@@ -56,7 +56,11 @@ def test_a_mask_that_fills_its_image_has_no_outline(tmp_path):
     mask = np.ones((40, 40), np.uint8)
     for number in range(9):  # some of the nine are eroded
         Image.fromarray(mask).save(tmp_path / "src" / f"{number}.png")
-    corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.5, method="published")
+    corrupt_masks(
+        tmp_path / "src",
+        tmp_path / "dst",
+        NoiseSettings(eta_alpha=1, eta_beta=0.5, method=PUBLISHED),
+    )
     path = write_preview(tmp_path / "src", tmp_path / "dst")
     assert shows(path, NOISY_COLOUR)
 
@@ -80,6 +84,6 @@ def test_cases_run_from_mild_to_severe_by_the_mean_over_their_classes():
 def test_without_a_corrupted_mask_there_is_nothing_to_show(tmp_path):
     (tmp_path / "src").mkdir()
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "src" / "a.png")
-    corrupt_masks(tmp_path / "src", tmp_path / "dst", eta_alpha=1, eta_beta=0.5)
+    corrupt_masks(tmp_path / "src", tmp_path / "dst", NoiseSettings(eta_alpha=1, eta_beta=0.5))
     with pytest.raises(InputError, match="nothing to show"):
         write_preview(tmp_path / "src", tmp_path / "dst")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from noise.shapes import disc
@@ -58,6 +58,7 @@ flat = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=40)) | smooth(
 
 
 @given(mask=flat, angle_deg=st.floats(-30, 30))
+@example(mask=np.arange(28)[None] == 0, angle_deg=11.0)  # turned out of the image
 @settings(deadline=None, max_examples=200)
 def test_rotation_is_scikit_images_cut_off(mask, angle_deg):
     if not mask.any():

@@ -16,7 +16,16 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.formats import noise_manifest as manifest
-from anl_seg.noise import Settings, corrupt_masks, plan_masks, verify
+from anl_seg.noise import (
+    PUBLISHED,
+    NoiseSettings,
+    corrupt_masks,
+    find_method,
+    plan_masks,
+    rehearse,
+    verify,
+)
+from anl_seg.noise.dataset import LOCK_NAME
 
 RATES = {"eta_alpha": 1.0, "eta_beta": 0.5, "seed": 2}
 
@@ -71,9 +80,9 @@ def stopped_after(cases):
 
 
 def test_an_interrupted_run_goes_on_and_ends_the_same(folder, tmp_path):
-    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    corrupt_masks(folder, tmp_path / "whole", NoiseSettings(**RATES))
     with pytest.raises(KeyboardInterrupt):
-        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(3))
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(3))
     written = (tmp_path / "dst" / "case_0.png").stat().st_mtime_ns
     seen = []
 
@@ -81,49 +90,49 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(folder, tmp_path):
         seen.append((text, len(items)))
         return items
 
-    corrupt_masks(folder, tmp_path / "dst", **RATES, track=track)
+    corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=track)
     assert ("corrupting masks", 5) in seen
     assert (tmp_path / "dst" / "case_0.png").stat().st_mtime_ns == written
     assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
 
 
 def test_what_was_half_written_or_changed_is_done_again(folder, tmp_path):
-    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    corrupt_masks(folder, tmp_path / "whole", NoiseSettings(**RATES))
     with pytest.raises(KeyboardInterrupt):
-        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(4))
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(4))
     (tmp_path / "dst" / "case_1.png").write_bytes(b"half")
     (tmp_path / "dst" / "case_2.png").unlink()
     with (tmp_path / "dst" / manifest.JOURNAL_NAME).open("a") as stream:
         stream.write('{"rows": [{"case": "ca')
-    corrupt_masks(folder, tmp_path / "dst", **RATES)
+    corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
     assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
 
 
 def test_a_mask_that_changed_since_the_kill_is_done_again(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(4))
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(4))
     save(folder / "case_1.png", disc((64, 64), 20, 20, 12))
-    corrupt_masks(folder, tmp_path / "dst", **RATES)
-    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
+    corrupt_masks(folder, tmp_path / "whole", NoiseSettings(**RATES))
     assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
 
 
 def test_a_run_killed_before_its_journal_goes_on(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(0))
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(0))
     (tmp_path / "dst" / manifest.JOURNAL_NAME).unlink()
-    assert corrupt_masks(folder, tmp_path / "dst", **RATES)["complete"] is True
+    assert corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))["complete"] is True
 
 
 def test_an_unfinished_run_is_never_taken_for_another_or_for_a_whole_one(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        corrupt_masks(folder, tmp_path / "dst", **RATES, track=stopped_after(3))
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(3))
     with pytest.raises(InputError, match="was not finished"):
         verify(tmp_path / "dst")
     with pytest.raises(InputError, match="unfinished run with other settings"):
-        corrupt_masks(folder, tmp_path / "dst", **RATES | {"seed": 3})
-    corrupt_masks(folder, tmp_path / "dst", **RATES | {"seed": 3}, overwrite=True)
-    corrupt_masks(folder, tmp_path / "other", **RATES | {"seed": 3})
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES | {"seed": 3}))
+    corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES | {"seed": 3}), overwrite=True)
+    corrupt_masks(folder, tmp_path / "other", NoiseSettings(**RATES | {"seed": 3}))
     assert contents(tmp_path / "dst") == contents(tmp_path / "other")
 
 
@@ -131,7 +140,7 @@ def test_an_unfinished_run_is_never_taken_for_another_or_for_a_whole_one(folder,
 SLOW_RUN = """
 import time
 from pathlib import Path
-from anl_seg.noise import corrupt_masks
+from anl_seg.noise import NoiseSettings, corrupt_masks
 
 def track(items, text):
     for number, item in enumerate(items):
@@ -144,12 +153,13 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_killed_run_leaves_no_process_and_goes_on(folder, tmp_path, jobs):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_run_leaves_no_process_and_goes_on(folder, tmp_path, processes):
     target = tmp_path / "dst"
-    arguments = f"Path({str(folder)!r}), Path({str(target)!r}), eta_alpha=1, eta_beta=0.5, seed=2"
+    settings = "NoiseSettings(eta_alpha=1, eta_beta=0.5, seed=2)"
+    arguments = f"Path({str(folder)!r}), Path({str(target)!r}), {settings}, processes={processes}"
     script = tmp_path / "killed.py"
-    script.write_text(SLOW_RUN.format(arguments=f"{arguments}, jobs={jobs}"))
+    script.write_text(SLOW_RUN.format(arguments=arguments))
     environment = os.environ | {"ANL_SEG_TEST_MARK": str(tmp_path)}
     process = subprocess.Popen([sys.executable, script], cwd=tmp_path, env=environment)
     journal = target / manifest.JOURNAL_NAME
@@ -164,8 +174,8 @@ def test_a_killed_run_leaves_no_process_and_goes_on(folder, tmp_path, jobs):
             assert time.monotonic() < deadline, "workers outlive their parent"
             time.sleep(0.05)
     assert json.loads((target / "noise_manifest.json").read_text())["complete"] is False
-    corrupt_masks(folder, target, **RATES)
-    corrupt_masks(folder, tmp_path / "whole", **RATES)
+    corrupt_masks(folder, target, NoiseSettings(**RATES))
+    corrupt_masks(folder, tmp_path / "whole", NoiseSettings(**RATES))
     assert contents(target) == contents(tmp_path / "whole")
 
 
@@ -184,7 +194,7 @@ def workers_of(mark):
 
 
 def test_a_data_set_of_volumes_keeps_its_ignore_label(dataset, tmp_path):
-    one = corrupt_masks(dataset, tmp_path / "one", **RATES)
+    one = corrupt_masks(dataset, tmp_path / "one", NoiseSettings(**RATES))
     assert [(row["case"], row["label"]) for row in one["cases"]][:3] == [
         ("case_0", None), ("case_1", 1), ("case_1", 2)
     ]  # fmt: skip
@@ -199,7 +209,7 @@ def test_a_data_set_of_volumes_keeps_its_ignore_label(dataset, tmp_path):
 
 def test_cases_can_be_skipped_with_their_images(dataset, tmp_path):
     target = tmp_path / "dst"
-    content = corrupt_masks(dataset, target, **RATES, policies={"empty": "skip"})
+    content = corrupt_masks(dataset, target, NoiseSettings(**RATES, policies={"empty": "skip"}))
     assert not list(target.rglob("case_0*"))
     assert json.loads((target / "dataset.json").read_text())["numTraining"] == 4
     assert len(list((target / "labelsTr_clean").iterdir())) == 4
@@ -213,7 +223,7 @@ def test_failures_are_all_named(folder, tmp_path):
         save(folder / f"{name}.png", np.zeros((8, 8)))
     save(folder / "full.png", np.ones((8, 8)))
     with pytest.raises(InputError) as caught:
-        corrupt_masks(folder, tmp_path / "dst", **RATES, policies={"empty": "fail"})
+        corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES, policies={"empty": "fail"}))
     assert str(caught.value).startswith("2 masks cannot take their noise")
     assert "a.png" in str(caught.value)
     assert "full.png" not in str(caught.value)
@@ -222,23 +232,83 @@ def test_failures_are_all_named(folder, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"policies": {"empty": "ignore"}}, "policy empty=ignore is unknown"),
-        ({"policies": {"bad": "skip"}}, "policy bad=skip is unknown"),
-        ({"method": "best"}, "method must be one of"),
-        ({"kinds": ()}, "kinds must name"),
-        ({"kinds": ("erosion",), "method": "published"}, "draws from all"),
-        ({"millimetres": True, "method": "published"}, "counts pixels"),
-        ({"jobs": 0}, "jobs must be at least 1"),
+        ({"policies": {"empty": "ignore"}}, r"policy .* empty=ignore is unknown"),
+        ({"policies": {"bad": "skip"}}, r"policy .* bad=skip is unknown"),
+        ({"kinds": ()}, r"kinds \(--kinds\) must name"),
+        ({"kinds": ("erosion",), "method": PUBLISHED}, "draws from all"),
+        ({"millimetres": True, "method": PUBLISHED}, "counts pixels"),
     ],
 )
 def test_other_settings_are_refused(folder, tmp_path, changes, message):
     with pytest.raises(InputError, match=message):
-        corrupt_masks(folder, tmp_path / "dst", **RATES | changes)
+        NoiseSettings(**RATES | changes)
+
+
+def test_other_methods_and_numbers_of_processes_are_refused(folder, tmp_path):
+    with pytest.raises(InputError, match=r"method \(--method\) must be one of .* got 'best'"):
+        find_method("best")
+    for work in (
+        lambda: corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), processes=0),
+        lambda: rehearse(folder, NoiseSettings(**RATES), processes=0),
+    ):
+        with pytest.raises(InputError, match=r"processes \(-np\) must be at least 1, got 0"):
+            work()
     assert not (tmp_path / "dst").exists()
 
 
+def test_a_rehearsal_counts_what_the_run_does_and_writes_nothing(dataset, tmp_path):
+    settings = NoiseSettings(**RATES, policies={"empty": "skip"})
+    before = contents(tmp_path)
+    summary = rehearse(dataset, settings)
+    assert contents(tmp_path) == before
+    assert summary == corrupt_masks(dataset, tmp_path / "dst", settings)["summary"]
+    assert summary["skipped"] == 1
+
+
+#: A run that says when it has begun to write, and then waits.
+WAITING_RUN = """
+import sys
+import time
+from pathlib import Path
+from anl_seg.noise import NoiseSettings, corrupt_masks
+
+def track(items, text):
+    for item in items:
+        if text == "corrupting masks":
+            print("writing", flush=True)
+            time.sleep(300)
+        yield item
+
+corrupt_masks(Path(sys.argv[1]), Path(sys.argv[2]), NoiseSettings(1, 0.5, 2), track=track)
+"""
+
+
+def test_two_runs_never_write_one_folder_and_a_killed_one_blocks_nobody(folder, tmp_path):
+    target = tmp_path / "dst"
+    command = [sys.executable, "-c", WAITING_RUN, folder, target]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        for overwrite in (False, True):
+            before = contents(target)
+            with pytest.raises(InputError, match="another `anl-seg noise` is writing it"):
+                corrupt_masks(folder, target, NoiseSettings(**RATES), overwrite=overwrite)
+            assert contents(target) == before
+        process.kill()
+    assert (target / LOCK_NAME).exists()
+    corrupt_masks(folder, target, NoiseSettings(**RATES))
+    corrupt_masks(folder, tmp_path / "whole", NoiseSettings(**RATES))
+    assert contents(target) == contents(tmp_path / "whole")
+
+
+def test_a_run_killed_before_it_wrote_anything_blocks_nobody(folder, tmp_path):
+    (tmp_path / "dst").mkdir()
+    (tmp_path / "dst" / LOCK_NAME).touch()
+    assert corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))["complete"] is True
+    assert not (tmp_path / "dst" / LOCK_NAME).exists()
+
+
 def test_verify_finds_what_is_missing_changed_and_unknown(folder, dataset, tmp_path):
-    corrupt_masks(folder, tmp_path / "dst", **RATES)
+    corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
     assert verify(tmp_path / "dst") == (8, [])
     (tmp_path / "dst" / "case_0.png").unlink()
     save(tmp_path / "dst" / "case_1.png", np.zeros((64, 64)))
@@ -251,7 +321,7 @@ def test_verify_finds_what_is_missing_changed_and_unknown(folder, dataset, tmp_p
             "new.png: not in the manifest",
         ],
     )
-    corrupt_masks(dataset, tmp_path / "set", **RATES)
+    corrupt_masks(dataset, tmp_path / "set", NoiseSettings(**RATES))
     shutil.copy(
         tmp_path / "set/labelsTr/case_1.nii.gz", tmp_path / "set/labelsTr_clean/case_1.nii.gz"
     )
@@ -278,18 +348,20 @@ def test_only_manifests_of_this_schema_are_read(tmp_path):
 
 def test_the_published_method_takes_binary_flat_masks_and_its_own_draw(folder, dataset, tmp_path):
     content = corrupt_masks(
-        folder, tmp_path / "dst", eta_alpha=0.7, eta_beta=0.5, seed=0, method="published"
+        folder,
+        tmp_path / "dst",
+        NoiseSettings(eta_alpha=0.7, eta_beta=0.5, seed=0, method=PUBLISHED),
     )
     assert content["summary"]["corrupted"] == int(8 * 0.7)
     with pytest.raises(InputError, match="for binary 2D masks"):
-        corrupt_masks(dataset, tmp_path / "set", **RATES, method="published")
+        corrupt_masks(dataset, tmp_path / "set", NoiseSettings(**RATES, method=PUBLISHED))
     assert not (tmp_path / "set").exists()
 
 
 def test_a_plan_reads_no_mask_and_writes_nothing(folder):
     (folder / "broken.png").write_text("no image")
     before = contents(folder)
-    plan = plan_masks(folder, Settings(0.5, 0.5, 0))
+    plan = plan_masks(folder, NoiseSettings(0.5, 0.5, 0))
     assert sum(task.kind is not None for task in plan.tasks) == round(0.5 * 9)
     assert contents(folder) == before
 
@@ -299,4 +371,4 @@ def test_undeclared_labels_are_named(dataset, tmp_path):
     content["labels"] = {"background": 0, "a": 1, "ignore": 3}
     (dataset / "dataset.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"case_1.*labels \[2\], not declared"):
-        corrupt_masks(dataset, tmp_path / "dst", **RATES)
+        corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))

@@ -17,7 +17,7 @@ from anl_seg.errors import InputError
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.report import Comparison, write_report
 from anl_seg.formats.files import write_json, write_text
-from anl_seg.noise import corrupt_masks
+from anl_seg.noise import NoiseSettings, corrupt_masks
 from anl_seg.trainers.plans import write_plans
 from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
@@ -159,15 +159,9 @@ def _make_clean_dataset(folder: Path, clean: Path, settings: DemoSettings, track
 
 
 def _corrupt(clean: Path, noisy: Path, settings: DemoSettings, track: Track) -> None:
-    corrupt_masks(
-        clean,
-        noisy,
-        eta_alpha=settings.eta_alpha,
-        eta_beta=settings.eta_beta,
-        seed=settings.seed,
-        overwrite=True,  # of what an interrupted call left behind
-        track=track,
-    )
+    noise = NoiseSettings(settings.eta_alpha, settings.eta_beta, settings.seed)
+    # An interrupted call may have left files behind.
+    corrupt_masks(clean, noisy, noise, overwrite=True, track=track)
 
 
 def _preprocess(nnunet: NnUNet) -> None:

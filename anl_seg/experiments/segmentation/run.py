@@ -22,7 +22,7 @@ from anl_seg.evaluation import evaluate_folders, summarize
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.formats.files import write_json
 from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
-from anl_seg.noise import corrupt_masks
+from anl_seg.noise import NoiseSettings, corrupt_masks
 from anl_seg.trainers.folders import folder_like
 from anl_seg.trainers.plans import write_plans
 from anl_seg.trainers.settings import TrainerSettings
@@ -218,9 +218,7 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
     corrupt_masks(
         nnunet.raw / CLEAN_NAME,
         nnunet.raw / name,
-        eta_alpha=settings.eta_alpha,
-        eta_beta=settings.eta_beta or ANY_BETA,
-        seed=settings.noise_seed,
+        NoiseSettings(settings.eta_alpha, settings.eta_beta or ANY_BETA, settings.noise_seed),
         overwrite=True,
     )
     folder = folder_like(nnunet.preprocessed / CLEAN_NAME, nnunet.raw / name)

@@ -1,0 +1,192 @@
+"""One case of a noisy data set: its mask read, corrupted, written, and accounted for."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from anl_seg.errors import InputError
+from anl_seg.formats import noise_manifest as manifest
+from anl_seg.formats.files import atomic_path
+from anl_seg.formats.masks import are_grey, grey_message
+from anl_seg.noise.label_maps import confusion, distort_labels
+from anl_seg.noise.mask_files import MaskImage, read_mask, write_mask
+from anl_seg.noise.masks import Record, draw
+from anl_seg.noise.measures import UNCHANGED, UNKNOWN
+from anl_seg.noise.plan import Task
+from anl_seg.noise.selection import generator
+from anl_seg.noise.settings import NoiseSettings
+
+
+@dataclass(frozen=True)
+class Case:
+    """What became of a mask.
+
+    Attributes:
+        image: The clean mask.
+        noisy: The noisy labels.
+        records: One of each class, of 0 if the mask is empty; none if it stays clean.
+        skipped: Whether a policy omits the case.
+    """
+
+    image: MaskImage
+    noisy: NDArray[Any]
+    records: dict[int, Record]
+    skipped: bool
+
+    @property
+    def corrupted(self) -> bool:
+        """Whether any class took its noise."""
+        return any(not record.situation for record in self.records.values())
+
+
+def problem(
+    source: Path,
+    settings: NoiseSettings,
+    declared: frozenset[int] | None,
+    ignore_label: int | None,
+    file: Path,
+) -> str:
+    """Say in a line why a mask cannot be used; empty if it can.
+
+    Args:
+        source: The clean masks.
+        settings: What was asked for.
+        declared: The labels that an nnU-Net data set declares; None for a plain folder.
+        ignore_label: Label that stays untouched.
+        file: The mask, relative to `source`.
+    """
+    try:
+        image = read_mask(source / file, ignore_label)
+    except InputError as error:
+        return str(error)
+    found = ", ".join(map(str, image.classes[:8])) + (", …" if len(image.classes) > 8 else "")
+    if declared is not None:
+        if image.coded_255 and 255 not in declared:
+            return f"{image.path}: holds 0 and 255, but its data set declares other labels"
+        if unknown := set(image.classes) - declared - {1 if image.coded_255 else 0}:
+            return f"{image.path}: holds the labels {sorted(unknown)}, not declared in dataset.json"
+    elif are_grey(image.classes):
+        return grey_message(image.path, image.classes)
+    if settings.millimetres and image.spacing_mm is None:
+        return (
+            f"{image.path}: does not say how large its pixels are; omit --mm to count in pixels, "
+            'or put nnU-Net\'s JSON with "spacing" beside each TIFF'
+        )
+    if settings.method.binary_2d and (image.labels.ndim != 2 or len(image.classes) > 1):
+        return (
+            f"{image.path}: {image.labels.ndim}D with the labels {found}; "
+            f"the {settings.method.name} method is for binary 2D masks"
+        )
+    return ""
+
+
+def write_case(
+    source: Path, target: Path, settings: NoiseSettings, ignore_label: int | None, task: Task
+) -> manifest.Entry:
+    """Write the mask of one case, noisy if it can be, and account for it."""
+    case = _corrupt(source, settings, ignore_label, task)
+    if case.skipped:
+        (target / task.file).unlink(missing_ok=True)  # of a run that went another way
+    elif case.corrupted:
+        write_mask(target / task.file, case.noisy, case.image)
+    else:
+        copy(source / task.file, target / task.file)
+    noisy_hash = "" if case.skipped else manifest.sha256(target / task.file)
+    return _entry(case, task, settings, (manifest.sha256(source / task.file), noisy_hash))
+
+
+def rehearse_case(
+    source: Path, settings: NoiseSettings, ignore_label: int | None, task: Task
+) -> manifest.Entry:
+    """Account for one case as `write_case` does, without hashes, and write nothing."""
+    return _entry(_corrupt(source, settings, ignore_label, task), task, settings, ("", ""))
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file byte for byte, atomically."""
+    with atomic_path(target) as partial_file:
+        shutil.copyfile(source, partial_file)
+
+
+def _corrupt(source: Path, settings: NoiseSettings, ignore_label: int | None, task: Task) -> Case:
+    image = read_mask(source / task.file, ignore_label)
+    noisy, records = _distort(image, task, settings, ignore_label)
+    skipped = any(settings.policy(each.situation) == "skip" for each in records.values())
+    return Case(image, noisy, records, skipped)
+
+
+def _distort(
+    image: MaskImage, task: Task, settings: NoiseSettings, ignore_label: int | None
+) -> tuple[NDArray[Any], dict[int, Record]]:
+    """The noisy labels, and a record of each class (of 0 if the mask is empty); none if clean."""
+    method, eta_beta = settings.method, settings.eta_beta
+    if task.kind is None:
+        return image.labels, {}
+    if not image.classes:
+        reason = "the mask is empty"
+        return image.labels, {
+            0: Record(task.kind, method.name, eta_beta, *UNKNOWN, {}, "empty", reason)
+        }
+    drawn = {
+        label: task.drawn
+        if task.drawn is not None
+        else draw(task.kind, generator(settings.seed, task.case, str(label)), image.labels.ndim)
+        for label in image.classes
+    }
+    return distort_labels(
+        image.labels,
+        task.kind,
+        eta_beta,
+        drawn,
+        method,
+        spacing_mm=image.spacing_mm if settings.millimetres else None,
+        ignore_label=ignore_label,
+    )
+
+
+def _entry(
+    case: Case, task: Task, settings: NoiseSettings, hashes: tuple[str, str]
+) -> manifest.Entry:
+    """The rows of a case, and which labels became which."""
+    labels: list[int] | list[None] = case.image.classes or [None]
+    rows = [
+        _row(task, label, case.records.get(label or 0), case.skipped, settings, hashes)
+        for label in labels
+    ]
+    table = {} if case.skipped else confusion(case.image.labels, case.noisy)
+    return manifest.Entry(rows, [(a, b, n) for (a, b), n in sorted(table.items())])
+
+
+def _row(
+    task: Task,
+    label: int | None,
+    record: Record | None,
+    skipped: bool,
+    settings: NoiseSettings,
+    hashes: tuple[str, str],
+) -> manifest.Row:
+    unmeasured = UNKNOWN if label is None else UNCHANGED
+    kind = manifest.CLEAN if record is None or record.situation else record.kind
+    return manifest.Row(
+        case=task.case,
+        label=label,
+        file=task.file.as_posix(),
+        kind=manifest.SKIPPED if skipped else kind,
+        method=settings.method.name,
+        seed=settings.seed,
+        requested=settings.eta_beta if record else None,
+        achieved=record.achieved if record else unmeasured.achieved,
+        dice=record.dice if record else unmeasured.dice,
+        area_change=record.area_change if record else unmeasured.area_change,
+        hd95=record.hd95 if record else unmeasured.hd95,
+        situation=record.situation if record else "",
+        reason=f"{record.kind}: {record.reason}" if record and record.reason else "",
+        parameters=record.parameters if record else {},
+        sha256_clean=hashes[0],
+        sha256_noisy=hashes[1],
+    )

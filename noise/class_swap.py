@@ -1,0 +1,53 @@
+"""A part of an object that gets the label of another class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from anl_seg.noise.base import (
+    Mask,
+    Surroundings,
+    UncorruptibleError,
+    bounding_box,
+    cheapest,
+    pixels_to_change,
+)
+
+
+def draw_cut(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
+    """Draw the normal of a plane, and which of the other classes takes what lies beyond it."""
+    normal = rng.standard_normal(ndim)
+    return {
+        "normal": (normal / np.linalg.norm(normal)).tolist(),
+        "other": float(rng.random()),
+    }
+
+
+def cut(
+    mask: Mask, eta_beta: float, around: Surroundings, *, normal: list[float], other: float
+) -> tuple[Mask, dict[str, Any]]:
+    """Take the `round(eta_beta * foreground)` pixels beyond a plane away; another class gets them.
+
+    `other` is for `anl_seg.noise.label_maps`, which knows the other classes.
+
+    Raises:
+        UncorruptibleError: If no pixel or every pixel would change.
+    """
+    foreground = int(np.count_nonzero(mask))
+    wanted = pixels_to_change(foreground, eta_beta)
+    if wanted == foreground:
+        raise UncorruptibleError(
+            "vanishing", f"the object would vanish: it has {foreground} pixels"
+        )
+    window = bounding_box(mask)
+    grid = np.ogrid[tuple(slice(0, size) for size in mask[window].shape)]
+    steps = around.steps(mask)
+    depth = np.zeros(mask[window].shape, np.float32)
+    for part, step, at in zip(normal, steps, grid, strict=True):
+        depth -= np.float32(part * step) * at
+    chosen, _, _ = cheapest(depth, mask[window], wanted, seed=0)
+    noisy = mask.copy()
+    noisy[window] &= ~chosen
+    return noisy, {}

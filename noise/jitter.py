@@ -1,0 +1,72 @@
+"""Jitter of a boundary: it moves along its normal by a smooth random amount."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anl_seg.noise.base import (
+    Mask,
+    Surroundings,
+    UncorruptibleError,
+    bounding_box,
+    cheapest,
+    draw_seed,
+    pixels_to_change,
+)
+from anl_seg.noise.distance import nearest_outside
+from anl_seg.noise.morphology import rooms
+from anl_seg.noise.smooth_field import smooth_field
+
+
+def draw_field(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
+    """Draw the seed of a smooth random field."""
+    return {"field_seed": draw_seed(rng)}
+
+
+def jitter(
+    mask: Mask, eta_beta: float, around: Surroundings, *, field_seed: int
+) -> tuple[Mask, dict[str, Any]]:
+    """Move the boundary along its normal by a smooth random amount, outwards here, inwards there.
+
+    The boundary moves by `amplitude * g`, g a smooth random field in [-1, 1]. A pixel at distance d
+    from its nearest place on the boundary changes where the boundary passes over it, which is when
+    `amplitude * |g|` there exceeds d; so the `round(eta_beta * foreground)` pixels of smallest
+    `d / |g|` change.
+
+    Returns:
+        The mask and the `amplitude`, in pixels or mm.
+
+    Raises:
+        UncorruptibleError: If no pixel would change, the object would vanish, or there is no room.
+    """
+    wanted = pixels_to_change(int(np.count_nonzero(mask)), eta_beta)
+    box = bounding_box(mask)
+    for window, reach in rooms(mask, wanted, around):
+        clean = mask[window]
+        cost, field = _boundary_field(clean, smooth_field(field_seed, box, window), around)
+        candidates = around.free(window, (field > 0) ^ clean)
+        cost /= np.maximum(np.abs(field), 1e-3)
+        if np.count_nonzero(candidates & (cost <= reach)) >= wanted:
+            break
+    if np.count_nonzero(candidates) < wanted:
+        raise UncorruptibleError("out-of-view", f"no room in the image for {wanted} pixels")
+    chosen, amplitude, _ = cheapest(cost, candidates, wanted, field_seed)
+    noisy = mask.copy()
+    noisy[window] ^= chosen
+    if not noisy.any():
+        raise UncorruptibleError("vanishing", "the object would vanish")
+    return noisy, {"amplitude": amplitude}
+
+
+def _boundary_field(
+    clean: Mask, field: NDArray[np.float32], around: Surroundings
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """The distance of each pixel from the boundary, and the field at the nearest place on it."""
+    steps = around.steps(clean)
+    inside, place_inside = nearest_outside(clean, steps)
+    outside, place_outside = nearest_outside(~clean, steps)
+    place = np.where(clean, place_inside, place_outside)
+    return inside + outside, field[tuple(place)]

@@ -1,0 +1,46 @@
+"""The kinds of mask noise: for each, how its parameters are drawn and how it changes a mask.
+
+The level of every kind is the same figure: pixels that change over foreground pixels of the clean
+mask. What is drawn depends neither on the mask nor on the level, so the noise of a case grows with
+the level instead of starting anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Concatenate, NamedTuple
+
+import numpy as np
+
+from anl_seg.noise import affine, class_swap, components, jitter, morphology, polygon
+from anl_seg.noise.base import Mask, Surroundings
+
+
+class Kind(NamedTuple):
+    """One kind of noise.
+
+    Attributes:
+        draw: Draws its parameters from (rng, number of dimensions).
+        apply: Applies it to (mask, eta_beta, surroundings, **drawn). Returns the noisy mask and the
+            parameters that the level led to.
+        swaps: Whether another class takes the pixels that a class loses.
+    """
+
+    draw: Callable[[np.random.Generator, int], dict[str, Any]]
+    apply: Callable[Concatenate[Mask, float, Surroundings, ...], tuple[Mask, dict[str, Any]]]
+    swaps: bool = False
+
+
+#: The kinds of the paper (section VI-A).
+PAPER_KINDS = ("erosion", "dilation", "affine")
+#: All kinds; a new kind is one more row.
+KINDS = {
+    "erosion": Kind(morphology.draw_split, morphology.erode),
+    "dilation": Kind(morphology.draw_split, morphology.dilate),
+    "affine": Kind(affine.draw_motion, affine.displace),
+    "jitter": Kind(jitter.draw_field, jitter.jitter),
+    "polygon": Kind(polygon.draw_nothing, polygon.simplify),
+    "missing-component": Kind(components.draw_order, components.drop_components),
+    "spurious-blob": Kind(components.draw_place, components.add_blob),
+    "class-swap": Kind(class_swap.draw_cut, class_swap.cut, swaps=True),
+}

@@ -1,0 +1,75 @@
+"""Which masks of a source get which noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anl_seg.errors import InputError
+from anl_seg.formats.noise_manifest import JSON_NAME
+from anl_seg.noise.layout import CLEAN_LABELS, Layout, read_layout
+from anl_seg.noise.settings import NoiseSettings
+
+
+@dataclass(frozen=True)
+class Task:
+    """One case: where its mask is, where it goes, and the noise it gets.
+
+    Attributes:
+        case: Its name.
+        file: Its mask, relative to source and target.
+        kind: A name of `KINDS`; None if it stays clean.
+        drawn: What the published method drew for it; None to draw from its own generators.
+    """
+
+    case: str
+    file: Path
+    kind: str | None = None
+    drawn: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        source: The clean masks.
+        layout: What the source holds.
+        settings: What was asked for.
+        tasks: One a case, sorted by its name.
+    """
+
+    source: Path
+    layout: Layout
+    settings: NoiseSettings
+    tasks: tuple[Task, ...]
+
+    @property
+    def ignore_label(self) -> int | None:
+        """The label that stays untouched: the one asked for, else the one declared."""
+        asked = self.settings.ignore_label
+        return self.layout.ignore_label if asked is None else asked
+
+
+def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
+    """Decide which masks of `source` get which noise; reads no mask and writes nothing.
+
+    Args:
+        source: Folder of masks or label maps, or nnU-Net raw data set.
+        settings: What to do.
+
+    Raises:
+        InputError: If `source` holds no masks, an incomplete data set, or noisy masks.
+    """
+    for sign in (JSON_NAME, CLEAN_LABELS):
+        if (source / sign).exists():
+            raise InputError(
+                f"{source}: holds {sign}, so it is noisy already; give the clean masks"
+            )
+    layout = read_layout(source)
+    cases = sorted(layout.masks)
+    chosen = settings.method.choose(cases, settings.eta_alpha, settings.seed, settings.kinds)
+    tasks = [Task(case, layout.masks[case], *chosen.get(case, ())) for case in cases]
+    return Plan(source, layout, settings, tuple(tasks))
