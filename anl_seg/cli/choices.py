@@ -3,6 +3,19 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Annotated
+
+import typer
+
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        metavar="128",
+        help="For grey masks, such as masks resized with interpolation: pixels of this value or "
+        "more are foreground. Masks of 0 and 1 stay as they are.",
+    ),
+]
 
 
 class Empty(str, Enum):

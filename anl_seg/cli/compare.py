@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import Empty
+from anl_seg.cli.choices import Empty, Threshold
 
 
 def command(
@@ -69,6 +69,7 @@ def command(
             help="Leave out pixels with this label in the reference.",
         ),
     ] = None,
+    threshold: Threshold = None,
     tolerance: Annotated[
         float, typer.Option("--tolerance", min=0, help="For NSD: mm or pixels.")
     ] = 2.0,
@@ -111,7 +112,11 @@ def command(
 
     cells = published_dice(eta_alpha, eta_beta, metric)
     conventions = Conventions(
-        empty=empty.value, surfaces=needs_surfaces(metric), tolerance=tolerance, seed=seed
+        empty=empty.value,
+        surfaces=needs_surfaces(metric),
+        tolerance=tolerance,
+        seed=seed,
+        threshold=threshold,
     )
     compared = compare(
         evaluate_methods(

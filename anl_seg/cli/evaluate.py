@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import Empty
+from anl_seg.cli.choices import Empty, Threshold
 
 
 def command(
@@ -59,6 +59,7 @@ def command(
             help="Leave out pixels with this label in the reference.",
         ),
     ] = None,
+    threshold: Threshold = None,
     surfaces: Annotated[
         bool,
         typer.Option(
@@ -132,7 +133,11 @@ def command(
         ignore_label=ignore_label,
         noise_manifest=noise_manifest,
         conventions=Conventions(
-            empty=empty.value, surfaces=surfaces, tolerance=tolerance, seed=seed
+            empty=empty.value,
+            surfaces=surfaces,
+            tolerance=tolerance,
+            seed=seed,
+            threshold=threshold,
         ),
         only_predicted=chill,
         num_processes=num_processes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,34 @@ TRAINING_IMAGES = "ISIC-2017_Training_Data"
 TRAINING_MASKS = "ISIC-2017_Training_Part1_GroundTruth"
 TEST_IMAGES = "ISIC-2017_Test_v2_Data"
 TEST_MASKS = "ISIC-2017_Test_v2_Part1_GroundTruth"
+VALIDATION_IMAGES = "ISIC-2017_Validation_Data"
+VALIDATION_MASKS = "ISIC-2017_Validation_Part1_GroundTruth"
+#: Name of a test set -> its folders of images and of masks.
+TEST_SETS = {
+    "test": (TEST_IMAGES, TEST_MASKS),
+    "validation": (VALIDATION_IMAGES, VALIDATION_MASKS),
+}
+#: Largest value of a 16-bit pixel: white.
+WHITE_16_BIT = 65535
 IMAGE_ENDING = ".jpg"
 MASK_ENDING = "_segmentation.png"
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` has written: the folder of the data set and its numbers of cases."""
+    """What `convert` has written.
+
+    Attributes:
+        folder: The data set.
+        n_training: Number of training cases.
+        n_test: Number of test cases.
+        ignored: Folders of the source that were not used.
+    """
 
     folder: Path
     n_training: int
     n_test: int
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,29 +64,46 @@ class _Case:
     mask: Path
 
 
-def download(src: Path, *, track: Track = untracked) -> None:
-    """Fetch the official archives into `src` and unpack them there; what is there is kept.
+def download(src: Path, *, test: str = "test", track: Track = untracked) -> None:
+    """Fetch the official archives into `src` and unpack them there. Existing files are kept.
+
+    Args:
+        src: Folder for the archives.
+        test: Test set to fetch, one of `TEST_SETS`.
+        track: Shows the progress.
 
     Raises:
         InputError: If an archive cannot be fetched whole or is damaged.
     """
-    for name in (TRAINING_IMAGES, TRAINING_MASKS, TEST_IMAGES, TEST_MASKS):
+    for name in (TRAINING_IMAGES, TRAINING_MASKS, *TEST_SETS[test]):
         fetch_folder(f"{ARCHIVES_URL}/{name}.zip", src, track=track)
 
 
-def convert(src: Path, dst: Path, *, size: int = 256, track: Track = untracked) -> Conversion:
+def convert(
+    src: Path,
+    dst: Path,
+    *,
+    size: int = 256,
+    test: str = "test",
+    threshold: float | None = None,
+    track: Track = untracked,
+) -> Conversion:
     """Turn the challenge's layout into an nnU-Net raw data set of `size` x `size` PNG files.
 
     Images become 8-bit RGB and masks uint8 labels (0 background, 1 lesion), stretched to a square.
-    Test images go to `imagesTs` and their masks to `labelsTs`, which nnU-Net leaves alone; without
-    the two test folders there are none. Every file is decoded once, checked and written to a
-    temporary folder beside `dst`, which gets its name when all are good: `dst` is whole or absent.
+    Test images go to `imagesTs` and their masks to `labelsTs`, which nnU-Net leaves alone. Masks
+    are read as they look on a screen, so palettes are applied. Every file is decoded once, checked
+    and written to a temporary folder beside `dst`, which is renamed if all are good: `dst` is whole
+    or absent.
 
     Args:
         src: Folder that holds the challenge's folders (the constants above). Superpixels and tables
-            in them are ignored.
+            in them, and all other folders, are ignored.
         dst: The data set's folder, `.../DatasetXXX_Name`; must not exist.
         size: Width and height of the result in pixels.
+        test: Test set, one of `TEST_SETS`. Without the two folders of "test" there are no test
+            cases.
+        threshold: Grey masks are lesion from this value (0 to 255) on.
         track: Shows the progress.
 
     Raises:
@@ -79,20 +114,24 @@ def convert(src: Path, dst: Path, *, size: int = 256, track: Track = untracked) 
     if dst.exists():
         raise InputError(f"{dst} already exists; remove it or choose another data set id or name")
     training, problems = _pair(src / TRAINING_IMAGES, src / TRAINING_MASKS, "Tr")
-    test: list[_Case] = []
-    if (src / TEST_IMAGES).exists() or (src / TEST_MASKS).exists():
-        test, unpaired = _pair(src / TEST_IMAGES, src / TEST_MASKS, "Ts")
+    test_cases: list[_Case] = []
+    test_images, test_masks = (src / name for name in TEST_SETS[test])
+    if test != "test" or test_images.exists() or test_masks.exists():
+        test_cases, unpaired = _pair(test_images, test_masks, "Ts")
         problems += unpaired
 
     with atomic_folder(dst) as folder:
-        problems += _convert_all(training + test, folder, size, track)
+        problems += _convert_all(training + test_cases, folder, size, threshold, track)
         if problems:
             raise InputError(
                 f"{src}: nothing was written, since files must be mended or removed; "
                 + listed(problems)
             )
         write_json(folder / "dataset.json", _dataset_json(src, len(training), size))
-    return Conversion(dst, len(training), len(test))
+    used = {TRAINING_IMAGES, TRAINING_MASKS, *(TEST_SETS[test] if test_cases else ())}
+    folders = (path.name for path in sorted(src.iterdir()) if path.is_dir())
+    ignored = tuple(name for name in folders if name not in used and not name.startswith("."))
+    return Conversion(dst, len(training), len(test_cases), ignored)
 
 
 def _pair(images: Path, masks: Path, part: str) -> tuple[list[_Case], list[str]]:
@@ -126,26 +165,32 @@ def _files_by_case(folder: Path, ending: str) -> dict[str, Path]:
     return files
 
 
-def _convert_all(cases: Sequence[_Case], folder: Path, size: int, track: Track) -> list[str]:
+def _convert_all(
+    cases: Sequence[_Case], folder: Path, size: int, threshold: float | None, track: Track
+) -> list[str]:
     """Write all cases into `folder` and return what is wrong with any of them."""
     for part in {case.part for case in cases}:
         (folder / f"images{part}").mkdir()
         (folder / f"labels{part}").mkdir()
     pool = ThreadPoolExecutor()  # threads do: Pillow decodes and resizes outside the GIL
     try:
-        runs = [pool.submit(_convert_case, case, folder, size) for case in cases]
+        runs = [pool.submit(_convert_case, case, folder, size, threshold) for case in cases]
         return [problem for run in track(runs, "converting") for problem in run.result()]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _convert_case(case: _Case, folder: Path, size: int) -> list[str]:
+def _convert_case(case: _Case, folder: Path, size: int, threshold: float | None) -> list[str]:
     """Write one case into `folder` and return what is wrong with it."""
     problems = []
     native_sizes = []
     for read, source, target in (
         (_read_image, case.image, folder / f"images{case.part}" / f"{case.name}_0000.png"),
-        (_read_mask, case.mask, folder / f"labels{case.part}" / f"{case.name}.png"),
+        (
+            partial(_read_mask, threshold=threshold),
+            case.mask,
+            folder / f"labels{case.part}" / f"{case.name}.png",
+        ),
     ):
         try:
             native_size, resized = read(source, size)
@@ -168,7 +213,9 @@ def _read_image(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
     return native_size, image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
 
 
-def _read_mask(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
+def _read_mask(
+    path: Path, size: int, threshold: float | None
+) -> tuple[tuple[int, int], Image.Image]:
     """Return the native (width, height) and the labels 0 and 1 at `size` x `size`, 8-bit.
 
     A pixel is lesion where the mask's local average (triangle filter, antialiased) is at least one
@@ -176,18 +223,42 @@ def _read_mask(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
     taking the nearest pixel changes them by 0.09 % and frays the outline, and the plain mean over
     the pixel by 0.13 %, since at even ratios many means are exactly one half.
     """
-    native_size, mask = _decode(path, size)
-    if mask.mode not in {"1", "L", "P"}:
-        raise InputError(
-            f"{_short(path)} has Pillow's mode {mask.mode}; expected one channel of 8 bits"
-        )
+    native_size, picture = _decode(path, size)
+    mask = _as_seen(path, picture)
     values = {value for _, value in mask.getcolors() or ()}
-    if not (values <= {0, 255} or values <= {0, 1}):
+    if values <= {0, 255} or values <= {0, 1}:
+        is_lesion = np.asarray(mask) > 0
+    elif threshold is not None:
+        is_lesion = np.asarray(mask) >= threshold
+    else:
         found = ", ".join(map(str, sorted(values)[:5])) + (", ..." if len(values) > 5 else "")
-        raise InputError(f"{_short(path)} has the values {found}; expected 0 and 255, or 0 and 1")
-    lesion = Image.fromarray(np.where(np.asarray(mask) > 0, np.uint8(255), np.uint8(0)))
+        raise InputError(
+            f"{_short(path)} has the values {found}; expected 0 and 255, or 0 and 1. If masks were "
+            "resized with interpolation, add --threshold 128"
+        )
+    lesion = Image.fromarray(np.where(is_lesion, np.uint8(255), np.uint8(0)))
     average = np.asarray(lesion.resize((size, size), Image.Resampling.BILINEAR))
     return native_size, Image.fromarray((average >= 128).astype(np.uint8))
+
+
+def _as_seen(path: Path, picture: Image.Image) -> Image.Image:
+    """Return a mask's grey values from 0 to 255 as a viewer shows them, one channel of 8 bits."""
+    if picture.mode in {"1", "L"} and "transparency" not in picture.info:
+        return picture
+    if picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        if values.max() != WHITE_16_BIT:
+            raise InputError(
+                f"{_short(path)} has 16 bits (mode {picture.mode}) but no white; "
+                "expected 8 bits, or 0 and 65535"
+            )
+        return Image.fromarray(np.rint(values / 257).astype(np.uint8))
+    *colours, opacity = np.moveaxis(np.asarray(picture.convert("RGBA")), -1, 0)
+    if opacity.min() < 255:
+        raise InputError(f"{_short(path)} has transparent pixels; save the mask without them")
+    if any(np.any(colour != colours[0]) for colour in colours):
+        raise InputError(f"{_short(path)} holds colours; expected black and white")
+    return Image.fromarray(colours[0])
 
 
 def _decode(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:

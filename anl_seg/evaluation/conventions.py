@@ -31,6 +31,7 @@ class Conventions:
         unit: Of lengths: "mm", or "px" where the files do not tell the size of a pixel.
         tolerance: Up to this distance surfaces agree (NSD), in that unit.
         seed: Of the bootstrap.
+        threshold: Pixels of grey masks are foreground from this value on; None for masks of labels.
     """
 
     empty: EmptyRule = "nan"
@@ -38,6 +39,7 @@ class Conventions:
     unit: Literal["mm", "px"] = "px"
     tolerance: float = 2.0
     seed: int = 1
+    threshold: float | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -65,6 +67,11 @@ class Conventions:
             "ignore_label": "pixels with this label in the reference are left out",
             "TJ": f"thresholded Jaccard of the ISIC challenges: 0 below {ISIC_THRESHOLD}",
         }
+        if self.threshold is not None:
+            words["threshold"] = (
+                f"pixels of masks with other values than 0 and 1 are foreground from "
+                f"{self.threshold:g} on"
+            )
         if self.surfaces:
             spacing = "from the files' headers" if self.unit == "mm" else "none in the files"
             words |= {

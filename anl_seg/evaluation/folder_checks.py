@@ -105,9 +105,12 @@ def _unknown_of(where: str, found: Mapping[str, set[int]], label_set: LabelSet) 
         label: [case for case, labels in found.items() if label in labels]
         for label in sorted(set().union(*found.values()).difference(allowed))
     }
+    cure = "convert the masks, or name all their labels with --labels"
+    if 255 in holders:
+        cure += "; masks of 0 and 255 can be read with --threshold 128"
     return [
         f"{where}: label {label} in {len(cases)} of {len(found)} masks ({named(cases)}), "
         f"expected only {', '.join(map(str, allowed))} (labels {label_set.source}); nnU-Net masks "
-        "hold 0..K-1: convert the masks, or name all their labels with --labels"
+        f"hold 0..K-1: {cure}"
         for label, cases in holders.items()
     ]

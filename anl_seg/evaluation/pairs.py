@@ -15,7 +15,7 @@ from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.metrics import ConfusionMatrix, Label, confusion_matrix, surface_values
 from anl_seg.evaluation.surface import surfaces
 from anl_seg.formats.images import Geometry
-from anl_seg.formats.masks import Labels, read_labels_and_geometry
+from anl_seg.formats.masks import Labels, are_grey, grey_message, read_labels_and_geometry
 
 #: Headers hold float32, and programs round them: this part of a pixel is no difference.
 GEOMETRY_TOLERANCE = 1e-2
@@ -82,7 +82,7 @@ def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
     images = []
     for path in filter(None, (pair.prediction, pair.reference, pair.noisy)):
         with collecting(problems):
-            images.append(read_labels_and_geometry(path))
+            images.append(read_labels_and_geometry(path, task.conventions.threshold))
     if problems:
         return problems
     (prediction, geometry), *references = images
@@ -94,7 +94,10 @@ def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
             _check_grid(pair.prediction, (prediction, geometry), path, reference)
             known = geometry or reference[1]
             spacing = known.spacing if known else (1.0,) * prediction.ndim
-            results.append(_measure(prediction, reference[0], spacing, task))
+            matrix = confusion_matrix(prediction, reference[0], task.ignore_label)
+            _check_values(pair.prediction, matrix.prediction_labels, task)
+            _check_values(path, matrix.reference_labels, task)
+            results.append(_measure(matrix, prediction, reference[0], spacing, task))
     if problems:
         return problems
     return MeasuredCase(
@@ -117,10 +120,20 @@ def collecting(problems: list[str]) -> Iterator[None]:
         problems.extend(line.strip() for line in others or [first])
 
 
+def _check_values(file: Path, found: set[int], task: Task) -> None:
+    declared = task.labels or ()
+    members = (label if isinstance(label, tuple) else (label,) for label in declared)
+    if are_grey(found.difference(*members)):
+        raise InputError(grey_message(file, found))
+
+
 def _measure(
-    prediction: Labels, reference: Labels, spacing: Sequence[float], task: Task
+    matrix: ConfusionMatrix,
+    prediction: Labels,
+    reference: Labels,
+    spacing: Sequence[float],
+    task: Task,
 ) -> Measured:
-    matrix = confusion_matrix(prediction, reference, task.ignore_label)
     if not task.conventions.surfaces:
         return Measured(matrix, {}, {})
     labels = task.labels

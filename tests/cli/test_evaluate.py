@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -143,7 +144,7 @@ def test_surfaces_empty_rule_tolerance_and_seed(folders, tmp_path, capsys):
     ours = json.loads((tmp_path / "report" / "summary.json").read_text())["anl_seg"]
     assert ours["settings"] == {
         **{"empty": "one", "surfaces": True, "unit": "px"},
-        **{"tolerance": 1.5, "seed": 3},
+        **{"tolerance": 1.5, "seed": 3, "threshold": None},
     }
     assert ours["classes"]["1"]["statistics"]["Dice"]["n"] == 2
 
@@ -194,3 +195,83 @@ def test_output_that_is_a_file(folders, tmp_path, capsys):
     error = capsys.readouterr().err
     assert str(tmp_path / "report") in error
     assert error.count("\n") == 1
+
+
+def grey_masks(tmp_path):
+    """References resized with interpolation, predictions of 0 and 1 as nnU-Net writes them."""
+    rows, columns = np.mgrid[:160, :160]
+    folders = tmp_path / "pred", tmp_path / "ref"
+    for folder in folders:
+        folder.mkdir()
+    for case in range(2):
+        disc = ((rows - 80) ** 2 + (columns - 70 - case) ** 2 < 45**2) * np.uint8(255)
+        grey = Image.fromarray(disc).resize((48, 48), Image.Resampling.BICUBIC)
+        grey.save(folders[1] / f"{case}.png")
+        labels = (np.asarray(grey) >= 128).astype(np.uint8)
+        Image.fromarray(labels).save(folders[0] / f"{case}.png")
+    return folders
+
+
+@pytest.mark.parametrize("declared", [False, True])
+def test_grey_masks_are_refused_with_the_cure(tmp_path, capsys, declared):
+    pred, ref = grey_masks(tmp_path)
+    if declared:
+        labels = {"labels": {"background": 0, "lesion": 1}, "file_ending": ".png"}
+        (pred / "dataset.json").write_text(json.dumps(labels))
+    assert run(pred, ref) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[0] == "anl-seg: error: 2 problems, nothing evaluated:"
+    for line, case in zip(error[1:], (0, 1), strict=True):
+        assert f"ref/{case}.png: holds the values 0, " in line
+        assert "add --threshold 128 to make it binary" in line
+
+
+def test_grey_masks_are_thresholded_when_asked(tmp_path, capsys):
+    pred, ref = grey_masks(tmp_path)
+    assert run(pred, ref, "--threshold", 128, "-o", tmp_path / "out") == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["foreground_mean"]["Dice"] == 1
+    assert list(summary["mean"]) == ["1"]
+    assert "label 1" not in capsys.readouterr().err
+
+
+def test_a_soft_border_of_few_values_is_grey(folders, capsys):
+    soft = np.kron(MASK, np.ones((2, 2), np.uint8)) * np.uint8(255)
+    soft[2, 2:6] = (64, 128, 128, 191)
+    pred, ref = folders({"a": soft}, {"a": soft})
+    assert run(pred, ref) == 2
+    assert "resized with interpolation" in capsys.readouterr().err
+    assert run(pred, ref, "--labels", "64,128,191,255") == 0
+
+
+def test_a_threshold_does_not_empty_masks_of_labels(folders, capsys):
+    pred, ref = folders({"a": MASK * 2}, {"a": MASK * 2})
+    assert run(pred, ref, "--threshold", 128) == 2
+    assert "omit the option for masks of labels" in capsys.readouterr().err
+
+
+def test_dangling_links_are_named(folders, capsys):
+    pred, ref = folders({"a": MASK, "b": MASK}, {"a": MASK, "b": MASK})
+    for folder in (pred, ref):
+        (folder / "b.png").unlink()
+        (folder / "b.png").symlink_to("../.git/annex/objects/b.png")
+    assert run(pred, ref) == 2
+    error = capsys.readouterr().err
+    assert error.count("1 links lead to files that do not exist: b.png") == 2
+
+
+NAMES = ["M\udcfcller", "Jürgen 𝄞", 'a"b,c', "a\nb", "-rf", "=1+1", "<b>&amp;", "{{ x }}", "$x_1%"]
+
+
+def test_any_file_name_is_reported(folders, tmp_path, capsys):
+    cases = dict.fromkeys(NAMES, MASK)
+    pred, ref = folders(cases, cases)
+    assert run(pred, ref, "-o", tmp_path / "out") == 0
+    with (tmp_path / "out" / "cases.csv").open(
+        newline="", encoding="utf-8", errors="surrogateescape"
+    ) as stream:
+        assert {row["case"] for row in csv.DictReader(stream)} == set(NAMES)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    files = {case["reference_file"] for case in summary["metric_per_case"]}
+    assert files == {str(ref / f"{name}.png") for name in NAMES}
+    assert (tmp_path / "out" / "report.html").stat().st_size > 10_000

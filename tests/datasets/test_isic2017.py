@@ -204,7 +204,7 @@ def test_many_bad_files_are_counted_and_the_first_named(src, dst):
     [
         (np.array([[0, 1, 255]], np.uint8), "the values 0, 1, 255"),
         (np.arange(200, dtype=np.uint8)[None], "the values 0, 1, 2, 3, 4, ..."),
-        (np.zeros((3, 4, 3), np.uint8), "mode RGB"),
+        (np.full((3, 4, 3), (0, 9, 255), np.uint8), "holds colours"),
         (np.array([[0, 255]], np.uint16), "mode I;16"),
     ],
 )
@@ -259,3 +259,74 @@ def test_real_sample_keeps_lesion_areas(dst):
         label = read(dst / "labelsTr" / path.name.replace("_segmentation", ""))
         assert label.shape == (256, 256)
         assert label.mean() == pytest.approx(native, rel=0.01)
+
+
+SEEN = np.zeros((12, 16), bool)
+SEEN[3:9, 4:12] = True
+
+
+def save_palette(path, white):
+    picture = Image.fromarray(SEEN.astype(np.uint8) if white else (~SEEN).astype(np.uint8))
+    picture.putpalette(([0] * 3 + [255] * 3) if white else ([255] * 3 + [0] * 3))
+    picture.save(path)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda path: save_palette(path, white=1),
+        lambda path: save_palette(path, white=0),  # index 0 is white
+        lambda path: Image.fromarray(SEEN).save(path),
+        lambda path: Image.fromarray(SEEN * np.uint8(255)).convert("RGB").save(path),
+        lambda path: Image.fromarray(SEEN * np.uint8(255)).convert("RGBA").save(path),
+        lambda path: Image.fromarray(SEEN * np.uint8(255)).convert("LA").save(path),
+        lambda path: Image.fromarray(SEEN * np.uint16(65535)).save(path),
+    ],
+)
+def test_masks_are_read_as_they_look_on_a_screen(src, dst, save):
+    path = src / isic2017.TEST_MASKS / "ISIC_4_segmentation.png"
+    save(path)
+    with Image.open(path) as picture:
+        seen = np.asarray(picture.convert("RGB").convert("L")) if picture.mode[0] != "I" else SEEN
+    image = Image.new("RGB", (16, 12))
+    image.save(src / isic2017.TEST_IMAGES / "ISIC_4.jpg")
+    isic2017.convert(src, dst, size=16)
+    label = np.asarray(Image.open(dst / "labelsTs" / "ISIC_4.png"))
+    assert np.array_equal(seen > 0, SEEN)
+    assert label.mean() == pytest.approx(SEEN.mean(), abs=0.02)
+    assert label[8, 8] == 1
+
+
+def test_a_mask_with_transparent_pixels_is_refused(src, dst):
+    path = src / isic2017.TEST_MASKS / "ISIC_4_segmentation.png"
+    pixels = np.dstack([SEEN * np.uint8(255)] * 4)
+    Image.fromarray(pixels, "RGBA").save(path)
+    with pytest.raises(InputError, match="has transparent pixels"):
+        isic2017.convert(src, dst, size=16)
+
+
+def test_grey_masks_need_a_threshold(src, dst):
+    path = src / isic2017.TEST_MASKS / "ISIC_4_segmentation.png"
+    Image.fromarray(SEEN * np.uint8(255)).resize((32, 24), Image.Resampling.BICUBIC).save(path)
+    Image.new("RGB", (32, 24)).save(src / isic2017.TEST_IMAGES / "ISIC_4.jpg")
+    with pytest.raises(InputError, match="add --threshold 128"):
+        isic2017.convert(src, dst, size=16)
+    isic2017.convert(src, dst, size=16, threshold=128)
+    label = np.asarray(Image.open(dst / "labelsTs" / "ISIC_4.png"))
+    assert label.mean() == pytest.approx(SEEN.mean(), abs=0.02)
+
+
+def test_the_official_validation_set_can_be_the_test_set(src, dst):
+    with pytest.raises(InputError, match="ISIC-2017_Validation_Data"):
+        isic2017.convert(src, dst, size=16, test="validation")
+    for name, kind in zip(isic2017.TEST_SETS["validation"], ("jpg", "png"), strict=True):
+        (src / name).mkdir()
+        ending = "" if kind == "jpg" else "_segmentation"
+        for case in (7, 8, 9):
+            Image.new("L", (20, 20)).save(src / name / f"ISIC_{case}{ending}.{kind}")
+    done = isic2017.convert(src, dst, size=16, test="validation")
+    assert done.n_test == 3
+    assert {path.name for path in (dst / "imagesTs").iterdir()} == {
+        f"ISIC_{case}_0000.png" for case in (7, 8, 9)
+    }
+    assert done.ignored == (isic2017.TEST_IMAGES, isic2017.TEST_MASKS)

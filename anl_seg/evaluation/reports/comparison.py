@@ -234,7 +234,8 @@ def _cases(
         for name, (reference, predictions) in _files(comparison).items()
         if name in pictured
     }
-    overlays = draw_cases(files, comparison.labels, num_processes, track)
+    threshold = comparison.methods[0].groups[0].conventions.threshold
+    overlays = draw_cases(files, comparison.labels, num_processes, track, threshold)
     unit = display_unit(comparison)
     places = {name: place for place, name in enumerate(comparison.cases)}
     return [

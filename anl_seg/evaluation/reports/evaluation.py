@@ -243,7 +243,8 @@ def _cases(
         for name in results
         if name in pictured
     }
-    overlays = draw_cases(files, evaluation.labels, num_processes, track)
+    threshold = evaluation.conventions.threshold
+    overlays = draw_cases(files, evaluation.labels, num_processes, track, threshold)
     return [
         Case(
             case=name,

@@ -123,6 +123,7 @@ def draw_cases(
     labels: LabelSet,
     num_processes: int = 1,
     track: Track = untracked,
+    threshold: float | None = None,
 ) -> dict[str, Overlay]:
     """Draw many cases.
 
@@ -131,6 +132,7 @@ def draw_cases(
         labels: The classes that are outlined.
         num_processes: Processes that read and draw.
         track: Wraps the cases to show progress.
+        threshold: Grey masks are foreground from this value on.
 
     Returns:
         Case -> what is drawn of it.
@@ -138,14 +140,22 @@ def draw_cases(
     Raises:
         InputError: As `draw_overlay`.
     """
-    draw = partial(draw_overlay, labels=tuple(labels.names), ignore_label=labels.ignore_label)
+    draw = partial(
+        draw_overlay,
+        labels=tuple(labels.names),
+        ignore_label=labels.ignore_label,
+        threshold=threshold,
+    )
     with process_map(num_processes) as map_:
         drawn = iter(map_(draw, files.values()))
         return {case: next(drawn) for case in track(list(files), "drawing")}
 
 
 def draw_overlay(
-    files: CaseFiles, labels: Sequence[Label], ignore_label: int | None = None
+    files: CaseFiles,
+    labels: Sequence[Label],
+    ignore_label: int | None = None,
+    threshold: float | None = None,
 ) -> Overlay:
     """Outline the classes of one case in the reference and in predictions, and fill the errors.
 
@@ -156,13 +166,14 @@ def draw_overlay(
         files: The masks and the image.
         labels: The classes or regions that are outlined. The background 0 is not.
         ignore_label: Pixels with this label in the reference are never errors.
+        threshold: Grey masks are foreground from this value on.
 
     Raises:
         InputError: If a file cannot be read, or a volume's image is on another grid.
     """
     shown = [label for label in labels if label != 0]
     reference, *predictions = (
-        read_labels(path) for path in (files.reference, *files.predictions.values())
+        read_labels(path, threshold) for path in (files.reference, *files.predictions.values())
     )
     shape = reference.shape
     plane, reason = None, ""
