@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anl_seg.losses.fast import SLOPES
 from anl_seg.losses.functional import Summand
+from anl_seg.losses.slopes import value_and_slope
 
 #: Statistics of a box, by name.
 Box = dict[str, float]
@@ -46,8 +46,7 @@ def largest_gradients(summand: Summand, logits: Tensor, labels: Tensor) -> Tenso
     unclipped = logits.log_softmax(1)
     log_probs = unclipped.clamp(min=math.log(summand.p_min))
     probs = log_probs.exp()
-    curve = summand.curve
-    losses, slopes = SLOPES[curve.func](log_probs, probs, lambda: 1 - probs, **curve.keywords)
+    losses, slopes = value_and_slope(summand.curve, log_probs, probs, lambda: 1 - probs)
     flipped = (summand.largest - losses).where(unclipped > math.log(summand.p_min), 0)
     gradients = (-slopes / probs).scatter(1, own, 0)
     shares = flipped.gather(1, own).squeeze(1) / flipped.sum(1).square()

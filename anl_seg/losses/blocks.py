@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
 #: Logits in a block, for each thread of the processor: less, and calls cost more than arithmetic;
@@ -18,6 +19,22 @@ GPU_BLOCK = 1 << 26
 def upcast(logits: Tensor) -> Tensor:
     """Half precision to float32; what is more precise stays as it is."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def is_transformed() -> bool:
+    """Say whether a transform of `torch.func` or forward-mode differentiation is under way.
+
+    An `autograd.Function` that works in blocks and in place cannot follow them; formulas can.
+    """
+    if torch._C._are_functorch_transforms_active():
+        return True
+    return not is_compiling() and forward_ad._current_level >= 0
+
+
+def is_batched(x: Tensor) -> bool:
+    """Say whether `vmap` put many tensors into this one, as for `jacobian(vectorize=True)`."""
+    functorch = torch._C._functorch
+    return functorch.is_batchedtensor(x) or functorch.is_legacy_batchedtensor(x)
 
 
 def flatten_pixels(x: Tensor) -> Tensor:
@@ -49,7 +66,7 @@ def sum_pixels(function: Callable[..., Tensor], logits: Tensor, *others: Tensor)
         logits: `(B, K, *S)`.
         *others: What the function needs beside, `(B, 1, *S)` each.
     """
-    if is_compiling():
+    if is_compiling() or is_transformed():
         return _sum_block(function, *map(flatten_pixels, (logits, *others)))
     total: Tensor = _SumPixels.apply(function, logits, *others)
     return total
@@ -76,9 +93,11 @@ class _SumPixels(torch.autograd.Function):
         logits, *others = ctx.saved_tensors
         nothing = (None,) * len(others)
         z, *rest = map(flatten_pixels, (logits, *others))
-        if torch.is_grad_enabled():  # with create_graph, for a second derivative
-            total = _sum_block(ctx.function, z, *rest)
-            (gradient,) = torch.autograd.grad(total, logits, grad_output, create_graph=True)
+        create_graph = torch.is_grad_enabled()  # for a second derivative
+        if create_graph or is_batched(grad_output):
+            with torch.enable_grad():
+                total = _sum_block(ctx.function, z, *rest)
+            (gradient,) = torch.autograd.grad(total, logits, grad_output, create_graph=create_graph)
             return None, gradient, *nothing
         gradient = torch.empty_like(z)
         for block in blocks(z):

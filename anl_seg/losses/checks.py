@@ -22,15 +22,31 @@ def check_inputs(
 ) -> tuple[Tensor, Tensor | None]:
     """Check shapes, dtypes and the range of the labels.
 
+    The number of dimensions tells the two shapes of labels apart: one fewer than the logits' is
+    `(B, *S)`, as many is `(B, 1, *S)`. So labels `(B, 1)` for logits `(B, K, 1)` are `(B, *S)`.
+
     On a GPU the range is checked without waiting for the device: there a label out of range stops
     the program a little later, with a device-side assertion. Compiled code raises a RuntimeError.
 
+    Args:
+        logits: `(B, K, *S)`, floating point, K >= 2.
+        labels: `(B, *S)` or `(B, 1, *S)`, of any integer type or bool.
+        ignore_index: Label of the pixels that do not count.
+
     Returns:
-        Labels that are all valid, and which of them count (None if all do).
+        Labels `(B, *S)`, int64 and all valid, and which of them count (None if all do).
 
     Raises:
-        ValueError: Naming the argument, what was expected and what came.
+        TypeError: If one of them is no tensor.
+        ValueError: If a shape, dtype, device or value is wrong. The message names the argument,
+            what was expected and what came.
     """
+    for name, value in (("logits", logits), ("labels", labels)):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name} must be a torch.Tensor, got {type(value).__module__}."
+                f"{type(value).__qualname__}; convert with torch.as_tensor({name})"
+            )
     if logits.ndim < 2 or logits.shape[1] < 2:
         raise ValueError(
             f"logits must be (B, K, ...) with K of at least 2 classes, got {tuple(logits.shape)}"
@@ -38,14 +54,19 @@ def check_inputs(
     if not logits.is_floating_point():
         raise ValueError(f"logits must be floating point, got {logits.dtype}")
     expected = (logits.shape[0], *logits.shape[2:])
+    with_channel = (logits.shape[0], 1, *logits.shape[2:])
+    if labels.shape == with_channel:
+        labels = labels.squeeze(1)
     if labels.shape != expected:
         raise ValueError(
-            f"labels must be {expected} for logits {tuple(logits.shape)}, got {tuple(labels.shape)}"
+            f"labels must be {expected} or {with_channel} for logits {tuple(logits.shape)}, "
+            f"got {tuple(labels.shape)}"
         )
-    if labels.dtype != torch.int64:
-        raise ValueError(f"labels must be int64, got {labels.dtype}; call labels.long()")
+    if labels.is_floating_point() or labels.is_complex():
+        raise ValueError(f"labels must be integers or bool, got {labels.dtype}; use labels.long()")
     if labels.device != logits.device:
         raise ValueError(f"labels are on {labels.device}, but logits on {logits.device}")
+    labels = labels.long()
     counts = None
     if ignore_index is not None:
         counts = labels != ignore_index
@@ -59,8 +80,12 @@ def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None
     or_ignored = "" if ignore_index is None else f" or {ignore_index} (ignored)"
     message = f"labels must be in [0, {classes}) for logits of {classes} classes{or_ignored}"
     if torch.compiler.is_compiling():
+        if torch._C._are_functorch_transforms_active():
+            return  # `vmap` has no rule for the assertion; the formulas' gather checks again
         torch._assert_async(((labels >= 0) & (labels < classes)).all(), message)
         return
+    while torch._C._functorch.is_functorch_wrapped_tensor(labels):  # `vmap` hides the values
+        labels = torch._C._functorch.get_unwrapped(labels)
     ends = labels.aminmax()
     if labels.is_cuda:
         torch._assert_async((ends.min >= 0) & (ends.max < classes), message)

@@ -30,6 +30,12 @@ from torch import Tensor
 Curve = Callable[..., Tensor]
 Form = Literal["plain", "normalized", "normalized negative"]
 
+#: Largest value of a curve in a normalised form. It keeps inf / inf out if the label's logit is
+#: -inf: the loss is then 1, its limit. (A power of 2 has an exact reciprocal.)
+HUGE = 2.0**100
+#: Log-probability below which p is 0 beside 1, and p log p beside log p.
+NEGLIGIBLE = -100.0
+
 
 def cross_entropy(u: Tensor) -> Tensor:
     """Cross entropy, l = -log p; not bounded, so wrong labels are fitted too."""
@@ -161,7 +167,7 @@ def normalized(curve: Curve, log_probs: Tensor, labels: Tensor) -> Tensor:
         meant.)
     """
     losses = curve(log_probs)
-    return _of_label(losses, labels) / losses.sum(1)
+    return _of_label(losses, labels).clamp(max=HUGE) / losses.sum(1).clamp(max=HUGE)
 
 
 def normalized_negative(curve: Curve, log_probs: Tensor, labels: Tensor, *, p_min: float) -> Tensor:
@@ -226,6 +232,7 @@ def _one_minus_p(u: Tensor) -> Tensor:
 
 
 def _focal_weight(u: Tensor, gamma: float) -> Tensor:
-    # At p = 1 a power below 1 is infinitely steep, the loss is not: a floor keeps inf * 0 out of
-    # its slope.
-    return _one_minus_p(u).clamp(min=torch.finfo(u.dtype).tiny) ** gamma
+    # Both floors keep inf * 0 out of the slope. At p = 1 a power below 1 is infinitely steep, the
+    # loss is not. At p = 0 log p is infinite, p log p is not.
+    miss = _one_minus_p(u.clamp(min=NEGLIGIBLE))
+    return miss.clamp(min=torch.finfo(u.dtype).tiny) ** gamma

@@ -1,8 +1,9 @@
-"""The pointwise losses as Triton kernels: what a GPU runs instead of the blocks of `fast`.
+"""The pointwise losses as Triton kernels: what a GPU runs instead of the blocks of `autograd`.
 
-The derivation is that of `fast`. A program holds all classes of some pixels in its registers. So
-the forward pass reads the logits once and writes the losses; the backward pass reads them once
-more and writes their gradient, already scaled. Nothing of the logits' size is kept in between.
+The derivation is that of `derivations`. A program holds all classes of some pixels in its
+registers. So the forward pass reads the logits once and writes the losses; the backward pass reads
+them once more and writes their gradient, already scaled. Nothing of the logits' size is kept in
+between.
 
 Importing this needs triton. With TRITON_INTERPRET=1 in the environment, set before triton is first
 imported, everything runs on the CPU, slowly: that is how it is tested where there is no GPU.
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from anl_seg.losses import functional as F
 from anl_seg.losses.blocks import flatten_pixels, upcast
-from anl_seg.losses.functional import Curve, Form, Summand
+from anl_seg.losses.functional import HUGE, NEGLIGIBLE, Curve, Form, Summand
 
 #: Logits in a program, and its warps: 16 logits a thread.
 TILE = 4096
@@ -34,6 +35,8 @@ MOST_TERMS = 32
 
 #: Floor where a logarithm is taken: the smallest normal float32.
 TINY = tl.constexpr(2.0**-126)
+LARGEST_VALUE = tl.constexpr(HUGE)
+LEAST_LOGARITHM = tl.constexpr(NEGLIGIBLE)
 
 # A summand is told to the kernels as seven numbers: form, weight, largest value A, shape of the
 # curve, and three constants of it. (Older Tritons take a flat tuple of numbers, but no text in it.)
@@ -66,6 +69,8 @@ CURVES: dict[Curve, Callable[..., tuple[Any, ...]]] = {
 
 def takes(classes: int, summands: Sequence[Summand]) -> bool:
     """Say whether the kernels can be written out for so many classes and these summands."""
+    if any(summand.curve.func not in CURVES for summand in summands):
+        return False
     terms = [summand.curve.keywords.get("t", 0) for summand in summands]
     return classes <= MOST_CLASSES and max(terms, default=0) <= MOST_TERMS
 
@@ -241,7 +246,8 @@ def _derive_summand(
             slope = tl.where(value < LARGEST, slope, 0)
             value = tl.maximum(LARGEST - value, 0)
         total = tl.sum(tl.where(exists, value, 0), 0, keep_dims=True)
-        share = _take(value, of_label) / total
+        total = tl.minimum(total, LARGEST_VALUE)
+        share = tl.minimum(_take(value, of_label), LARGEST_VALUE) / total
         du = WEIGHT / total * slope * (tl.where(of_label, 1, 0) - share)
         if FORM == NORMALIZED_NEGATIVE:
             share = 1 - share
@@ -265,7 +271,7 @@ def _value_and_slope(u, p, SHAPE: tl.constexpr, A: tl.constexpr, B: tl.constexpr
         weight = _power(miss, A)
         value = -weight * u
         # p log p / (1 - p) lies in [-1, 0]; rounded, at p close to 1, it might not
-        slope = weight * (A * tl.maximum(p * u / miss, -1) - 1)
+        slope = weight * (A * tl.maximum(p * tl.maximum(u, LEAST_LOGARITHM) / miss, -1) - 1)
     elif SHAPE == FOCAL_DETACHED:
         weight = _power(1 - p, A)
         value = -weight * u

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from anl_seg.losses import fast
+from anl_seg.losses.autograd import per_pixel
 from anl_seg.losses.checks import Reduction, check_inputs, check_reduction
 from anl_seg.losses.regularizers import entropy
 from anl_seg.losses.table import canonical_name, complete, describe
@@ -77,7 +77,7 @@ class RobustLoss(nn.Module):
                 f"p_min of {self.name} must be below 1/K = 1/{logits.shape[1]}, got {p_min}"
             )
         with torch.autocast(logits.device.type, enabled=False):
-            loss = fast.per_pixel(logits, labels, self.summands)
+            loss = per_pixel(logits, labels, self.summands)
         if counts is not None:
             loss = loss.where(counts, 0)
         if self.reduction == "none":

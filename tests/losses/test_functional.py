@@ -29,7 +29,15 @@ BOUNDED_BELOW_BY_0 = [
     partial(F.taylor_cross_entropy, t=3),
     partial(F.asymmetric_generalized_cross_entropy, a=6, q=1.5),
 ]
-every_curve = pytest.mark.parametrize("curve", BOUNDED_BELOW_BY_0, ids=str)
+
+
+def name_of(curve):
+    if not isinstance(curve, partial):
+        return curve.__name__
+    return " ".join([curve.func.__name__, *(f"{k}={v}" for k, v in curve.keywords.items())])
+
+
+every_curve = pytest.mark.parametrize("curve", BOUNDED_BELOW_BY_0, ids=name_of)
 
 
 def summands(name, **given):

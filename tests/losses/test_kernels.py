@@ -7,9 +7,10 @@ import sys
 import pytest
 import torch
 from losses import reference
-from losses.test_fast import draw, formulas, summands
+from losses.test_autograd import draw, formulas, summands
 
-from anl_seg.losses import create, fast
+from anl_seg.losses import autograd, create
+from anl_seg.losses.slopes import SLOPES
 from anl_seg.losses.table import complete, describe
 
 kernels = pytest.importorskip("anl_seg.losses.kernels", reason="needs Triton")
@@ -24,12 +25,12 @@ def several_programs(monkeypatch):
 
 @pytest.fixture
 def forced(monkeypatch):
-    """Let `fast` use the kernels on whatever device there is."""
-    monkeypatch.setattr(fast, "find_kernels", lambda logits, summands: kernels)
+    """Let `autograd` use the kernels on whatever device there is."""
+    monkeypatch.setattr(autograd, "find_kernels", lambda logits, summands: kernels)
 
 
 def test_every_curve_has_its_constants():
-    assert kernels.CURVES.keys() == fast.SLOPES.keys()
+    assert kernels.CURVES.keys() == SLOPES.keys()
 
 
 @pytest.mark.parametrize("name", reference.LOSSES)
@@ -127,7 +128,7 @@ def test_nothing_to_do():
 @pytest.mark.parametrize("shape", [(6, 5), (2, 3, 5, 7)], ids=str)
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_a_loss_goes_through_them(forced, monkeypatch, shape, reduction):
-    monkeypatch.delattr(fast, "_blockwise")
+    monkeypatch.delattr(autograd, "_blockwise")
     logits, labels, weights = draw(shape)
     loss = create("anl-ce", alpha=5.0, beta=2.0, reduction=reduction)
     expected = formulas(logits, labels, loss.summands)
@@ -146,11 +147,11 @@ def test_a_loss_goes_through_them(forced, monkeypatch, shape, reduction):
 def test_second_derivative(forced):
     logits, labels, _ = draw((2, 2, 3))
     z, y = logits.detach().to(DEVICE).requires_grad_(), labels.to(DEVICE)
-    torch.autograd.gradgradcheck(lambda z: fast.per_pixel(z, y, summands("anl-fl")), z)
+    torch.autograd.gradgradcheck(lambda z: autograd.per_pixel(z, y, summands("anl-fl")), z)
 
 
 def test_processors_keep_to_the_blocks():
-    assert fast.find_kernels(torch.zeros(1, 2), summands("anl-ce")) is None
+    assert autograd.find_kernels(torch.zeros(1, 2), summands("anl-ce")) is None
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_what_cannot_be_written_out_keeps_to_the_blocks(classes, name, given, ta
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
 def test_they_are_tried_with_the_loss_they_are_for(dtype):
-    tried = fast._try_kernels(torch.device(DEVICE), dtype, 3, summands("anl-fl"))
+    tried = autograd._try_kernels(torch.device(DEVICE), dtype, 3, summands("anl-fl"))
     assert tried is kernels
 
 
@@ -176,8 +177,8 @@ def test_where_triton_fails_a_warning_says_so_and_the_blocks_take_over(monkeypat
     monkeypatch.setattr(kernels, "_derive", fail)
     terms = summands("anl-ce")
     with pytest.warns(RuntimeWarning, match="slower path.*no C compiler"):
-        assert fast._try_kernels(torch.device(DEVICE), torch.float32, 3, terms) is None
-    assert fast._try_kernels(torch.device(DEVICE), torch.float32, 3, terms) is None  # no more
+        assert autograd._try_kernels(torch.device(DEVICE), torch.float32, 3, terms) is None
+    assert autograd._try_kernels(torch.device(DEVICE), torch.float32, 3, terms) is None  # no more
 
 
 COMPILE = """

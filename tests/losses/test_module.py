@@ -6,19 +6,19 @@ import torch
 from losses import reference
 
 from anl_seg import losses
-from anl_seg.losses import blocks, fast
+from anl_seg.losses import autograd, blocks
 
 
 @pytest.fixture(params=["for compilers", "blocks"], autouse=True)
 def path(request, monkeypatch):
     """Force each of the ways to compute the losses; the kernels in Triton's interpreter."""
     if request.param == "for compilers":  # what torch.compile is given, not compiled
-        monkeypatch.setattr(fast, "is_compiling", lambda: True)
+        monkeypatch.setattr(autograd, "is_compiling", lambda: True)
     if request.param == "kernels":
         kernels = pytest.importorskip("anl_seg.losses.kernels", reason="needs Triton")
         if torch.cuda.is_available():
             pytest.skip("Triton interprets where there is no GPU; test_kernels.py runs on one")
-        monkeypatch.setattr(fast, "find_kernels", lambda logits, summands: kernels)
+        monkeypatch.setattr(autograd, "find_kernels", lambda logits, summands: kernels)
     monkeypatch.setattr(blocks, "BLOCK", 16)
     return request.param
 
@@ -153,8 +153,9 @@ def test_reductions_agree(name):
         (dict(logits=torch.zeros(2)), "logits must be"),
         (dict(logits=torch.zeros(2, 1, 4)), "at least 2 classes"),
         (dict(logits=torch.zeros(2, 3, 4, dtype=torch.int64)), "floating point"),
-        (dict(labels=torch.zeros(2, 1, 4, dtype=torch.int64)), r"labels must be \(2, 4\)"),
-        (dict(labels=torch.zeros(2, 4)), "int64"),
+        (dict(labels=torch.zeros(2, 3, 4)), r"labels must be \(2, 4\) or \(2, 1, 4\) for .* got"),
+        (dict(labels=torch.zeros(2, dtype=torch.int64)), r"got \(2,\)"),
+        (dict(labels=torch.zeros(2, 4)), r"integers or bool, got torch.float32; use labels.long"),
         (dict(labels=torch.full((2, 4), 3)), r"\[0, 3\).*found 3 to 3"),
         (dict(labels=torch.full((2, 4), -100)), r"found -100"),
     ],
@@ -163,6 +164,44 @@ def test_bad_input_is_named(change, message):
     inputs = dict(logits=torch.zeros(2, 3, 4), labels=torch.zeros(2, 4, dtype=torch.int64)) | change
     with pytest.raises(ValueError, match=message):
         losses.create("anl-ce")(inputs["logits"], inputs["labels"])
+
+
+@pytest.mark.parametrize("name", [*POINTWISE, "anl-ce*", "t-loss"])
+@pytest.mark.parametrize("shape", [(8, 3), (2, 3, 5, 7), (2, 3, 1, 1), (2, 3, 1)], ids=str)
+def test_labels_with_a_channel(name, shape):
+    logits, labels = draw(shape)
+    loss = losses.create(name, ignore_index=2)
+    assert torch.equal(loss(logits, labels.unsqueeze(1)), loss(logits, labels))
+
+
+INTEGERS = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16]
+
+
+@pytest.mark.parametrize("name", ["ce", "anl-ce", "anl-ce*", "t-loss"])
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+def test_labels_of_any_integer_type(name, dtype):
+    logits, labels = draw((2, 3, 5, 7))
+    loss = losses.create(name, ignore_index=2)
+    assert torch.equal(loss(logits, labels.to(dtype)), loss(logits, labels))
+
+
+@pytest.mark.parametrize("name", ["ce", "anl-ce", "anl-ce*", "t-loss"])
+def test_masks_of_type_bool(name):
+    logits, labels = draw((2, 2, 5, 7))
+    loss = losses.create(name)
+    assert torch.equal(loss(logits, labels.bool()), loss(logits, labels))
+
+
+@pytest.mark.parametrize("name", ["anl-ce", "t-loss"])
+def test_what_is_no_tensor_is_named(name):
+    logits, labels = draw((2, 3))
+    loss = losses.create(name)
+    with pytest.raises(TypeError, match=r"labels must be a torch.Tensor, got numpy.ndarray; conv"):
+        loss(logits, labels.numpy())
+    with pytest.raises(TypeError, match=r"logits must be a torch.Tensor, got numpy.ndarray"):
+        loss(logits.numpy(), labels)
+    with pytest.raises(TypeError, match=r"got builtins\.list"):
+        loss(logits, labels.tolist())
 
 
 def test_p_min_must_be_below_one_class_in_k():

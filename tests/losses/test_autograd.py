@@ -1,4 +1,4 @@
-"""The blockwise path against autograd of the formulas it stands for."""
+"""The analytic backward against autograd of the formulas that it stands for."""
 
 import shutil
 
@@ -7,12 +7,8 @@ import torch
 from losses import reference
 
 from anl_seg import losses
-from anl_seg.losses import blocks, fast, functional
+from anl_seg.losses import autograd, blocks, functional
 from anl_seg.losses.table import complete, describe
-
-CURVES = {
-    term.curve: (name, term.takes) for name in reference.LOSSES for term in describe(name).terms
-}
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +34,7 @@ def formulas(logits, labels, terms):
 
 
 def assert_like_the_formulas(logits, labels, weights, terms):
-    loss = fast.per_pixel(logits, labels, terms)
+    loss = autograd.per_pixel(logits, labels, terms)
     expected = formulas(logits, labels, terms)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=1e-12)
     (slope,) = torch.autograd.grad(loss, logits, weights)
@@ -53,29 +49,17 @@ def test_value_and_gradient(name, shape, scale):
     assert_like_the_formulas(*draw(shape, scale), summands(name))
 
 
-@pytest.mark.parametrize("curve", fast.SLOPES, ids=lambda curve: curve.__name__)
-def test_slopes_of_the_curves(curve):
-    name, takes = CURVES[curve]
-    arguments = {key: complete(name, {})[key] for key in takes}
-    u = torch.linspace(-20, 0, 201, dtype=torch.float64, requires_grad=True)
-    p = u.detach().exp()
-    value, slope = fast.SLOPES[curve](u.detach(), p, lambda: 1 - p, **arguments)
-    expected = curve(u, **arguments)
-    torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-14)
-    (expected_slope,) = torch.autograd.grad(expected.sum(), u)
-    slope = torch.as_tensor(slope, dtype=u.dtype).expand_as(u)
-    torch.testing.assert_close(slope, expected_slope, rtol=1e-10, atol=1e-14)
-
-
 @pytest.mark.parametrize("shape", [(4, 3), (2, 2, 3)], ids=str)
 def test_second_derivative(shape):
     logits, labels, _ = draw(shape)
-    torch.autograd.gradgradcheck(lambda z: fast.per_pixel(z, labels, summands("anl-fl")), logits)
+    torch.autograd.gradgradcheck(
+        lambda z: autograd.per_pixel(z, labels, summands("anl-fl")), logits
+    )
 
 
 def test_retained_graph_can_be_used_again():
     logits, labels, weights = draw((2, 3, 5, 7))
-    loss = fast.per_pixel(logits, labels, summands("anl-ce"))
+    loss = autograd.per_pixel(logits, labels, summands("anl-ce"))
     first, second = (
         torch.autograd.grad(loss, logits, factor * weights, retain_graph=True)[0]
         for factor in (1, 2)
@@ -87,14 +71,14 @@ def test_retained_graph_can_be_used_again():
 def test_any_memory_layout(classes):
     logits, labels, weights = draw((2, classes, 5, 7))
     terms = summands("anl-ce")
-    (expected,) = torch.autograd.grad(fast.per_pixel(logits, labels, terms), logits, weights)
+    (expected,) = torch.autograd.grad(autograd.per_pixel(logits, labels, terms), logits, weights)
     for change in (
         lambda z: z.to(memory_format=torch.channels_last),
         lambda z: z.transpose(2, 3).contiguous().transpose(2, 3),
         lambda z: torch.cat((z, z), 3)[..., :7],
     ):
         other = change(logits.detach()).requires_grad_()
-        loss = fast.per_pixel(other, labels, terms)
+        loss = autograd.per_pixel(other, labels, terms)
         torch.testing.assert_close(torch.autograd.grad(loss, other, weights)[0], expected)
 
 
@@ -102,14 +86,14 @@ def test_without_gradient_the_value_is_the_same():
     logits, labels, _ = draw((2, 3, 5, 7))
     terms = summands("anl-ce")
     with torch.no_grad():
-        value = fast.per_pixel(logits, labels, terms)
-    torch.testing.assert_close(value, fast.per_pixel(logits, labels, terms).detach())
+        value = autograd.per_pixel(logits, labels, terms)
+    torch.testing.assert_close(value, autograd.per_pixel(logits, labels, terms).detach())
 
 
 def test_gradients_keep_the_precision_of_the_logits():
     logits, labels, _ = draw((2, 3, 5, 7))
     half = logits.detach().half().requires_grad_()
-    loss = fast.per_pixel(half, labels, summands("anl-ce"))
+    loss = autograd.per_pixel(half, labels, summands("anl-ce"))
     assert loss.dtype == torch.float32
     loss.sum().backward()
     assert half.grad.dtype == torch.float16
@@ -135,14 +119,14 @@ def test_gradients_keep_the_precision_of_the_logits():
 def test_hyper_parameters_at_their_ends(name, values, classes, way, monkeypatch):
     if name.startswith("anl") and "p_min" in values and classes == 3:
         values = values | {"p_min": 0.33}
-    monkeypatch.setattr(fast, "is_compiling", lambda: way == "_ForCompilers")
+    monkeypatch.setattr(autograd, "is_compiling", lambda: way == "_ForCompilers")
     assert_like_the_formulas(*draw((30, classes, 4), 6.0), summands(name, **values))
 
 
 def compile_or_skip(loss, backend, **options):
     if backend == "inductor" and not shutil.which("g++"):
         pytest.skip("torch.compile for CPUs needs a C++ compiler")
-    if not fast.FUSES:
+    if not autograd.FUSES:
         pytest.skip("this torch compiles the formulas")
     torch._dynamo.reset()  # it gives up on code that was compiled often
     return torch.compile(loss, backend=backend, fullgraph=True, **options)
