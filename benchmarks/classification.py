@@ -90,7 +90,7 @@ def one_hot_anl_ce(model: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
     passive = 1 - (one_hot * flipped).sum(1) / flipped.sum(1)
     penalty = sum(weight.abs().sum() for weight in model.parameters())
     loss = values["alpha"] * active + values["beta"] * passive
-    return loss.mean() + PRESET.l1 * penalty
+    return loss.mean() + PRESET.delta * penalty
 
 
 def published(data: ImageArrays, device: torch.device, workers: int) -> Side:

@@ -11,7 +11,7 @@ from anl_seg.classification import order
 from anl_seg.classification.augment import ShiftFlipRotate, draw, gather
 from anl_seg.classification.batches import EVALUATION_BATCH, Batch
 from anl_seg.classification.distributed import Ranks
-from anl_seg.classification.protocols import Protocol
+from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.datasets.classification import ImageArrays
 from anl_seg.noise.labels import NoisyLabels
 
@@ -23,7 +23,7 @@ class ArrayBatches:
         self,
         data: ImageArrays,
         noisy: NoisyLabels,
-        protocol: Protocol,
+        protocol: ClassificationProtocol,
         augmentation: ShiftFlipRotate,
         *,
         seed: int,

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from anl_seg.classification import order, transforms
 from anl_seg.classification.batches import EVALUATION_BATCH, Batch
 from anl_seg.classification.distributed import Ranks
-from anl_seg.classification.protocols import Protocol
+from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.classification.transforms import Photos, Transform
 from anl_seg.datasets.classification import ImageFiles
 from anl_seg.errors import InputError
@@ -46,7 +46,7 @@ class FileBatches:
         self,
         data: ImageFiles,
         noisy: NoisyLabels,
-        protocol: Protocol,
+        protocol: ClassificationProtocol,
         photos: Photos,
         *,
         seed: int,

@@ -10,8 +10,8 @@ from anl_seg.classification.augment import ShiftFlipRotate
 from anl_seg.classification.batches import Batches
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.image_files import FileBatches
-from anl_seg.classification.protocols import Protocol
-from anl_seg.classification.settings import Settings
+from anl_seg.classification.protocols import ClassificationProtocol
+from anl_seg.classification.settings import ClassificationSettings
 from anl_seg.classification.transforms import Photos
 from anl_seg.datasets import cifar_n
 from anl_seg.datasets.classification import ImageArrays, ImageFiles
@@ -23,7 +23,7 @@ from anl_seg.processes import processors
 MOST_WORKERS = 8
 
 
-def noisy_labels(settings: Settings, data: ImageArrays | ImageFiles) -> NoisyLabels:
+def noisy_labels(settings: ClassificationSettings, data: ImageArrays | ImageFiles) -> NoisyLabels:
     """Load the training labels that the settings name, or draw them.
 
     Raises:
@@ -60,7 +60,7 @@ def noisy_labels(settings: Settings, data: ImageArrays | ImageFiles) -> NoisyLab
 def make_batches(
     data: ImageArrays | ImageFiles,
     noisy: NoisyLabels,
-    protocol: Protocol,
+    protocol: ClassificationProtocol,
     *,
     seed: int,
     device: torch.device,

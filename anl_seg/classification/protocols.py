@@ -21,7 +21,7 @@ class Normalization:
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ClassificationProtocol:
     """One row: all that is fixed when data set, noise, loss and seed are chosen.
 
     Attributes:
@@ -87,9 +87,9 @@ _MNIST_PRESETS = MappingProxyType(
     }
 )
 
-PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+PROTOCOLS: Mapping[str, ClassificationProtocol] = MappingProxyType(
     {
-        "digits": Protocol(
+        "digits": ClassificationProtocol(
             dataset="digits",
             model="cnn4",
             epochs=30,
@@ -101,7 +101,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             presets=PRESETS["cifar10"],
             source="not in the paper: what runs in seconds on a CPU, without a download",
         ),
-        "mnist": Protocol(
+        "mnist": ClassificationProtocol(
             dataset="mnist",
             model="cnn4",
             epochs=50,
@@ -113,7 +113,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             presets=_MNIST_PRESETS,
             source="not in the paper: the configuration of the published code",
         ),
-        "cifar10": Protocol(
+        "cifar10": ClassificationProtocol(
             dataset="cifar10",
             model="cnn8",
             epochs=120,
@@ -126,7 +126,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             source="Section VI-B, Table VIII",
             notes=(_CIFAR_SHIFT,),
         ),
-        "cifar100": Protocol(
+        "cifar100": ClassificationProtocol(
             dataset="cifar100",
             model="resnet34-32",
             epochs=200,
@@ -142,7 +142,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 "the published code also rotates by up to 20 degrees: `cifar100-published`",
             ),
         ),
-        "cifar100-published": Protocol(
+        "cifar100-published": ClassificationProtocol(
             dataset="cifar100",
             model="resnet34-32",
             epochs=200,
@@ -155,7 +155,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             source="configuration of the published code",
             notes=("as cifar100, and rotated by up to 20 degrees, of which the paper is silent",),
         ),
-        "webvision": Protocol(
+        "webvision": ClassificationProtocol(
             dataset="webvision",
             model="resnet50",
             epochs=250,
@@ -174,7 +174,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 "`webvision-published`",
             ),
         ),
-        "webvision-published": Protocol(
+        "webvision-published": ClassificationProtocol(
             dataset="webvision",
             model="resnet50",
             epochs=250,
@@ -188,7 +188,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
             source="configuration of the published code",
             notes=("as webvision, with delta of ANL-CE 5e-6 instead of 6e-6",),
         ),
-        "animal10n": Protocol(
+        "animal10n": ClassificationProtocol(
             dataset="animal10n",
             model="vgg19-bn",
             epochs=100,
@@ -204,7 +204,7 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
                 "the paper gives no momentum, normalisation or size: 0.9, ImageNet's, 64 pixels",
             ),
         ),
-        "clothing1m": Protocol(
+        "clothing1m": ClassificationProtocol(
             dataset="clothing1m",
             model="resnet50-pretrained",
             epochs=10,

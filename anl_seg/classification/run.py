@@ -20,9 +20,14 @@ from anl_seg.classification.distributed import Ranks, wait_for_all
 from anl_seg.classification.figures import draw_accuracies, draw_marginals
 from anl_seg.classification.inputs import make_batches, noisy_labels
 from anl_seg.classification.models import create
-from anl_seg.classification.protocols import Protocol
+from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.classification.records import Epoch
-from anl_seg.classification.settings import Settings, device_of, preset_of, protocol_of
+from anl_seg.classification.settings import (
+    ClassificationSettings,
+    device_of,
+    preset_of,
+    protocol_of,
+)
 from anl_seg.classification.validation import VALIDATION, VALIDATION_CLEAN, hold_out
 from anl_seg.datasets.classification import load
 from anl_seg.errors import InputError, named
@@ -59,7 +64,7 @@ class Result:
 
 
 def run(
-    settings: Settings,
+    settings: ClassificationSettings,
     folder: Path,
     *,
     overwrite: bool = False,
@@ -140,8 +145,8 @@ def run(
 def _epochs(
     learner: training.Learner,
     batches: Batches,
-    protocol: Protocol,
-    settings: Settings,
+    protocol: ClassificationProtocol,
+    settings: ClassificationSettings,
     folder: Path,
     log: list[Epoch],
     ranks: Ranks,
@@ -175,7 +180,11 @@ def _torch_state(device: torch.device) -> Iterator[None]:
 
 
 def _train(
-    learner: training.Learner, batches: Batches, protocol: Protocol, seed: int, number: int
+    learner: training.Learner,
+    batches: Batches,
+    protocol: ClassificationProtocol,
+    seed: int,
+    number: int,
 ) -> Epoch:
     """Train one epoch and look how well it went.
 
@@ -225,8 +234,8 @@ def _result(
 
 
 def _describe(
-    settings: Settings,
-    protocol: Protocol,
+    settings: ClassificationSettings,
+    protocol: ClassificationProtocol,
     preset: Preset,
     noisy: NoisyLabels,
     device: torch.device,
@@ -241,7 +250,7 @@ def _describe(
         "loss": {
             "name": settings.loss,
             "hyper_parameters": dict(preset.hyper_parameters),
-            "l1": preset.l1,
+            "delta": preset.delta,
             "l2": preset.l2,
             "jacobian": preset.jacobian,
             "source": preset.source,

@@ -1,10 +1,10 @@
-"""What a run is asked to do, and what follows from it: protocol, loss, device."""
+"""What a classification run is asked to do, and what follows from it: protocol, loss, device."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,39 +13,49 @@ import torch
 
 from anl_seg import losses
 from anl_seg.bf16 import check_bf16
-from anl_seg.classification.protocols import PROTOCOLS, Protocol
+from anl_seg.classification.protocols import PROTOCOLS, ClassificationProtocol
 from anl_seg.errors import InputError, named
 from anl_seg.losses import Preset
 
 PRECISIONS = ("float32", "bf16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
-#: Names in `overrides` that change the protocol; the rest goes to the loss and its penalties.
+#: Settings that replace a value of the protocol.
 OF_PROTOCOL = ("epochs", "batch_size", "learning_rate")
-OF_PENALTY = ("l1", "l2", "jacobian")
+#: Settings that replace a value of the preset: the weight of each regulariser.
+OF_REGULARIZERS = ("delta", "l2", "jacobian")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """All that the numbers of a run depend on.
+class ClassificationSettings:
+    """All that the numbers of a classification run depend on.
 
     Attributes:
         protocol: A row of `PROTOCOLS`.
-        loss: A name from `anl_seg.losses.names()`.
+        loss: A name from `anl_seg.losses.names()`, in any case, with `-` or `_`.
         noise: A kind from `anl_seg.noise.labels.KINDS`.
-        eta: Rate of the noise, where it has one.
-        seed: Of the noise, the weights, the order of the images and their augmentation.
+        eta: Share of wrong labels, if the noise has one.
+        seed: Seed of the noise, the weights, the order of the images and their augmentation.
         data: Folder or `.npz` file of the data set.
         human: File of CIFAR-10N's or CIFAR-100N's labels, for the noise `human`.
         labels: Noisy labels to load, as `anl-seg label-noise` writes them, instead of drawing.
-        overrides: Values in place of the protocol's (`epochs`, `batch_size`, `learning_rate`), of
-            the preset's (`l1`, `l2`, `jacobian`), or hyper-parameters of the loss.
+        loss_parameters: Hyper-parameters of the loss that replace those of its preset.
+        epochs: Passes over the training images, or None for the protocol's.
+        batch_size: Images in a step, or None for the protocol's.
+        learning_rate: Rate of the first epoch, or None for the protocol's.
+        delta: Weight of the L1 norm of the network's parameters, or None for the preset's.
+        l2: Weight decay, or None for the preset's.
+        jacobian: Weight of the Jacobian penalty, or None for the preset's.
         device: One of `DEVICES`.
         precision: One of `PRECISIONS`; bf16 by autocast.
         validation: Share of the training images that are held out, see
             `anl_seg.classification.validation`.
 
     Raises:
-        InputError: If `validation` is no such share, or device or precision are unknown.
+        InputError: If the loss, the device or the precision is unknown, or a number is impossible.
+
+    Example:
+        >>> ClassificationSettings("digits", "ANL_CE", noise="symmetric", eta=0.4).name
+        'digits-symmetric-0.4-anl-ce-seed1'
     """
 
     protocol: str = "digits"
@@ -56,12 +66,20 @@ class Settings:
     data: Path | None = None
     human: Path | None = None
     labels: Path | None = None
-    overrides: Mapping[str, float] = field(default_factory=dict)
+    loss_parameters: Mapping[str, float] = field(default_factory=dict)
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    delta: float | None = None
+    l2: float | None = None
+    jacobian: float | None = None
     device: str = "auto"
     precision: str = "float32"
     validation: float = 0.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "loss", losses.canonical_name(self.loss))
+        object.__setattr__(self, "loss", losses.canonical_name(self.loss))
         share = self.validation
         if not isinstance(share, (int, float)) or not 0 <= share < 1:
             raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
@@ -71,90 +89,91 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """A name for the folder of the run."""
+        """Name for the folder of the run."""
         noise = self.noise if self.labels is None else self.labels.stem
         rate = "" if self.eta is None else f"-{self.eta:g}"
         return f"{self.protocol}-{noise}{rate}-{self.loss}-seed{self.seed}"
 
     def as_json(self) -> dict[str, Any]:
-        """For run.json: paths as text; `validation` only where images are held out."""
+        """Return all settings as JSON values; `validation` only if images are held out."""
         return {
-            key: str(value) if isinstance(value, Path) else value
-            for key, value in dataclasses.asdict(self).items()
-            if key != "validation" or value
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in dataclasses.asdict(self).items()
+            if name != "validation" or value
         }
 
 
-def parse_overrides(values: Sequence[str]) -> dict[str, float]:
-    """Read `name=value` texts.
+def protocol_of(settings: ClassificationSettings) -> ClassificationProtocol:
+    """Look up the protocol of a run, and put the values in it that the settings replace.
+
+    Args:
+        settings: Settings of the run.
+
+    Returns:
+        The protocol.
 
     Raises:
-        InputError: If one is none.
-    """
-    overrides = {}
-    for text in values:
-        name, _, value = text.partition("=")
-        try:
-            overrides[name] = float(value)
-        except ValueError as error:
-            raise InputError(f"--set takes NAME=VALUE with a number, got {text!r}") from error
-    return overrides
-
-
-def protocol_of(settings: Settings) -> Protocol:
-    """The row of the settings, with the overrides in it.
-
-    Raises:
-        InputError: If there is no such row, or an override makes no sense.
+        InputError: If there is no such protocol, or a value is impossible.
     """
     if settings.protocol not in PROTOCOLS:
         raise InputError(
             f"there is no protocol {settings.protocol!r}; choose one of {named(list(PROTOCOLS))}"
         )
-    changes = {key: settings.overrides[key] for key in OF_PROTOCOL if key in settings.overrides}
-    for key, value in changes.items():
-        whole = key != "learning_rate"
+    changes: dict[str, Any] = _given(settings, OF_PROTOCOL)
+    for name, value in changes.items():
+        whole = name != "learning_rate"
         if not 0 < value < math.inf or (whole and value != int(value)):
             kind = "a whole number" if whole else "a number"
-            raise InputError(f"{key} must be {kind} above 0, got {value:g}")
-    protocol = PROTOCOLS[settings.protocol]
-    return dataclasses.replace(
-        protocol,
-        epochs=int(changes.get("epochs", protocol.epochs)),
-        batch_size=int(changes.get("batch_size", protocol.batch_size)),
-        learning_rate=changes.get("learning_rate", protocol.learning_rate),
-    )
+            raise InputError(f"{name} must be {kind} above 0, got {value:g}")
+    return dataclasses.replace(PROTOCOLS[settings.protocol], **changes)
 
 
-def preset_of(settings: Settings, protocol: Protocol) -> Preset:
-    """What the loss is trained with: the paper's values where it has any, with the overrides.
+def preset_of(settings: ClassificationSettings, protocol: ClassificationProtocol) -> Preset:
+    """Say what the loss is trained with: the paper's values, replaced where the settings say so.
 
     A loss that the paper did not train on this data set takes its defaults, and the weight decay of
     cross entropy.
 
+    Args:
+        settings: Settings of the run.
+        protocol: Its protocol.
+
+    Returns:
+        All hyper-parameters of the loss, and the weights of the regularisers.
+
     Raises:
-        InputError: If there is no such loss or hyper-parameter, or a value is impossible.
+        InputError: If there is no such hyper-parameter, or a value is impossible.
     """
     defaults = Preset(l2=protocol.presets["ce"].l2, source="defaults; weight decay as for ce")
     preset = protocol.presets.get(settings.loss, defaults)
-    given = {k: v for k, v in settings.overrides.items() if k not in OF_PROTOCOL}
-    penalties = {key: given.pop(key, getattr(preset, key)) for key in OF_PENALTY}
-    for key, value in penalties.items():
+    weights: dict[str, Any] = _given(settings, OF_REGULARIZERS)
+    for name, value in weights.items():
         if not 0 <= value < math.inf:
-            raise InputError(f"{key} must be a number of at least 0, got {value:g}")
+            raise InputError(f"{name} must be a number of at least 0, got {value:g}")
+    given = {**preset.hyper_parameters, **settings.loss_parameters}
     try:
-        values = losses.complete(settings.loss, {**preset.hyper_parameters, **given})
+        complete = losses.complete(settings.loss, given)
     except ValueError as error:
-        others = f" (or, of the training: {named([*OF_PROTOCOL, *OF_PENALTY])})" if given else ""
-        raise InputError(f"{error}{others}") from error
-    return Preset(values, **penalties, source=preset.source)
+        others = named([*OF_PROTOCOL, *OF_REGULARIZERS])
+        raise InputError(f"{error} (settings of the training are {others})") from error
+    return dataclasses.replace(preset, hyper_parameters=complete, **weights)
 
 
-def device_of(settings: Settings, local_rank: int = 0) -> torch.device:
-    """The device to train on; "auto" prefers CUDA, then MPS.
+def _given(settings: ClassificationSettings, names: tuple[str, ...]) -> dict[str, float]:
+    """Return the settings among `names` that are not None."""
+    values = {name: getattr(settings, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def device_of(settings: ClassificationSettings, local_rank: int = 0) -> torch.device:
+    """Choose the device to train on; "auto" prefers CUDA, then MPS.
+
+    Args:
+        settings: Settings of the run.
+        local_rank: Number of the GPU, if there are several.
 
     Raises:
-        InputError: If it is not there, or cannot compute in the precision asked for.
+        InputError: If the machine has no such device, or the device lacks the precision.
     """
     found = ["cpu"]
     if torch.backends.mps.is_available():

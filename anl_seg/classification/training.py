@@ -25,7 +25,7 @@ from anl_seg.classification.gradients import (
     largest_gradients,
     negative_summand,
 )
-from anl_seg.classification.protocols import Protocol
+from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.losses import Preset, add_l1_gradient, create, jacobian_norm_squared
 from anl_seg.losses.functional import Summand
 
@@ -75,7 +75,7 @@ def make_learner(
     model: nn.Module,
     loss: str,
     preset: Preset,
-    protocol: Protocol,
+    protocol: ClassificationProtocol,
     *,
     device: torch.device,
     precision: str = "float32",
@@ -141,8 +141,8 @@ def make_learner(
             norm = jacobian_norm_squared(images, logits.float())
             objective = loss + preset.jacobian / 2 * norm
         objective.backward()  # type: ignore[no-untyped-call]
-        if preset.l1:
-            add_l1_gradient(model.parameters(), preset.l1)
+        if preset.delta:
+            add_l1_gradient(model.parameters(), preset.delta)
         nn.utils.clip_grad_norm_(parameters, protocol.clip_norm)
         optimizer.step()
         return loss.detach(), logits.detach()
@@ -151,7 +151,7 @@ def make_learner(
     return Learner(model, criterion, optimizer, step, device, autocast, negative)
 
 
-def set_learning_rate(learner: Learner, protocol: Protocol, epoch: int) -> float:
+def set_learning_rate(learner: Learner, protocol: ClassificationProtocol, epoch: int) -> float:
     """Set the rate of `epoch`, counted from 0, and give it back."""
     rate = protocol.learning_rate * protocol.schedule.factor(epoch, protocol.epochs)
     for group in learner.optimizer.param_groups:

@@ -46,7 +46,11 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name, module in COMMANDS.items():
-        app.command(name)(import_module(f"anl_seg.cli.{module}").command)
+        loaded = import_module(f"anl_seg.cli.{module}")
+        examples = getattr(loaded, "EXAMPLES", ())
+        app.command(name, epilog="\n\n".join(("Examples:", *examples)) if examples else None)(
+            loaded.command
+        )
     return app
 
 

@@ -7,6 +7,12 @@ from typing import Annotated
 
 import typer
 
+#: Shown at the end of --help.
+EXAMPLES = (
+    "anl-seg classify --noise symmetric --eta 0.6 --loss ce --loss anl-ce -np 2",
+    "anl-seg classify --dataset cifar10 --data CIFAR --noise symmetric --eta 0.8 -o RUN",
+)
+
 
 def command(
     dataset: Annotated[
@@ -29,25 +35,30 @@ def command(
     ] = None,
     loss: Annotated[
         list[str] | None,
-        typer.Option("--loss", help="By name, see `anl-seg losses`. May be repeated."),
+        typer.Option(
+            "--loss", help="Name of the loss; `anl-seg losses` lists them. May be repeated."
+        ),
     ] = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option("--seed", min=0, help="Of noise, weights, order. May be repeated."),
+        typer.Option("--seed", min=0, help="Seed of noise, weights and order. May be repeated."),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", metavar="RUN", help="Folder of the run, or for several; else runs/ and its name."
+            "-o",
+            "--output",
+            metavar="RUN",
+            help="Folder of the run, or for the folders of several. Default: runs/NAME.",
         ),
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option("--data", help="Folder of the data set, or .npz; else data/DATASET."),
+        typer.Option("--data", help="Folder or .npz of the data set. Default: data/DATASET."),
     ] = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", help="Noisy labels of `anl-seg label-noise`, for --noise."),
+        typer.Option("--labels", help="File of `anl-seg label-noise`; replaces --noise."),
     ] = None,
     human: Annotated[
         Path | None,
@@ -58,61 +69,64 @@ def command(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="In place of the paper's value: epochs, batch_size, learning_rate, l1, l2, "
-            "jacobian, or what the loss has, such as alpha. May be repeated.",
+            help="Replaces a value of the paper: epochs, batch_size, learning_rate, delta (L1), "
+            "l2, jacobian, or a hyper-parameter of the loss, such as alpha. May be repeated.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")] = "auto",
+    device: Annotated[
+        str, typer.Option("-device", "--device", help="auto, cuda, mps or cpu.")
+    ] = "auto",
     precision: Annotated[
         str, typer.Option("--precision", help="float32, or bf16 where it is supported.")
     ] = "float32",
     compiled: Annotated[
         bool | None,
-        typer.Option("--compile/--no-compile", help="torch.compile; by default on CUDA."),
+        typer.Option("--compile/--no-compile", help="Use torch.compile. Default: on CUDA only."),
     ] = None,
-    parallel: Annotated[
-        int, typer.Option("--parallel", min=1, help="Runs at a time on the device.")
+    processes: Annotated[
+        int,
+        typer.Option("-np", "--num-processes", min=1, help="Runs at a time on the device."),
     ] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start anew, even if RUN holds a run.")
+        bool, typer.Option("--overwrite", help="Delete the run in -o, and start anew.")
     ] = False,
 ) -> None:
-    """Train with the paper's protocol and report the test accuracy.
+    """Train an image classifier on noisy labels with the paper's protocol; report its accuracy.
 
-    RUN gets log.jsonl (an object an epoch), run.json (settings, versions, hash
-    of the labels, result), the noisy labels, TensorBoard events, a checkpoint
-    and pictures of accuracies and class probabilities. The same command again
-    goes on where a run was stopped.
+    RUN gets log.jsonl (an object for each epoch), run.json (settings, versions,
+    hash of the labels, result), the noisy labels, TensorBoard events, a
+    checkpoint, and pictures of accuracies and class probabilities. The same
+    command resumes a run that was stopped.
 
-    Several --loss or --seed make several runs, and their mean. Large data sets
-    on several GPUs: torchrun --nproc-per-node 4 --no-python anl-seg classify ...
+    Several --loss or --seed make several runs, and their mean. For several GPUs:
+    torchrun --nproc-per-node 4 --no-python anl-seg classify ...
     """
     from anl_seg.classification.distributed import ranks
-    from anl_seg.classification.many import folders, run_all, summarize
-    from anl_seg.classification.settings import Settings, parse_overrides
+    from anl_seg.classification.several_runs import folders, run_all, summarize
     from anl_seg.cli.progress import track
+    from anl_seg.experiments.kinds import classification_settings, nest_parameters
+    from anl_seg.experiments.parsing import parse_settings
 
+    common = {
+        **nest_parameters("classification", parse_settings(values or [])),
+        "protocol": dataset,
+        "noise": noise,
+        "eta": eta,
+        "data": data and str(data),
+        "human": human and str(human),
+        "labels": labels and str(labels),
+        "device": device,
+        "precision": precision,
+    }
     runs = [
-        Settings(
-            protocol=dataset,
-            loss=name,
-            noise=noise,
-            eta=eta,
-            seed=number,
-            data=data,
-            human=human,
-            labels=labels,
-            overrides=parse_overrides(values or []),
-            device=device,
-            precision=precision,
-        )
+        classification_settings({**common, "loss": name, "seed": number})
         for name in loss or ["anl-ce"]
         for number in seed or [1]
     ]
     with ranks() as this:
         results = run_all(
             folders(runs, output),
-            parallel=parallel,
+            parallel=processes,
             overwrite=overwrite,
             compiled=compiled,
             ranks=this,

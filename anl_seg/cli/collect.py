@@ -7,18 +7,23 @@ from typing import Annotated
 
 import typer
 
+#: Shown at the end of --help.
+EXAMPLES = (
+    "anl-seg collect runs",
+    "anl-seg collect runs -o runs.csv",
+)
+
 
 def command(
-    runs: Annotated[Path, typer.Argument(help="Folder with runs anywhere below it.")] = Path(
-        "runs"
-    ),
+    runs: Annotated[Path, typer.Argument(help="Folder with runs at any depth.")] = Path("runs"),
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="CSV to write; else it is printed.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="File for the CSV, not the screen."),
     ] = None,
 ) -> None:
-    """Gather settings, state, metrics and provenance of all runs, a row each.
+    """Gather settings, state, metrics and provenance of all runs as CSV, a row for each run.
 
-    Takes runs of `sweep`, `table` and `tune`, and single ones of `classify`.
+    Reads runs of `sweep`, `table`, `figure` and `tune`, and those of `classify`.
     """
     from anl_seg.experiments.runs.collect import collect, write_csv
 

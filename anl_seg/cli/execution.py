@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ import typer
 if TYPE_CHECKING:
     from anl_seg.errors import CommandFailedError
     from anl_seg.experiments.runs.run import Run
+    from anl_seg.experiments.runs.sweep import Executor
 
 
 class Executors(str, Enum):
@@ -21,23 +23,27 @@ class Executors(str, Enum):
     slurm = "slurm"
 
 
-Runs = Annotated[Path, typer.Option("-o", "--runs", help="Folder of the runs.")]
-ExecutorName = Annotated[Executors, typer.Option("--executor", help="Where runs are done.")]
-Workers = Annotated[
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
+ExecutorName = Annotated[Executors, typer.Option("--executor", help="Where the runs are done.")]
+Processes = Annotated[
     int | None,
     typer.Option(
-        "-j", "--workers", min=1, help="Runs at a time; without it one a GPU of --gpus, else one."
+        "-np",
+        "--num-processes",
+        min=1,
+        help="Runs at a time. Default: one for each GPU of --gpus, else one.",
     ),
 ]
 Gpus = Annotated[
-    str | None, typer.Option("--gpus", help="GPUs to deal out to local runs, such as 0,1,2,3.")
+    str | None,
+    typer.Option("--gpus", help="GPUs to share out among local runs, such as 0,1,2,3."),
 ]
 Slurm = Annotated[
     list[str] | None,
     typer.Option(
         "--slurm",
         metavar="NAME=VALUE",
-        help="For --executor slurm, any long option of sbatch: partition=gpu, time=120 (minutes), "
+        help="Any long option of sbatch, for --executor slurm: partition=gpu, time=120 (minutes), "
         "gpus=1, cpus-per-task=4, mem=16G. May be repeated.",
     ),
 ]
@@ -46,29 +52,62 @@ Retries = Annotated[
 ]
 
 
-def do_runs(
-    root: Path,
-    runs: Sequence[Run],
-    executor: Executors,
-    workers: int | None,
-    gpus: str | None,
-    slurm: list[str] | None,
-    retries: int,
-) -> CommandFailedError | None:
-    """Do what is missing of the runs, showing how they stand.
+@dataclass(frozen=True)
+class Execution:
+    """How runs are done, as the options above say it.
+
+    Attributes:
+        executor: Where.
+        processes: Runs at a time, if given.
+        gpus: GPUs to share out, such as "0,1".
+        slurm: NAME=VALUE texts for sbatch.
+        retries: How often a failed run is tried again.
+    """
+
+    executor: Executors
+    processes: int | None
+    gpus: str | None
+    slurm: Sequence[str]
+    retries: int
+
+    @property
+    def parallel(self) -> int:
+        """Runs at a time."""
+        from anl_seg.experiments.runs.executors import at_once
+
+        return at_once(self.processes, self.gpus)
+
+    def make_executor(self, root: Path) -> Executor:
+        """Make the executor of the runs in a folder.
+
+        Raises:
+            InputError: If an option is for another executor, or a value is impossible.
+        """
+        from anl_seg.experiments.runs.executors import make_executor
+
+        return make_executor(
+            self.executor.value, root, workers=self.parallel, gpus=self.gpus, slurm=self.slurm
+        )
+
+
+def do_runs(root: Path, runs: Sequence[Run], execution: Execution) -> CommandFailedError | None:
+    """Do what is missing of the runs, and show how they stand.
+
+    Args:
+        root: Folder of the runs.
+        runs: What to do.
+        execution: How.
 
     Returns:
-        What to raise, once all that is there was put to use, if a run failed for good; the message
-        has the end of its log.
+        The error to raise if a run failed for good, with the end of its log. The caller raises it
+        once it has used the other runs.
     """
     from anl_seg.cli.standings import watching
     from anl_seg.errors import CommandFailedError
-    from anl_seg.experiments.runs.executors import at_once, make_executor
     from anl_seg.experiments.runs.sweep import failures, run_sweep
 
-    workers = at_once(workers, gpus)
-    doer = make_executor(executor.value, root, workers=workers, gpus=gpus, slurm=slurm or ())
-    with watching(workers) as watch:
-        found = run_sweep(root, runs, doer, retries=retries, watch=watch)
+    executor = execution.make_executor(root)
+    with watching(execution.parallel) as watch:
+        found = run_sweep(root, runs, executor, retries=execution.retries, watch=watch)
     text = failures(found)
     return CommandFailedError(f"not all runs were done:\n{text}") if text else None

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.execution import ExecutorName, Executors, Gpus, Retries, Runs, Slurm, Workers
+from anl_seg.cli.execution import (
+    Execution,
+    ExecutorName,
+    Executors,
+    Gpus,
+    Processes,
+    Retries,
+    Runs,
+    Slurm,
+)
+
+#: Shown at the end of --help.
+EXAMPLES = (
+    "anl-seg figure 3 --dataset digits --run -o figure_3.pdf",
+    "anl-seg figure 8 --dataset digits --run -np 2",
+)
 
 
 def command(
@@ -23,53 +38,55 @@ def command(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", help="The picture, .png, .pdf or .svg; else figure_N.png. A CSV comes too."
+            "-o",
+            "--output",
+            help="Picture to write, .png, .pdf or .svg, with a CSV beside it. Default: "
+            "figure_N.png.",
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option("--dataset", help="In place of the paper's CIFAR, such as digits."),
+        typer.Option("--dataset", help="Replaces the paper's CIFAR: digits, for example."),
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the data set, if not data/NAME.")
+        Path | None,
+        typer.Option("--data", help="Folder of the data set. Default: data/DATASET."),
     ] = None,
     scale: Annotated[
-        str | None, typer.Option("--scale", help="Of figure 6: small is what a CPU can do.")
+        str | None,
+        typer.Option("--scale", help="Figure 6 only: `small` is what a CPU can do."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of all runs.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all runs.")] = 1,
     values: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Setting of all runs, such as epochs=20, precision=bf16, device=cpu. May be "
-            "repeated.",
+            help="A setting of all runs: epochs=20, precision=bf16, device=cpu. May be repeated.",
         ),
     ] = None,
-    run: Annotated[
-        bool, typer.Option("--run", help="Make the runs that are missing, then draw.")
-    ] = False,
+    run: Annotated[bool, typer.Option("--run", help="Do the missing runs first.")] = False,
     executor: ExecutorName = Executors.local,
-    workers: Workers = None,
+    processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
 ) -> None:
     """Draw a figure of the paper from runs, and write its numbers as CSV.
 
-    anl-seg figure 8 --dataset digits --run makes the 25 runs first, which
-    takes minutes on a CPU. Panels whose runs are missing say so.
+    --run does the missing runs first. A panel without its run says so.
     """
     from anl_seg.cli.execution import do_runs
     from anl_seg.errors import InputError, named
     from anl_seg.experiments.figures import draw_figure, missing_runs, runs_of_figure
-    from anl_seg.experiments.tables.plan import parse_settings
+    from anl_seg.experiments.parsing import parse_settings
 
     options = {"seed": seed, "data": None if data is None else str(data), "scale": scale}
     given = {name: value for name, value in options.items() if value is not None}
     pieces = runs_of_figure(number, dataset, {**given, **parse_settings(values or [])})
     todo = missing_runs(pieces, runs)
-    failed = do_runs(runs, todo, executor, workers, gpus, slurm, retries) if run else None
+    execution = Execution(executor, processes, gpus, slurm or (), retries)
+    failed = do_runs(runs, todo, execution) if run else None
     picture = output or Path(f"figure_{number}.png")
     try:
         numbers = draw_figure(number, pieces, runs, picture)
@@ -79,6 +96,6 @@ def command(
         raise
     print(f"{picture} and {numbers} written")
     if missing := [run.id for run in missing_runs(pieces, runs)]:
-        print(f"{len(missing)} runs are missing in {runs}, --run makes them: {named(missing)}")
+        print(f"{len(missing)} runs are missing in {runs}; --run does them: {named(missing)}")
     if failed:
         raise failed

@@ -44,6 +44,6 @@ def command(
     for dataset, presets in PRESETS.items():
         if name in presets:
             preset = presets[name]
-            values = {**preset.hyper_parameters, "L1": preset.l1, "L2": preset.l2}
+            values = {**preset.hyper_parameters, "L1": preset.delta, "L2": preset.l2}
             text = ", ".join(f"{key} {value:g}" for key, value in values.items() if value)
             print(f"  paper    {dataset}: {text} ({preset.source})")

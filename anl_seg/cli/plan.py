@@ -89,7 +89,7 @@ def command(
     ] = False,
 ) -> None:
     """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
-    from anl_seg.experiments.tables.plan import parse_settings
+    from anl_seg.experiments.parsing import parse_settings
     from anl_seg.formats.nnunet import PREPROCESSED, RAW, find_dataset
     from anl_seg.trainers import plans
     from anl_seg.trainers.folders import folder_like

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anl_seg.cli.execution import ExecutorName, Executors, Gpus, Retries, Runs, Slurm, Workers
+from anl_seg.cli.execution import (
+    Execution,
+    ExecutorName,
+    Executors,
+    Gpus,
+    Processes,
+    Retries,
+    Runs,
+    Slurm,
+)
 
 if TYPE_CHECKING:
     from anl_seg.experiments.runs.run import Run
@@ -16,14 +25,20 @@ if TYPE_CHECKING:
 
 STATUS = "status"
 
+#: Shown at the end of --help.
+EXAMPLES = (
+    "anl-seg sweep sweep.yaml --runs runs -np 2",
+    "anl-seg sweep status --runs runs",
+)
+
 
 def command(
     what: Annotated[
         str,
         typer.Argument(
             metavar="FILE|table-N|status",
-            help="A YAML file with kind, base, grid, runs; or a table of the paper, such as "
-            "table-2; or `status`: how the runs in the folder stand.",
+            help="A YAML file with the keys kind, base, grid, runs; or a table of the paper, such "
+            "as table-2; or `status` to see how the runs in --runs stand.",
         ),
     ],
     values: Annotated[
@@ -31,48 +46,50 @@ def command(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="For a table, in place of the paper's value: protocol=digits. May be repeated.",
+            help="Replaces a setting of a table: protocol=digits. May be repeated.",
         ),
     ] = None,
-    output: Runs = Path("runs"),
+    runs: Runs = Path("runs"),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the runs, with an estimate of time.")
+        bool, typer.Option("--dry-run", help="Only list the runs, and estimate the time.")
     ] = False,
     executor: ExecutorName = Executors.local,
-    workers: Workers = None,
+    processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
 ) -> None:
-    """Do what is missing of many runs. Stop it with Ctrl-C, call it again to go on.
+    """Do many runs, from a file or of a table of the paper, on this machine or on SLURM.
 
-    Each run has a folder with record.json (settings, versions, commit, hash of
-    the noise, metrics) and log.txt. Done runs are left alone, killed ones go on
-    where they were, failed ones are tried again and reported at the end.
-    Several calls on one folder share the work.
+    Each run gets a folder with record.json (settings, versions, commit, hash of
+    the noise, metrics) and log.txt. Stop with Ctrl-C; the same command goes on:
+    done runs stay, killed ones resume, failed ones are tried again. Several
+    sweeps on one folder share its runs.
     """
+    execution = Execution(executor, processes, gpus, slurm or (), retries)
     if what == STATUS:
-        _show(output, workers)
+        _show(runs, processes)
         return
     from anl_seg.cli.execution import do_runs
-    from anl_seg.experiments.runs.executors import at_once
     from anl_seg.experiments.runs.sweep import plan
 
-    runs = _runs(what, values or [])
+    todo = _runs(what, values or [])
     if dry_run:
-        _list(plan(output, runs), at_once(workers, gpus))
+        _list(plan(runs, todo), execution.parallel)
         return
-    if failed := do_runs(output, runs, executor, workers, gpus, slurm, retries):
+    if failed := do_runs(runs, todo, execution):
         raise failed
-    print(f"{len(runs)} runs done; anl-seg collect {output} gathers their results")
+    print(f"{len(todo)} runs done; `anl-seg collect {runs}` gathers their results")
 
 
 def _runs(what: str, values: list[str]) -> list[Run]:
+    from anl_seg.errors import InputError
+    from anl_seg.experiments.parsing import parse_settings
+
     if name := re.fullmatch(r"table-(\d)", what):
-        from anl_seg.experiments.tables.plan import Choice, lay_out, parse_settings, runs_to_do
+        from anl_seg.experiments.tables.plan import Choice, lay_out, runs_to_do
 
         return runs_to_do(lay_out(int(name[1]), Choice(settings=parse_settings(values))))
-    from anl_seg.errors import InputError
     from anl_seg.experiments.runs.sweep import read_sweep
 
     if values:
@@ -80,7 +97,7 @@ def _runs(what: str, values: list[str]) -> list[Run]:
     return read_sweep(Path(what))
 
 
-def _show(root: Path, workers: int | None) -> None:
+def _show(root: Path, processes: int | None) -> None:
     from rich.console import Console
 
     from anl_seg.cli.standings import table
@@ -88,14 +105,14 @@ def _show(root: Path, workers: int | None) -> None:
     from anl_seg.experiments.runs.sweep import failures
 
     found = standings_below(root)
-    Console().print(table(found, workers))
+    Console().print(table(found, processes))
     if text := failures([standing for standing in found if standing.state == "failed"]):
         print(text)
 
 
-def _list(found: list[Standing], workers: int) -> None:
+def _list(found: list[Standing], parallel: int) -> None:
     from anl_seg.cli.standings import summary
 
     for standing in found:
         print(f"{standing.state:8} {standing.record.id}")
-    print(summary(found, workers))
+    print(summary(found, parallel))

@@ -8,10 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anl_seg.cli.execution import ExecutorName, Executors, Gpus, Retries, Runs, Slurm, Workers
+from anl_seg.cli.execution import (
+    Execution,
+    ExecutorName,
+    Executors,
+    Gpus,
+    Processes,
+    Retries,
+    Runs,
+    Slurm,
+)
 
 if TYPE_CHECKING:
     from anl_seg.experiments.tables.report import Report
+
+#: Shown at the end of --help.
+EXAMPLES = (
+    "anl-seg table 2 --dataset digits --run",
+    "anl-seg table 6 --scale small --data ISIC_FOLDER --run --format markdown",
+)
 
 
 #: Options that decide which runs make the table, and where they lie.
@@ -40,74 +55,81 @@ class Scales(str, Enum):
 def command(
     context: typer.Context,
     number: Annotated[
-        int, typer.Argument(min=1, max=8, help="Of the paper's table.", show_default=False)
+        int, typer.Argument(min=1, max=8, help="Number of the table.", show_default=False)
     ],
     runs: Runs = Path("runs"),
     run: Annotated[bool, typer.Option("--run", help="Do the missing runs first.")] = False,
     row: Annotated[
         list[str] | None,
         typer.Option(
-            "--row", help="A method, such as anl-ce or APL; any other loss too. May be repeated."
+            "--row",
+            help="A method, such as anl-ce or APL, or any other loss. Default: all. May be "
+            "repeated.",
         ),
     ] = None,
     column: Annotated[
         list[str] | None,
-        typer.Option("--column", help="Such as Sym-0.4, or 0.7/0.7. May be repeated."),
+        typer.Option(
+            "--column", help="A column, such as Sym-0.4 or 0.7/0.7. Default: all. May be repeated."
+        ),
     ] = None,
     seed: Annotated[
-        list[int] | None, typer.Option("--seed", min=0, help="Else 1, 2, 3. May be repeated.")
+        list[int] | None,
+        typer.Option("--seed", min=0, help="Default: the paper's, 1, 2 and 3. May be repeated."),
     ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
             "--dataset",
-            help="Classification: the same grid on another one; digits takes seconds a run.",
+            help="Another data set for a table of classifiers; digits takes seconds a run.",
         ),
     ] = None,
     scale: Annotated[
         Scales,
-        typer.Option("--scale", help="Table 6: small is what a CPU does in about an hour."),
+        typer.Option("--scale", help="Table 6 only: a CPU does `small` in about an hour."),
     ] = Scales.full,
     data: Annotated[
-        Path | None, typer.Option("--data", help="Folder of the data set; else data/DATASET.")
+        Path | None,
+        typer.Option("--data", help="Folder of the data set. Default: data/DATASET."),
     ] = None,
     human: Annotated[
-        Path | None, typer.Option("--human", help="File of CIFAR-N, or its folder.")
+        Path | None, typer.Option("--human", help="File of CIFAR-N's labels, or its folder.")
     ] = None,
     values: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="In place of the paper's value: epochs, device, precision, size, ..., or what a "
-            "loss has, such as alpha. May be repeated.",
+            help="Replaces a setting of the paper: epochs, device, precision, size, ..., or a "
+            "hyper-parameter of a loss, such as alpha. May be repeated.",
         ),
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="How it is written.")] = Format.text,
+    form: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.text,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Write it there.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="File for the table, not the screen."),
     ] = None,
     executor: ExecutorName = Executors.local,
-    workers: Workers = None,
+    processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
 ) -> None:
-    """Print a table of the paper, ours beside the published figures, and what is missing.
+    """Print a table of the paper with our figures beside the published ones.
 
-    anl-seg table 2 --dataset digits --run
-
-    --run does the missing runs, as `anl-seg sweep` does: it can be stopped and
-    called again. Table 8 holds the hyper-parameters.
+    The table says which runs are missing. --run does them, as `anl-seg sweep`
+    does: stop it and call it again at any time. Table 8 holds the
+    hyper-parameters.
     """
     from anl_seg.cli.execution import do_runs
     from anl_seg.errors import InputError
-    from anl_seg.experiments.tables.plan import Choice, lay_out, parse_settings, runs_to_do
+    from anl_seg.experiments.parsing import parse_settings
+    from anl_seg.experiments.tables.plan import Choice, lay_out, runs_to_do
     from anl_seg.experiments.tables.report import hyper_parameter_report, results_report
 
     if number == 8:
         if run:
-            raise InputError("Table VIII holds hyper-parameters, there is nothing to run")
+            raise InputError("table 8 holds hyper-parameters, so it has no runs; leave out --run")
         _show(hyper_parameter_report(row or (), column or ()), form, output)
         return
     given = {"protocol": dataset, "data": data and str(data), "human": human and str(human)}
@@ -124,7 +146,8 @@ def command(
     )
     failed = None
     if run:
-        failed = do_runs(runs, runs_to_do(table), executor, workers, gpus, slurm, retries)
+        execution = Execution(executor, processes, gpus, slurm or (), retries)
+        failed = do_runs(runs, runs_to_do(table), execution)
     _show(results_report(table, runs, _with_run(context)), form, output)
     if failed:
         raise failed
@@ -147,7 +170,7 @@ def _show(report: Report, form: Format, output: Path | None) -> None:
 
 
 def _with_run(context: typer.Context) -> str:
-    """The command as it was typed, with --run, and without what is about printing."""
+    """Return the command as it was typed, with --run, and without options of printing."""
     import shlex
 
     parts = ["anl-seg", "table", str(context.params["number"])]

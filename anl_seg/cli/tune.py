@@ -8,13 +8,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anl_seg.cli.execution import ExecutorName, Executors, Gpus, Retries, Slurm, Workers
+from anl_seg.cli.execution import (
+    Execution,
+    ExecutorName,
+    Executors,
+    Gpus,
+    Processes,
+    Retries,
+    Slurm,
+)
 
 if TYPE_CHECKING:
     from anl_seg.experiments.search.tune import Search, Trial
 
+#: Shown at the end of --help.
+EXAMPLES = (
+    "anl-seg tune --dataset digits --noise symmetric --eta 0.8 -o tuning",
+    "anl-seg tune --kind segmentation --data ISIC_FOLDER --set small=true -o tuning",
+)
 
-class Kind(str, Enum):
+
+class KindChoice(str, Enum):
     """Choices of --kind."""
 
     classification = "classification"
@@ -36,34 +50,36 @@ class Objective(str, Enum):
 
 
 def command(
-    kind: Annotated[Kind, typer.Option(help="What is trained.")] = Kind.classification,
-    loss: Annotated[str, typer.Option(help="By name, see `anl-seg losses`.")] = "anl-ce",
+    kind: Annotated[KindChoice, typer.Option(help="Kind of the runs.")] = KindChoice.classification,
+    loss: Annotated[
+        str, typer.Option(help="Name of the loss; `anl-seg losses` lists them.")
+    ] = "anl-ce",
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Of segmentation: a folder in the layout of ISIC-2017, or the phantom. Of "
-            "classification: the data set, as for `anl-seg classify`."
+            help="Segmentation: a folder in the layout of ISIC-2017. Default: the phantom. "
+            "Classification: folder of the data set, as for `anl-seg classify`."
         ),
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="Of classification, as for `anl-seg classify`; without it, digits."),
+        typer.Option(help="Classification: data set, as for `anl-seg classify`. Default: digits."),
     ] = None,
     noise: Annotated[
-        str | None, typer.Option(help="Of classification, as for `anl-seg classify`.")
+        str | None, typer.Option(help="Classification: noise, as for `anl-seg classify`.")
     ] = None,
     eta: Annotated[
-        float | None, typer.Option(help="Of classification: share of wrong labels.")
+        float | None, typer.Option(help="Classification: share of wrong labels, from 0 to 1.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the runs and of the search.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the runs and of the search.")] = 1,
     ranges: Annotated[
         list[str] | None,
         typer.Option(
             "--range",
             metavar="NAME[=LOW:HIGH]",
-            help="What is sought, on a logarithmic scale. Without it alpha=0.1:50, beta=0.1:50 and "
-            "lambda=0.01:10, where the loss has them; this adds to them or changes them. delta, "
-            "the weight of the L1 penalty, is 1e-7:1e-3 if named. May be repeated.",
+            help="A hyper-parameter to search, on a logarithmic scale. Default: alpha=0.1:50, "
+            "beta=0.1:50 and lambda=0.01:10, if the loss has them; this option adds to them or "
+            "changes them. delta alone stands for delta=1e-7:1e-3, the L1 weight. May be repeated.",
         ),
     ] = None,
     values: Annotated[
@@ -71,51 +87,53 @@ def command(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="Of all runs: a hyper-parameter that is not sought, epochs, device; validation "
-            "(share of the training images held out, 0.2), labels, human; of segmentation fold "
+            help="A setting of all runs: a fixed hyper-parameter, epochs, device; validation "
+            "(share of the training images held out, 0.2), labels, human; for segmentation fold "
             "(held out, 0), protocol, size, small, eta_alpha, eta_beta. May be repeated.",
         ),
     ] = None,
     sampler: Annotated[
         Sampler,
-        typer.Option(help="Optuna's TPE; or grid: alpha and beta in 0.1, 0.5, 1, 5, 10."),
+        typer.Option(help="Optuna's TPE, or the paper's grid: 0.1, 0.5, 1, 5 and 10."),
     ] = Sampler.tpe,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="In all; without it 25, or the whole grid.")
+        int | None,
+        typer.Option(min=1, help="Number of trials in all. Default: 25, or the whole grid."),
     ] = None,
     objective: Annotated[
         Objective,
         typer.Option(
-            help="What predictions for the held-out images are compared with: the labels given, "
-            "noisy as they are, or the clean ones, which only a data set with made noise has."
+            help="Labels of the held-out images to compare with: as given, which may be noisy, or "
+            "clean, which are known only if anl-seg made the noise."
         ),
     ] = Objective.given,
     storage: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Database of the study; without it study.db in -o."),
+        typer.Option(metavar="URL", help="Database of the study. Default: study.db in -o."),
     ] = None,
     report_only: Annotated[
-        bool, typer.Option("--report-only", help="Run nothing; of the search in -o.")
+        bool,
+        typer.Option("--report-only", help="Do no runs; report the search in -o as it stands."),
     ] = False,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Folder of the search and its runs.")
+        Path, typer.Option("-o", "--output", help="Folder for the search and its runs.")
     ] = Path("tuning"),
     executor: ExecutorName = Executors.local,
-    workers: Workers = None,
+    processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
     retries: Retries = 1,
 ) -> None:
-    """Seek alpha and beta (lambda, delta) on held-out training images, never on test images.
+    """Search alpha and beta (lambda, delta) of a loss on held-out training images.
 
-    Each trial is a run with a folder of its own in OUTPUT, as `anl-seg sweep`
-    makes them; -j is how many are done at a time. The same command again goes
-    on where it was stopped, and with more --trials further.
+    Test images are never used. Each trial is a run with a folder of its own in
+    -o; -np trials are done at a time. The same command goes on where it was
+    stopped, and further with more --trials.
 
-    By default the held-out images are judged by the labels given: all that one
-    has of real data. Wrong labels lower every figure and blur differences, so
-    hold out many images where the noise is strong. OUTPUT gets trials.csv and
-    the surface as a picture, surface.png and surface.pdf.
+    By default the labels of the held-out images are taken as given, since real
+    data have no others. Noise in them lowers every figure and blurs
+    differences: hold out more images if the noise is strong. The folder gets
+    trials.csv, and the surface as surface.png and surface.pdf.
     """
     from anl_seg.experiments.search.tune import make_search, parse_ranges, read_tuning
 
@@ -123,9 +141,8 @@ def command(
         _report(output, *read_tuning(output, storage))
         return
     from anl_seg.cli.standings import watching
-    from anl_seg.experiments.runs.executors import at_once, make_executor
+    from anl_seg.experiments.parsing import parse_settings
     from anl_seg.experiments.search.tune import tune
-    from anl_seg.experiments.tables.plan import parse_settings
 
     named = {"loss": loss, "protocol": dataset, "noise": noise, "eta": eta, "seed": seed}
     settings = {name: value for name, value in named.items() if value is not None}
@@ -137,15 +154,15 @@ def command(
         parse_ranges(ranges or []),
         objective.value,
     )
-    workers = at_once(workers, gpus)
-    doer = make_executor(executor.value, output, workers=workers, gpus=gpus, slurm=slurm or ())
-    with watching(workers) as watch:
+    execution = Execution(executor, processes, gpus, slurm or (), retries)
+    doer = execution.make_executor(output)
+    with watching(execution.parallel) as watch:
         found = tune(
             output,
             search,
             doer,
             trials=trials,
-            parallel=workers,
+            parallel=execution.parallel,
             sampler=sampler.value,
             retries=retries,
             storage=storage,

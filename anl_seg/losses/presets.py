@@ -16,23 +16,23 @@ class Preset:
 
     Attributes:
         hyper_parameters: For `create`.
-        l1: Weight delta of the L1 norm, for `add_l1_gradient`.
+        delta: Weight delta of the L1 norm, for `add_l1_gradient`.
         l2: Weight decay of the optimiser.
         source: Where the values stand.
         jacobian: Weight delta of the Jacobian penalty, delta / 2 `jacobian_norm_squared`.
     """
 
     hyper_parameters: Mapping[str, float] = field(default_factory=dict)
-    l1: float = 0.0
+    delta: float = 0.0
     l2: float = 0.0
     source: str = "Table VIII"
     jacobian: float = 0.0
 
 
 def _preset(
-    *, l1: float = 0.0, l2: float = 0.0, source: str = "Table VIII", **values: float
+    *, delta: float = 0.0, l2: float = 0.0, source: str = "Table VIII", **values: float
 ) -> Preset:
-    return Preset(MappingProxyType(values), l1, l2, source)
+    return Preset(MappingProxyType(values), delta, l2, source)
 
 
 _ANIMAL = "Appendix D-B (Animal-10N)"
@@ -52,9 +52,9 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = MappingProxyType(
             "tce": _preset(t=2, l2=1e-4),
             "nce+rce": _preset(alpha=1.0, beta=1.0, l2=1e-4),
             "nce+agce": _preset(alpha=1.0, beta=4.0, a=6.0, q=1.5, l2=1e-4),
-            "anl-ce": _preset(alpha=5.0, beta=5.0, l1=5e-5),
-            "anl-fl": _preset(alpha=5.0, beta=5.0, gamma=0.5, l1=5e-5),
-            "anl-ce*": _preset(alpha=5.0, beta=5.0, lambda_=2, l1=5e-5),
+            "anl-ce": _preset(alpha=5.0, beta=5.0, delta=5e-5),
+            "anl-fl": _preset(alpha=5.0, beta=5.0, gamma=0.5, delta=5e-5),
+            "anl-ce*": _preset(alpha=5.0, beta=5.0, lambda_=2, delta=5e-5),
         },
         "cifar100": {
             "ce": _preset(l2=1e-5),
@@ -66,9 +66,9 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = MappingProxyType(
             "tce": _preset(t=8, l2=1e-5),
             "nce+rce": _preset(alpha=10.0, beta=0.1, l2=1e-5),
             "nce+agce": _preset(alpha=10.0, beta=0.1, a=1.8, q=3.0, l2=1e-5),
-            "anl-ce": _preset(alpha=10.0, beta=1.0, l1=5e-7),
-            "anl-fl": _preset(alpha=10.0, beta=1.0, gamma=0.5, l1=5e-7),
-            "anl-ce*": _preset(alpha=10.0, beta=1.0, lambda_=0.01, l1=5e-7),
+            "anl-ce": _preset(alpha=10.0, beta=1.0, delta=5e-7),
+            "anl-fl": _preset(alpha=10.0, beta=1.0, gamma=0.5, delta=5e-7),
+            "anl-ce*": _preset(alpha=10.0, beta=1.0, lambda_=0.01, delta=5e-7),
         },
         "webvision": {
             "ce": _preset(l2=3e-5),
@@ -76,16 +76,18 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = MappingProxyType(
             "sce": _preset(alpha=10.0, beta=1.0, l2=3e-5),
             "nce+rce": _preset(alpha=50.0, beta=0.1, l2=3e-5),
             "nce+agce": _preset(alpha=50.0, beta=0.1, a=2.5, q=3.0, l2=3e-5),
-            "anl-ce": _preset(alpha=20.0, beta=1.0, l1=6e-6),
-            "anl-fl": _preset(alpha=20.0, beta=1.0, gamma=0.5, l1=6e-6),
+            "anl-ce": _preset(alpha=20.0, beta=1.0, delta=6e-6),
+            "anl-fl": _preset(alpha=20.0, beta=1.0, gamma=0.5, delta=6e-6),
         },
         "webvision-published": {
-            "anl-ce": _preset(alpha=20.0, beta=1.0, l1=5e-6, source="config of the published code"),
+            "anl-ce": _preset(
+                alpha=20.0, beta=1.0, delta=5e-6, source="config of the published code"
+            ),
         },
         "animal10n": {
             "ce": _preset(l2=1e-3, source=_ANIMAL),
             "gce": _preset(q=0.5, l2=1e-4, source=_ANIMAL),
-            "anl-ce": _preset(alpha=0.5, beta=1.0, l1=1e-6, source=_ANIMAL),
+            "anl-ce": _preset(alpha=0.5, beta=1.0, delta=1e-6, source=_ANIMAL),
         },
         "clothing1m": {
             "ce": _preset(l2=1e-3, source=_CLOTHING),

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from anl_seg.paper.tables import HyperParameters, Published, hyper_parameters, published
+from anl_seg.paper.tables import HyperParameters, PublishedCell, hyper_parameters, published
 
-__all__ = ["HyperParameters", "Published", "hyper_parameters", "published"]
+__all__ = ["HyperParameters", "PublishedCell", "hyper_parameters", "published"]

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCell:
     """A cell of Tables I to VII.
 
     Attributes:
@@ -41,7 +41,7 @@ class HyperParameters:
         printed: The row's method as the table prints it.
         column: The data set.
         symbols: What the table calls the parameters; empty for a loss without any.
-        values: Our name of the parameter -> its value; `l1` is the paper's δ.
+        values: Our name of the parameter -> its value; `delta` is the paper's δ.
     """
 
     loss: str
@@ -52,10 +52,10 @@ class HyperParameters:
 
 
 @cache
-def published(number: int) -> tuple[Published, ...]:
+def published(number: int) -> tuple[PublishedCell, ...]:
     """Read Table `number`, from 1 to 7, row by row; its source stands at the head of its file."""
     return tuple(
-        Published(
+        PublishedCell(
             loss=row.pop("loss"),
             printed=row.pop("printed"),
             column=row.pop("column"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from anl_seg.classification import Settings, read_log, read_run, run
+from anl_seg.classification import ClassificationSettings, read_log, read_run, run
 
 CIFAR_N = Path(__file__).parents[2] / ".." / "shared" / "data" / "cifar-n"
 
@@ -21,8 +21,9 @@ def write_npz(path, labels):
 
 
 def settings(data, noise, eta=None, **more):
-    overrides = {"epochs": 1, "batch_size": 25}
-    return Settings("cifar10", "anl-ce*", noise, eta, data=data, overrides=overrides, **more)
+    return ClassificationSettings(
+        "cifar10", "anl-ce*", noise, eta, data=data, epochs=1, batch_size=25, **more
+    )
 
 
 @pytest.mark.parametrize(

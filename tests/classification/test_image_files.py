@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from anl_seg.classification import Settings, read_log, run
+from anl_seg.classification import ClassificationSettings, read_log, run
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.inputs import make_batches
 from anl_seg.classification.protocols import PROTOCOLS
@@ -118,7 +118,7 @@ def test_a_whole_run(data, tmp_path, monkeypatch):
     module = importlib.import_module("anl_seg.classification.run")
     monkeypatch.setattr(module, "load", lambda name, root: data)
     monkeypatch.setattr(module, "create", small_network)
-    settings = Settings("webvision", "anl-ce", overrides={"epochs": 2, "batch_size": 5})
+    settings = ClassificationSettings("webvision", "anl-ce", epochs=2, batch_size=5)
     result = run(settings, tmp_path / "run", workers=0)
     assert set(result.further) == {"other"}
     epochs = read_log(tmp_path / "run")
@@ -129,7 +129,7 @@ def test_a_whole_run(data, tmp_path, monkeypatch):
 def test_noise_is_not_drawn_on_top_of_real_noise(data, tmp_path, monkeypatch):
     module = importlib.import_module("anl_seg.classification.run")
     monkeypatch.setattr(module, "load", lambda name, root: data)
-    settings = Settings("webvision", "anl-ce", "symmetric", 0.4)
+    settings = ClassificationSettings("webvision", "anl-ce", "symmetric", 0.4)
     with pytest.raises(InputError, match="noisy as they are"):
         run(settings, tmp_path / "run")
 

@@ -17,13 +17,13 @@ import torch
 from tensorboardX.proto import event_pb2
 
 from anl_seg import bf16
-from anl_seg.classification import Settings, read_gradients, read_log, read_run, run
+from anl_seg.classification import ClassificationSettings, read_gradients, read_log, read_run, run
 from anl_seg.datasets import classification as datasets
 from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
 
 QUICK = {"epochs": 3, "batch_size": 256}
-SETTINGS = Settings(noise="symmetric", eta=0.6, loss="anl-ce", seed=1, overrides=QUICK)
+SETTINGS = ClassificationSettings(noise="symmetric", eta=0.6, loss="anl-ce", seed=1, **QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_run_json_tells_all(finished):
     assert told["settings"]["seed"] == 1
     assert told["protocol"]["epochs"] == 3
     assert told["loss"]["hyper_parameters"]["alpha"] == 5
-    assert told["loss"]["l1"] == 5e-5
+    assert told["loss"]["delta"] == 5e-5
     assert {"anl-seg", "torch", "numpy", "python"} <= set(told["versions"])
     assert told["result"]["last"] == result.last
     data = datasets.load("digits")
@@ -183,9 +183,7 @@ def test_kill_9_and_go_on_gives_the_same_numbers(tmp_path):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    settings = Settings(
-        noise="symmetric", eta=0.6, seed=1, overrides={"epochs": 12.0}, device="cpu"
-    )
+    settings = ClassificationSettings(noise="symmetric", eta=0.6, seed=1, epochs=12, device="cpu")
     threads = read_run(tmp_path / "killed")["threads"]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -215,7 +213,7 @@ def test_a_run_of_other_settings_is_not_overwritten(finished, change, told):
 
 
 def test_overwrite_starts_anew_and_leaves_strange_files(tmp_path):
-    quick = dataclasses.replace(SETTINGS, overrides={"epochs": 1, "batch_size": 512})
+    quick = dataclasses.replace(SETTINGS, epochs=1, batch_size=512)
     run(quick, tmp_path)
     (tmp_path / "mine.txt").write_text("mine")
     other = dataclasses.replace(quick, seed=2)
@@ -245,16 +243,16 @@ def test_labels_can_be_loaded_instead_of_drawn(finished, tmp_path):
     [
         ({"protocol": "cifar11"}, r"no protocol 'cifar11'.*cifar10"),
         ({"loss": "anl"}, r"'anl'.*anl-ce"),
-        ({"overrides": {"gamma": 1.0}}, r"gamma.*alpha.*epochs"),
-        ({"overrides": {"epochs": 1.5}}, "epochs must be a whole number above 0, got 1.5"),
-        ({"overrides": {"epochs": math.nan}}, "epochs must be a whole number above 0, got nan"),
-        ({"overrides": {"epochs": math.inf}}, "epochs must be a whole number above 0, got inf"),
-        ({"overrides": {"batch_size": 1}}, "digits has 1442 .* 1 at a time .*two at a time"),
-        ({"overrides": {"learning_rate": 0.0}}, "learning_rate must be a number above 0"),
-        ({"overrides": {"learning_rate": math.nan}}, "learning_rate must be a number above 0"),
-        ({"overrides": {"l1": -1.0}}, "l1 must be a number of at least 0, got -1"),
-        ({"overrides": {"jacobian": -1.0}}, "jacobian must be a number of at least 0, got -1"),
-        ({"overrides": {"l2": math.nan}}, "l2 must be a number of at least 0, got nan"),
+        ({"loss_parameters": {"gamma": 1.0}}, r"gamma.*alpha.*epochs"),
+        ({"epochs": 1.5}, "epochs must be a whole number above 0, got 1.5"),
+        ({"epochs": math.nan}, "epochs must be a whole number above 0, got nan"),
+        ({"epochs": math.inf}, "epochs must be a whole number above 0, got inf"),
+        ({"batch_size": 1}, "digits has 1442 .* 1 at a time .*two at a time"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0"),
+        ({"learning_rate": math.nan}, "learning_rate must be a number above 0"),
+        ({"delta": -1.0}, "delta must be a number of at least 0, got -1"),
+        ({"jacobian": -1.0}, "jacobian must be a number of at least 0, got -1"),
+        ({"l2": math.nan}, "l2 must be a number of at least 0, got nan"),
         ({"labels": Path("noisy.npz")}, r"noisy\.npz says what the noise is; leave out --noise"),
         ({"device": "tpu"}, r"no device 'tpu'.*cpu"),
         ({"precision": "fp4"}, r"no precision 'fp4'.*float32"),
@@ -276,16 +274,16 @@ def test_bf16_where_it_is_not_supported(monkeypatch, tmp_path):
 
 
 def test_a_training_that_diverges_stops_and_leaves_the_log_json(tmp_path):
-    wild = dataclasses.replace(SETTINGS, overrides={**QUICK, "learning_rate": 1e30})
+    wild = dataclasses.replace(SETTINGS, learning_rate=1e30)
     with pytest.raises(InputError, match=r"loss is nan in epoch 1, at a learning rate of 1e\+30"):
         run(wild, tmp_path)
     assert not (tmp_path / "log.jsonl").exists()
 
 
 def test_a_loss_that_the_paper_did_not_train_takes_its_defaults(tmp_path):
-    settings = dataclasses.replace(SETTINGS, loss="nmae", overrides={"epochs": 1})
+    settings = dataclasses.replace(SETTINGS, loss="nmae", epochs=1)
     run(settings, tmp_path)
     told = read_run(tmp_path)["loss"]
-    assert (told["l1"], told["l2"]) == (0, 1e-4)
+    assert (told["delta"], told["l2"]) == (0, 1e-4)
     assert "defaults" in told["source"]
     assert not (tmp_path / "gradients.jsonl").exists()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from anl_seg.classification import Settings, read_log, read_run, run
+from anl_seg.classification import ClassificationSettings, read_log, read_run, run
 from anl_seg.classification.validation import hold_out
 from anl_seg.datasets import classification as datasets
 from anl_seg.datasets.images import ImageFiles
@@ -19,8 +19,8 @@ from anl_seg.noise import labels as label_noise
 from anl_seg.noise.labels import NoisyLabels
 
 QUICK = {"epochs": 2, "batch_size": 256}
-SETTINGS = Settings(
-    noise="symmetric", eta=0.4, loss="anl-ce", seed=1, overrides=QUICK, validation=0.25
+SETTINGS = ClassificationSettings(
+    noise="symmetric", eta=0.4, loss="anl-ce", seed=1, **QUICK, validation=0.25
 )
 
 
@@ -105,7 +105,7 @@ def test_a_class_of_one_image_cannot_be_in_both_parts():
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan"), "half"])
 def test_an_impossible_share(share):
     with pytest.raises(InputError, match="validation must be a share from 0 to below 1"):
-        Settings(validation=share)
+        ClassificationSettings(validation=share)
 
 
 def test_a_run_trains_on_the_rest_and_logs_both_accuracies(finished):
@@ -140,7 +140,7 @@ def test_the_accuracies_are_those_of_the_network_on_the_images_held_out(finished
 
 
 def test_without_a_share_nothing_is_said_of_it(tmp_path):
-    settings = dataclasses.replace(SETTINGS, validation=0.0, overrides={**QUICK, "epochs": 1})
+    settings = dataclasses.replace(SETTINGS, validation=0.0, **{**QUICK, "epochs": 1})
     assert run(settings, tmp_path).further == {}
     assert "validation" not in (tmp_path / "log.jsonl").read_text()
     assert "validation" not in (tmp_path / "run.json").read_text()

@@ -68,7 +68,7 @@ def test_runs_in_processes_give_the_numbers_of_runs_alone(tmp_path):
     for parallel in (1, 2):
         folder = tmp_path / str(parallel)
         arguments = (*NOISE, "--loss", "ce", "--seed", 1, "--seed", 2, *QUICK)
-        assert classify(*arguments, "-o", folder, "--parallel", parallel) == 0
+        assert classify(*arguments, "-o", folder, "-np", parallel) == 0
     for name in ("digits-symmetric-0.6-ce-seed1", "digits-symmetric-0.6-ce-seed2"):
         one, two = (read_log(tmp_path / str(number) / name)[0] for number in (1, 2))
         assert one.test_accuracy == pytest.approx(two.test_accuracy, abs=0.02)
@@ -91,7 +91,7 @@ def test_labels_of_label_noise(tmp_path):
         (("--loss", "anl"), "anl-ce"),
         (("--loss", "ce", "--loss", "ce"), "twice"),
         (("--set", "alpha"), "NAME=VALUE"),
-        (("--set", "alpha=much"), "NAME=VALUE"),
+        (("--set", "alpha=much"), "alpha must be a number, got 'much'"),
         (("--dataset", "cifar10"), "cifar"),
         (("--human", "no.pt", "--noise", "human"), "human"),
     ],

@@ -59,7 +59,7 @@ def test_status_from_another_shell(sweep, capsys):
 
 
 def test_status_of_nothing(tmp_path, capsys):
-    assert call("sweep", "status", "-o", tmp_path) == 2
+    assert call("sweep", "status", "--runs", tmp_path) == 2
     assert f"{tmp_path} holds no runs" in capsys.readouterr().err
 
 
@@ -67,7 +67,7 @@ def test_a_dry_run_lists_the_runs_and_leaves_all_as_it_is(sweep, tmp_path, capsy
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
     (sweep[3] / "record.json").unlink()
     sweep[3].rmdir()
-    assert call("sweep", "sweep.yaml", "--dry-run", "-j", 2) == 0
+    assert call("sweep", "sweep.yaml", "--dry-run", "-np", 2) == 0
     lines = capsys.readouterr().out.splitlines()
     states = ("done", "failed", "stopped", "waiting")
     assert lines[:4] == [
@@ -81,7 +81,7 @@ def test_a_dry_run_lists_the_runs_and_leaves_all_as_it_is(sweep, tmp_path, capsy
 
 def test_each_gpu_that_is_named_gets_a_run(sweep, monkeypatch, capsys):
     assert call("sweep", "sweep.yaml", "--dry-run", "--gpus", "0,1") == 0
-    assert "about 60 s left" in capsys.readouterr().out  # as with -j 2
+    assert "about 60 s left" in capsys.readouterr().out  # as with -np 2
 
     def tell(name, root, *, workers, **options):
         raise InputError(f"{workers} at a time")
@@ -116,7 +116,7 @@ def test_settings_beside_a_file_are_refused(sweep, capsys):
 
 
 def test_options_that_do_not_fit_are_refused_before_anything_is_written(sweep, tmp_path, capsys):
-    assert call("sweep", "sweep.yaml", "-o", "new", "--slurm", "time=3") == 2
+    assert call("sweep", "sweep.yaml", "--runs", "new", "--slurm", "time=3") == 2
     assert "--slurm is for --executor slurm" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 

@@ -6,7 +6,7 @@ import pytest
 
 from anl_seg.cli import execution, main
 from anl_seg.errors import CommandFailedError
-from anl_seg.experiments.runs.records import DONE, Record, write_record
+from anl_seg.experiments.runs.records import DONE, RunRecord, write_record
 
 SMALL = ("--dataset", "digits", "--row", "ANL_CE", "--column", "sym-0.4")
 
@@ -25,7 +25,7 @@ def asked(monkeypatch):
     def do_runs(root, runs, *options):
         calls.append((root, runs, options))
         for run in runs:
-            record = Record(run.id, run.kind, dict(run.settings), DONE)
+            record = RunRecord(run.id, run.kind, dict(run.settings), DONE)
             write_record(root / run.id, _with(record, test_accuracy=0.9))
 
     monkeypatch.setattr(execution, "do_runs", do_runs)
@@ -39,12 +39,14 @@ def _with(record, **metrics):
 
 def test_what_is_missing_is_said_with_its_command(tmp_path, capsys):
     root = tmp_path / "my runs"
-    assert table(2, *SMALL, "--seed", 1, "--set", "epochs=2", "-o", root, "--format", "text") == 0
+    assert (
+        table(2, *SMALL, "--seed", 1, "--set", "epochs=2", "--runs", root, "--format", "text") == 0
+    )
     out = capsys.readouterr().out
     assert "87.28±0.02" in out
     assert "Not the paper's experiment: protocol digits, epochs 2; seeds 1" in out
     command = (
-        f"anl-seg table 2 -o '{root}' --row ANL_CE --column sym-0.4 --seed 1 --dataset digits "
+        f"anl-seg table 2 --runs '{root}' --row ANL_CE --column sym-0.4 --seed 1 --dataset digits "
         "--set epochs=2 --run"
     )
     assert f"1 of 1 runs are not done (1 waiting): {command}" in out
@@ -52,11 +54,11 @@ def test_what_is_missing_is_said_with_its_command(tmp_path, capsys):
 
 
 def test_run_does_them_first(asked, tmp_path, capsys):
-    assert table(2, *SMALL, "-o", tmp_path, "--run", "-j", 2, "--retries", 0) == 0
+    assert table(2, *SMALL, "--runs", tmp_path, "--run", "-np", 2, "--retries", 0) == 0
     ((root, runs, options),) = asked
     assert root == tmp_path
     assert [run.settings["seed"] for run in runs] == [1, 2, 3]
-    assert options == (execution.Executors.local, 2, None, None, 0)
+    assert options == (execution.Execution(execution.Executors.local, 2, None, (), 0),)
     out = capsys.readouterr().out
     assert "90.00±0.00" in out
     assert "not done" not in out
@@ -65,7 +67,7 @@ def test_run_does_them_first(asked, tmp_path, capsys):
 def test_a_failed_run_leaves_a_table_and_code_1(monkeypatch, tmp_path, capsys):
     failed = CommandFailedError("the end of log.txt")
     monkeypatch.setattr(execution, "do_runs", lambda *_: failed)
-    assert table(2, *SMALL, "-o", tmp_path, "--run") == 1
+    assert table(2, *SMALL, "--runs", tmp_path, "--run") == 1
     shown = capsys.readouterr()
     assert "87.28±0.02" in shown.out
     assert "the end of log.txt" in shown.err
@@ -83,13 +85,13 @@ def test_a_failed_run_leaves_a_table_and_code_1(monkeypatch, tmp_path, capsys):
 )
 def test_files(form, part, tmp_path, capsys):
     file = tmp_path / "out" / "table"
-    assert table(2, *SMALL, "-o", tmp_path, "--format", form, "--output", file) == 0
+    assert table(2, *SMALL, "--runs", tmp_path, "--format", form, "--output", file) == 0
     assert part in file.read_text(encoding="utf-8")
     assert str(file) in capsys.readouterr().out
 
 
 def test_the_format_may_be_printed(tmp_path, capsys):
-    assert table(6, "--format", "csv", "-o", tmp_path) == 0
+    assert table(6, "--format", "csv", "--runs", tmp_path) == 0
     assert len(capsys.readouterr().out.splitlines()) == 1 + 42
 
 
@@ -99,7 +101,7 @@ def test_table_8(capsys):
 
 
 def test_data_and_human_reach_their_runs(asked, tmp_path):
-    cifar = ("--data", "cifar", "--human", "cifar-n", "-o", tmp_path, "--run")
+    cifar = ("--data", "cifar", "--human", "cifar-n", "--runs", tmp_path, "--run")
     assert table(2, "--row", "ce", "--column", "real", "--column", "clean", *cifar) == 0
     ((_, runs, _),) = asked
     assert {run.settings["data"] for run in runs} == {"cifar"}
@@ -112,7 +114,7 @@ def test_data_and_human_reach_their_runs(asked, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((8, "--run"), "nothing to run"),
+        ((8, "--run"), "table 8 holds hyper-parameters, so it has no runs"),
         ((2, "--row", "x"), "no row 'x'"),
         ((2, "--run", "--column", "real"), "with --human"),
         ((2, "--scale", "small"), "no scale 'small'"),

@@ -17,7 +17,7 @@ from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments.figures import draw_figure, missing_runs, runs_of_figure
 from anl_seg.experiments.figures import drawing as drawing_module
 from anl_seg.experiments.figures.gradients import _evenly
-from anl_seg.experiments.runs.records import Record, write_record
+from anl_seg.experiments.runs.records import RunRecord, write_record
 from anl_seg.experiments.runs.run import make_run
 from anl_seg.noise import NoiseSettings, corrupt_masks
 
@@ -54,7 +54,7 @@ def make(root, pieces):
     for place, run in enumerate({piece.run.id: piece.run for piece in pieces}.values()):
         folder = root / run.id
         rows = log(start=(1 + place) / 100)
-        write_record(folder, Record(run.id, run.kind, dict(run.settings), status="done"))
+        write_record(folder, RunRecord(run.id, run.kind, dict(run.settings), status="done"))
         (folder / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
         shares = {"clean labels": [0.5, 0.5], "given labels": [0.25, 0.75]}
         shares["predicted"] = [(1 + place) / 10, 1 - (1 + place) / 10]
@@ -123,22 +123,25 @@ def test_without_a_data_set_the_runs_are_the_papers():
 
 def test_penalties_are_one_at_a_time():
     for piece in runs_of_figure(4):
-        overrides = {"l1": 5e-5, "l2": 0.0, "jacobian": 0.0, **piece.run.settings["overrides"]}
-        found = {name: value for name, value in overrides.items() if value}
-        name = {"L1": "l1", "L2": "l2", "Jacobian": "jacobian"}[piece.column]
+        usual = {"delta": 5e-5, "l2": 0.0, "jacobian": 0.0}
+        given = {name: piece.run.settings[name] for name in usual}
+        weights = {name: usual[name] if given[name] is None else given[name] for name in usual}
+        found = {name: value for name, value in weights.items() if value}
+        name = {"L1": "delta", "L2": "l2", "Jacobian": "jacobian"}[piece.column]
         assert found == ({} if piece.label == "none" else {name: float(piece.label)})
 
 
 def test_weights_of_figure_8_with_the_weight_decay_of_nce_rce():
     places = {(piece.row, piece.column): piece.run for piece in runs_of_figure(8)}
-    overrides = places["α = 0.1", "β = 10"].settings["overrides"]
-    assert overrides == {"alpha": 0.1, "beta": 10.0, "l1": 0.0, "l2": 1e-4}
+    settings = places["α = 0.1", "β = 10"].settings
+    assert settings["loss_parameters"] == {"alpha": 0.1, "beta": 10.0}
+    assert (settings["delta"], settings["l2"]) == (0.0, 1e-4)
 
 
 def test_settings_reach_all_runs():
     for piece in runs_of_figure(8, "digits", {"epochs": 2, "seed": 3, "precision": "bf16"}):
         settings = piece.run.settings
-        assert (settings["overrides"]["epochs"], settings["seed"]) == (2, 3)
+        assert (settings["epochs"], settings["seed"]) == (2, 3)
         assert settings["precision"] == "bf16"
 
 
@@ -155,7 +158,7 @@ def test_figure_6_is_a_cell_of_table_vi():
         (1, None, {}, "no runs make figure 1; choose one of 2, 3"),
         (3, "cifar11", {}, "no protocol 'cifar11'"),
         (3, "digits", {"epoch": 3}, "unknown settings epoch"),
-        (3, "digits", {"epochs": "few"}, "--set takes NAME=VALUE with a number, got 'epochs=few'"),
+        (3, "digits", {"epochs": "few"}, "epochs must be a whole number, got 'few'"),
         (6, "digits", {}, "figure 6 shows segmentation"),
     ],
 )
@@ -252,7 +255,7 @@ def test_what_is_missing_is_said_in_its_panel(tmp_path, figure):
     failed = pieces[2].run
     write_record(
         tmp_path / failed.id,
-        Record(failed.id, failed.kind, dict(failed.settings), status="failed"),
+        RunRecord(failed.id, failed.kind, dict(failed.settings), status="failed"),
     )
     rows = draw(3, tmp_path)
     assert {row["column"] for row in rows} == {"CE", "MAE"}
@@ -292,7 +295,7 @@ def segmented(tmp_path):
     corrupt_masks(clean, noisy, NoiseSettings(eta_alpha=1.0, eta_beta=0.5, seed=1))
     sha256 = hashlib.sha256((noisy / "noise_manifest.json").read_bytes()).hexdigest()
     run = piece.run
-    record = Record(run.id, run.kind, dict(run.settings), status="done", noise_sha256=sha256)
+    record = RunRecord(run.id, run.kind, dict(run.settings), status="done", noise_sha256=sha256)
     write_record(folder, record)
     return root
 
@@ -341,7 +344,7 @@ def test_the_command_runs_what_is_missing_and_draws(tmp_path, monkeypatch, capsy
     options = ("2", "--dataset", "digits", "--set", "epochs=2", "--output", "two.pdf")
     assert command(*options) == 0
     names = ", ".join(piece.run.id for piece in pieces[1:])
-    assert f"2 runs are missing in runs, --run makes them: {names}\n" in capsys.readouterr().out
+    assert f"2 runs are missing in runs; --run does them: {names}\n" in capsys.readouterr().out
     assert command(*options, "--run") == 0
     assert asked == [piece.run for piece in pieces[1:]]
     told = capsys.readouterr().out
@@ -362,10 +365,10 @@ def test_the_command_draws_what_is_there_when_a_run_fails(tmp_path, monkeypatch,
     assert command(*options) == 1
     shown = capsys.readouterr()
     assert "two.png and two.csv written" in shown.out
-    assert f"1 runs are missing in runs, --run makes them: {pieces[0].run.id}" in shown.out
+    assert f"1 runs are missing in runs; --run does them: {pieces[0].run.id}" in shown.out
     assert "the end of log.txt" in shown.err
 
 
 def test_the_command_without_runs(tmp_path, capsys):
-    assert command("3", "--dataset", "digits", "-o", str(tmp_path)) == 2
+    assert command("3", "--dataset", "digits", "--runs", str(tmp_path)) == 2
     assert "--run makes them" in capsys.readouterr().err

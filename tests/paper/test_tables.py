@@ -145,7 +145,7 @@ def test_rows_are_called_as_our_losses(number):
 @pytest.mark.parametrize("cell", paper.hyper_parameters(), ids=lambda c: f"{c.loss}-{c.column}")
 def test_presets_are_those_of_table_8(cell):
     preset = losses.preset(cell.loss, cell.column.lower().replace("-", ""))
-    used = {**preset.hyper_parameters, **({"l1": preset.l1} if preset.l1 else {})}
+    used = {**preset.hyper_parameters, **({"delta": preset.delta} if preset.delta else {})}
     assert used == cell.values
 
 

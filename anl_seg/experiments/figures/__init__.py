@@ -5,6 +5,6 @@ draw_figure(8, pieces, Path("runs"), Path("figure_8.pdf"))
 """
 
 from anl_seg.experiments.figures.drawing import FIGURES, draw_figure, missing_runs
-from anl_seg.experiments.figures.pieces import Piece, runs_of_figure
+from anl_seg.experiments.figures.figure_runs import FigureRun, runs_of_figure
 
-__all__ = ["FIGURES", "Piece", "draw_figure", "missing_runs", "runs_of_figure"]
+__all__ = ["FIGURES", "FigureRun", "draw_figure", "missing_runs", "runs_of_figure"]

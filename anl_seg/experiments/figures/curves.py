@@ -8,7 +8,7 @@ from matplotlib import colormaps
 
 from anl_seg.classification.figures import BLACK, BLUE, accuracies, plot_accuracies
 from anl_seg.classification.records import Epoch, read_log
-from anl_seg.experiments.figures.pieces import DELTAS, NONE, Piece
+from anl_seg.experiments.figures.figure_runs import DELTAS, NONE, FigureRun
 from anl_seg.experiments.figures.style import Drawing, Placed, add_legend, note_missing, panels
 
 HEIGHT = 1.25
@@ -79,7 +79,9 @@ def _power_of_ten(value: float) -> str:
     return f"${factor}10^{{{int(exponent)}}}$"
 
 
-def _rows(piece: Piece, label: str, log: list[Epoch], percent: list[float]) -> list[list[object]]:
+def _rows(
+    piece: FigureRun, label: str, log: list[Epoch], percent: list[float]
+) -> list[list[object]]:
     return [
         [piece.row, piece.column, label, epoch.epoch, value]
         for epoch, value in zip(log, percent, strict=True)

@@ -12,10 +12,10 @@ from matplotlib import rc_context
 
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.figures.curves import draw_accuracies, draw_penalties
+from anl_seg.experiments.figures.figure_runs import FigureRun
 from anl_seg.experiments.figures.gradients import draw_gradients
 from anl_seg.experiments.figures.marginals import draw_marginals
 from anl_seg.experiments.figures.masks import draw_masks
-from anl_seg.experiments.figures.pieces import Piece
 from anl_seg.experiments.figures.style import STYLE, Drawing, Placed
 from anl_seg.experiments.runs.records import DONE, read_record
 from anl_seg.experiments.runs.run import Run
@@ -36,7 +36,7 @@ FIGURES: Mapping[int, Callable[[Placed], Drawing]] = MappingProxyType(
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def missing_runs(pieces: Sequence[Piece], root: Path) -> list[Run]:
+def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
     """The runs, each once, that are not done in the folder `root`.
 
     Raises:
@@ -46,7 +46,7 @@ def missing_runs(pieces: Sequence[Piece], root: Path) -> list[Run]:
     return [run for run in runs.values() if not _is_done(run, root)]
 
 
-def draw_figure(number: int, pieces: Sequence[Piece], root: Path, output: Path) -> Path:
+def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Path) -> Path:
     """Draw a figure of the runs that are done; where there is none, its panel says so.
 
     Args:

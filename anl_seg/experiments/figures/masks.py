@@ -8,8 +8,8 @@ from pathlib import Path
 from anl_seg.errors import InputError
 from anl_seg.evaluation import confusion_matrix, count, dice
 from anl_seg.experiments.figures.style import COLUMN, Drawing, Placed
+from anl_seg.experiments.kinds import SHARED_NAME
 from anl_seg.experiments.runs.records import read_record
-from anl_seg.experiments.runs.worker import SHARED_NAME
 from anl_seg.experiments.segmentation.pictures import Row, draw_columns
 from anl_seg.formats.masks import read_labels
 from anl_seg.formats.noise_manifest import JSON_NAME, NoisyMask, read_noisy_masks

@@ -10,10 +10,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anl_seg.experiments.figures.pieces import Piece
+from anl_seg.experiments.figures.figure_runs import FigureRun
 
 #: What a figure is drawn of: its pieces with the folders of their runs, None where one is missing.
-Placed = Sequence[tuple[Piece, Path | None]]
+Placed = Sequence[tuple[FigureRun, Path | None]]
 #: Inches: of a column, and of both with the space between them.
 COLUMN, PAGE = 3.5, 7.16
 STYLE: dict[Any, Any] = {

@@ -44,7 +44,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], file: TextIO) -> None:
     writer.writerows(rows)
 
 
-def _of_record(folder: Path, record: records.Record, state: str) -> dict[str, Any]:
+def _of_record(folder: Path, record: records.RunRecord, state: str) -> dict[str, Any]:
     return {
         "run": record.id,
         "folder": str(folder),

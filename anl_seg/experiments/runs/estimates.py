@@ -43,5 +43,4 @@ def in_words(seconds: float) -> str:
 
 def _protocol(standing: Standing) -> tuple[str, object, object]:
     settings = standing.record.settings
-    epochs = settings.get("epochs") or settings.get("overrides", {}).get("epochs")
-    return standing.record.kind, settings.get("protocol"), epochs
+    return standing.record.kind, settings.get("protocol"), settings.get("epochs")

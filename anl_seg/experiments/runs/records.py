@@ -28,7 +28,7 @@ DONE, FAILED = "done", "failed"
 
 
 @dataclass(frozen=True)
-class Record:
+class RunRecord:
     """The content of record.json.
 
     Attributes:
@@ -78,12 +78,12 @@ class Record:
         return (datetime.now(timezone.utc) - datetime.fromisoformat(self.started)).total_seconds()
 
 
-def write_record(folder: Path, record: Record) -> None:
+def write_record(folder: Path, record: RunRecord) -> None:
     """Write record.json."""
     write_json(folder / RECORD_NAME, dataclasses.asdict(record))
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> RunRecord | None:
     """Read record.json; None where there is none.
 
     Raises:
@@ -103,7 +103,7 @@ def read_record(folder: Path) -> Record | None:
             "folder, or the version that wrote it"
         )
     try:
-        return Record(**content)
+        return RunRecord(**content)
     except TypeError as error:
         raise InputError(f"{path} is no record of a run: {error}") from error
 
@@ -113,7 +113,7 @@ def find_folders(root: Path) -> list[Path]:
     return sorted(path.parent for path in root.rglob(RECORD_NAME))
 
 
-def look(folder: Path) -> tuple[Record, str] | None:
+def look(folder: Path) -> tuple[RunRecord, str] | None:
     """Read a record, and say how the run stands; None where there is no record.
 
     It stands as recorded, but "stopped" where whoever ran it is no more.

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anl_seg.errors import CommandFailedError, InputError, listed
+from anl_seg.experiments.kinds import KINDS
 from anl_seg.experiments.runs import records
-from anl_seg.experiments.runs.records import DONE, QUEUED, RUNNING, WAITING, Record
-from anl_seg.experiments.runs.run import KINDS, Run, make_run
+from anl_seg.experiments.runs.records import DONE, QUEUED, RUNNING, WAITING, RunRecord
+from anl_seg.experiments.runs.run import Run, make_run
+from anl_seg.formats.text import read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +53,7 @@ class Standing:
 
     folder: Path
     state: str
-    record: Record
+    record: RunRecord
 
 
 Watch = Callable[[list[Standing]], None]
@@ -66,12 +68,7 @@ def read_sweep(path: Path) -> list[Run]:
     Raises:
         InputError: If it is no such file, a setting is impossible, or it makes the same run twice.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or (unknown := set(content) - set(KEYS)):
         found = sorted(map(str, unknown)) if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{path} must hold the keys {', '.join(KEYS)}, got {found}")
@@ -158,7 +155,7 @@ def run_sweep(
     before = dict(_add(root, run) for run in runs)
     begun = Counter[Path]()
 
-    def tries(folder: Path, record: Record) -> int:
+    def tries(folder: Path, record: RunRecord) -> int:
         """Without those stopped. One may be another call's, or may die before it is recorded."""
         attempts = record.attempts - before[folder].attempts
         return max(begun[folder], attempts) - (record.stops - before[folder].stops)
@@ -194,7 +191,7 @@ def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:
     """
     found = []
     for run in runs:
-        new = Record(run.id, run.kind, dict(run.settings)), WAITING
+        new = RunRecord(run.id, run.kind, dict(run.settings)), WAITING
         record, state = records.look(root / run.id) or new
         found.append(Standing(root / run.id, state, record))
     return found
@@ -227,7 +224,7 @@ def failures(found: Sequence[Standing]) -> str:
     )
 
 
-def _add(root: Path, run: Run) -> tuple[Path, Record]:
+def _add(root: Path, run: Run) -> tuple[Path, RunRecord]:
     """Make the folder and record of a run, and give back both.
 
     Until it is done it may get another device or path, but not while another process is at it.
@@ -236,7 +233,7 @@ def _add(root: Path, run: Run) -> tuple[Path, Record]:
     folder.mkdir(parents=True, exist_ok=True)
     with records.locked(folder, wait=0) as mine:
         known = records.read_record(folder)
-        record = known or Record(run.id, run.kind, {})
+        record = known or RunRecord(run.id, run.kind, {})
         if mine and (known is None or known.status != DONE):
             records.write_record(folder, replace(record, settings=dict(run.settings)))
     return folder, record

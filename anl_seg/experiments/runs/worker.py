@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import os
 import platform
@@ -11,7 +10,6 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,21 +17,11 @@ from typing import Any
 
 import torch
 
-from anl_seg.classification.run import run as run_classification
-from anl_seg.classification.validation import VALIDATION_CLEAN
+from anl_seg.experiments.kinds import find_kind
 from anl_seg.experiments.runs import records
-from anl_seg.experiments.runs.run import classification_settings, segmentation_settings
-from anl_seg.experiments.segmentation.run import run_segmentation
-from anl_seg.formats.files import RUN_NAME
 from anl_seg.provenance import git_state, versions
 
 PACKAGES = ("anl-seg", "nnunetv2", "numpy", "torch", "torchvision")
-#: Beside the folders of the runs: the data sets that they share.
-SHARED_NAME = "data"
-#: Metrics whose name is not that of the images followed by "_accuracy".
-METRICS = {VALIDATION_CLEAN: "validation_accuracy_clean"}
-
-
 #: Set once this process was told that it will be ended; what then fails was ended with it.
 told_to_end = threading.Event()
 
@@ -72,7 +60,10 @@ def work(folder: Path) -> bool:
         # Ctrl-C and a requeue by submitit are none of the exceptions that are caught here.
         outcome: dict[str, Any] = {"status": records.STOPPED, "stops": record.stops + 1}
         try:
-            outcome = {"status": records.DONE, **DO[record.kind](record.settings, folder)}
+            outcome = {
+                "status": records.DONE,
+                **asdict(find_kind(record.kind).run(record.settings, folder)),
+            }
         except Exception as error:
             traceback.print_exc()
             if not told_to_end.is_set():
@@ -83,32 +74,6 @@ def work(folder: Path) -> bool:
             ended = dataclasses.replace(record, **outcome, ended=_now(), seconds=seconds)
             records.write_record(folder, ended)
         return ended.status == records.DONE
-
-
-def _classify(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    complete = classification_settings(settings)
-    result = run_classification(
-        complete, folder, report=lambda epoch: print(asdict(epoch), flush=True)
-    )
-    about = json.loads((folder / RUN_NAME).read_text(encoding="utf-8"))
-    accuracies = {"test": result.last, "best_test": result.best, **result.further}
-    return {
-        "metrics": {
-            METRICS.get(part, f"{part}_accuracy"): share for part, share in accuracies.items()
-        },
-        "noise_sha256": about["labels"]["sha256"],
-    }
-
-
-def _segment(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    return run_segmentation(segmentation_settings(settings), folder, folder.parent / SHARED_NAME)
-
-
-#: Kind of run -> what does it, and gives what goes into the record.
-DO: Mapping[str, Callable[[Mapping[str, Any], Path], dict[str, Any]]] = {
-    "classification": _classify,
-    "segmentation": _segment,
-}
 
 
 def _log_to(path: Path) -> None:

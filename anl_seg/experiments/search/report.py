@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 
 from anl_seg.errors import InputError
 from anl_seg.experiments.figures.style import COLUMN, STYLE
-from anl_seg.experiments.search.tune import OBJECTIVES, Search, Trial, best
+from anl_seg.experiments.kinds import find_kind
+from anl_seg.experiments.search.tune import Search, Trial, best
 from anl_seg.formats.files import atomic_path, write_text
 
 TRIALS_NAME = "trials.csv"
@@ -73,7 +74,7 @@ def in_words(search: Search, trials: Sequence[Trial]) -> str:
 
 
 def _as_csv(search: Search, trials: Sequence[Trial]) -> str:
-    metrics = OBJECTIVES[search.kind].values()
+    metrics = find_kind(search.kind).objectives.values()
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "state", *search.ranges, *metrics, "seconds", "run"])

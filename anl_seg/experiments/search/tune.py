@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import json
 import math
+import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +17,17 @@ import numpy as np
 from filelock import FileLock
 
 from anl_seg import losses
-from anl_seg.classification.settings import Settings
 from anl_seg.errors import InputError, named
-from anl_seg.experiments.runs.records import DONE, Record, read_record
-from anl_seg.experiments.runs.run import KINDS, NOT_IN_ID, Run, make_run
+from anl_seg.experiments.kinds import GIVEN, find_kind, nest_parameters
+from anl_seg.experiments.runs.records import DONE, RunRecord, read_record
+from anl_seg.experiments.runs.run import NOT_IN_ID, Run, make_run
 from anl_seg.experiments.runs.sweep import Executor, Standing, Watch, run_sweep
-from anl_seg.experiments.segmentation.run import SegmentationSettings
-from anl_seg.experiments.tables.plan import PARAMETERS
 from anl_seg.formats.files import write_json
+from anl_seg.trainers.settings import NNUNET_LOSS
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
 
 SEARCH_NAME = "search.json"
@@ -50,20 +50,6 @@ GRIDS: Mapping[str, Sequence[float]] = MappingProxyType(
         "beta": (0.1, 0.5, 1.0, 5.0, 10.0),
         "delta": (1e-7, 5e-7, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4),
     }
-)
-#: Kind of run -> the metric against the labels given, which are noisy, and against clean ones.
-OBJECTIVES: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {
-        "classification": {"given": "validation_accuracy", "clean": "validation_accuracy_clean"},
-        "segmentation": {"given": "validation_dice", "clean": "validation_dice_clean"},
-    }
-)
-#: Kind of run -> the setting that holds images out, its default here, and what holds none out.
-HELD_OUT: Mapping[str, tuple[str, Any, Any]] = MappingProxyType(
-    {"classification": ("validation", 0.2, 0.0), "segmentation": ("fold", "0", "all")}
-)
-FORMS: Mapping[str, type[Any]] = MappingProxyType(
-    {"classification": Settings, "segmentation": SegmentationSettings}
 )
 
 
@@ -89,7 +75,9 @@ class Search:
         Raises:
             InputError: If a setting or a value is impossible.
         """
-        return make_run(self.kind, _placed(self.kind, {**self.settings, **_rounded(values)}))
+        return make_run(
+            self.kind, nest_parameters(self.kind, {**self.settings, **_rounded(values)})
+        )
 
 
 @dataclass(frozen=True)
@@ -110,7 +98,7 @@ class Trial:
     objective: float | None
     failed: bool
     folder: Path
-    record: Record | None
+    record: RunRecord | None
 
 
 def parse_ranges(texts: Iterable[str]) -> dict[str, Range]:
@@ -142,7 +130,7 @@ def make_search(
     kind: str,
     settings: Mapping[str, Any],
     ranges: Mapping[str, Range] | None = None,
-    objective: str = "given",
+    objective: str = GIVEN,
 ) -> Search:
     """Complete and check a search.
 
@@ -159,21 +147,21 @@ def make_search(
         InputError: If something is unknown or impossible, nothing is left to seek, or no images are
             held out.
     """
-    if kind not in KINDS:
-        raise InputError(f"there is no kind of run {kind!r}; choose one of {named(list(KINDS))}")
-    if objective not in OBJECTIVES[kind]:
-        choices = named(list(OBJECTIVES[kind]))
+    row = find_kind(kind)
+    if objective not in row.objectives:
+        choices = named(list(row.objectives))
         raise InputError(f"there is no objective {objective!r}; choose one of {choices}")
-    held_out, default, nothing = HELD_OUT[kind]
-    settings = {held_out: default, "loss": "anl-ce"} | {
+    held_out = row.held_out
+    settings = {held_out.setting: held_out.default, "loss": "anl-ce"} | {
         _own_name(name): value for name, value in settings.items()
     }
-    if settings[held_out] == nothing:
-        raise InputError(f"{held_out} is {nothing}: that leaves no images to choose by")
-    if kind == "segmentation":  # a number on a command line, a name for nnU-Net
-        settings["fold"] = str(settings["fold"])
+    settings["loss"] = losses.canonical_name(settings["loss"], also=[NNUNET_LOSS])
+    if settings[held_out.setting] == held_out.nothing:
+        raise InputError(
+            f"{held_out.setting} is {held_out.nothing}: that leaves no images to choose by"
+        )
     sought = _sought(settings, ranges or {})
-    search = Search(kind, settings, sought, OBJECTIVES[kind][objective])
+    search = Search(kind, settings, sought, row.objectives[objective])
     for place in (0.0, 0.5, 1.0):  # the ends and what lies between are possible values
         search.run({name: low ** (1 - place) * high**place for name, (low, high) in sought.items()})
     return search
@@ -298,16 +286,6 @@ def _sought(settings: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[st
     return sought
 
 
-def _placed(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a run: what is no setting itself is a hyper-parameter among them."""
-    known = {setting.name for setting in dataclasses.fields(FORMS[kind])}
-    own = {name: value for name, value in values.items() if name in known}
-    others = {name: value for name, value in values.items() if name not in known}
-    if kind == "classification" and "delta" in others:
-        others["l1"] = others.pop("delta")
-    return own | {PARAMETERS[kind]: others}
-
-
 def _begin(root: Path, search: Search, storage: str | None) -> Study:
     """Open or make the study of a search, and write down in `root` what is sought, or check it."""
     about = _about(search)
@@ -330,21 +308,33 @@ def _open(root: Path, search: Search, storage: str | None, *, new: bool) -> Stud
     digest = hashlib.sha256(json.dumps(_about(search), sort_keys=True).encode()).hexdigest()[:8]
     name = f"{search.settings['loss']}-{digest}"
     path = (root / STUDY_NAME).resolve()
-    url = storage or f"sqlite:///{path}"
+    where = storage or path
     try:
+        if not new and storage is None and not path.exists():
+            raise KeyError(name)
+        opened = storage or _sqlite(path)
         if new:
             return optuna.create_study(
-                storage=url, study_name=name, direction="maximize", load_if_exists=True
+                storage=opened, study_name=name, direction="maximize", load_if_exists=True
             )
-        if storage is None and not path.exists():
-            raise KeyError(name)
-        return optuna.load_study(study_name=name, storage=url)
+        return optuna.load_study(study_name=name, storage=opened)
     except KeyError as error:
         raise InputError(
-            f"there is no study {name} in {url}; give the --storage that the search was made with"
+            f"there is no study {name} in {where}; give the --storage that the search was made with"
         ) from error
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError) as error:
-        raise InputError(f"the study cannot be opened in {url}: {error}") from error
+        raise InputError(f"the study cannot be opened in {where}: {error}") from error
+
+
+def _sqlite(path: Path) -> RDBStorage:
+    """Open a database of SQLite by its path; in a URL, a `%` or `?` in it would mean another."""
+    from optuna.storages import RDBStorage
+    from sqlalchemy.pool import NullPool
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, check_same_thread=False)
+
+    return RDBStorage("sqlite://", engine_kwargs={"creator": connect, "poolclass": NullPool})
 
 
 def _about(search: Search) -> dict[str, Any]:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
-import json
 import logging
 import re
 import statistics
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from anl_seg.datasets import isic2017, phantom
 from anl_seg.errors import CommandFailedError, InputError, named
-from anl_seg.evaluation import evaluate_folders, summarize
+from anl_seg.evaluation import Evaluation, evaluate_folders, summarize
+from anl_seg.experiments.outcome import Outcome
+from anl_seg.experiments.parsing import convert
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.formats.files import write_json
 from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
-from anl_seg.noise import NoiseSettings, corrupt_masks
+from anl_seg.formats.text import read_json
+from anl_seg.noise import PAPER_KINDS, NoiseSettings, corrupt_masks, find_method
 from anl_seg.trainers.folders import folder_like
 from anl_seg.trainers.plans import write_plans
 from anl_seg.trainers.settings import TrainerSettings
@@ -33,6 +39,8 @@ PHANTOM = "phantom"
 #: For no noise at all, since the noise is never 0 in a mask that has any.
 ANY_BETA = 0.5
 N_TRAINING, N_TEST = 48, 16
+#: Settings of the training that differ from the trainer's own defaults.
+TRAINING: Mapping[str, Any] = MappingProxyType({"protocol": "isic2017", "seed": 1})
 CLEAN_ID, CLEAN_NAME = 501, "Dataset501_Clean"
 #: Plans of the clean data set's fingerprint, which every noisy copy is trained with.
 BASE_PLANS = "cleanPlans"
@@ -40,25 +48,20 @@ BASE_PLANS = "cleanPlans"
 
 @dataclass(frozen=True)
 class SegmentationSettings:
-    """All that the figures of a run depend on.
+    """All that the figures of a segmentation run depend on.
 
     Attributes:
         data: "phantom", or a folder in the layout of the ISIC-2017 challenge.
         size: Width and height of the images in pixels.
+        n_training: Number of training pairs to use, drawn at random, or None for all.
+        subset_seed: Seed of that draw.
         eta_alpha: Share of the training masks that are corrupted.
-        eta_beta: Changed pixels over foreground pixels of a corrupted mask; 0 where there is none.
-        noise_seed: Of the noise, which is the same for runs with other seeds.
-        loss: As `TrainerSettings`; "dice+ce" is nnU-Net's own.
-        loss_parameters: As there, completed.
-        delta: As there.
-        dice_weight: As there.
-        protocol: As there.
-        epochs: As there.
-        iterations: As there.
-        optimizer: As there.
-        precision: As there.
-        seed: Of weights, order and augmentation.
-        small: Whether the network is shrunk to one that a CPU trains in minutes.
+        eta_beta: Changed pixels over foreground pixels of a corrupted mask; 0 if there is none.
+        noise_seed: Seed of the noise, which is the same for runs with other values of `seed`.
+        noise_method: "corrected", or "published" for the generator behind the paper's Table VI.
+        noise_kinds: Kinds of noise to draw from, by name; all of the paper's by default.
+        training: Loss, schedule and seed, as they go into the plans file.
+        small: Whether to shrink the network to one that a CPU trains in minutes.
         fold: "all", or the number of the fold that is held out.
         device: "auto", "cpu", "cuda" or "mps".
 
@@ -68,55 +71,107 @@ class SegmentationSettings:
 
     data: str = PHANTOM
     size: int = 256
+    n_training: int | None = None
+    subset_seed: int = 1
     eta_alpha: float = 0.7
     eta_beta: float = 0.7
     noise_seed: int = 1
-    loss: str = "anl-ce"
-    loss_parameters: Mapping[str, float] = field(default_factory=dict)
-    delta: float = 0.0
-    dice_weight: float = 0.0
-    protocol: str = "isic2017"
-    epochs: int | None = None
-    iterations: int | None = None
-    optimizer: str | None = None
-    precision: str = "float32"
-    seed: int = 1
+    noise_method: str = "corrected"
+    noise_kinds: tuple[str, ...] = PAPER_KINDS
+    training: TrainerSettings = field(default_factory=lambda: TrainerSettings(**TRAINING))
     small: bool = False
     fold: str = "all"
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        complete = self.training
-        for name in ("loss_parameters", "epochs", "optimizer"):
-            object.__setattr__(self, name, getattr(complete, name))
         for name in ("eta_alpha", "eta_beta"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
+        if self.n_training is not None and self.n_training < 1:
+            raise InputError(f"n_training must be at least 1, got {self.n_training}")
         if self.eta_alpha == 0:
             object.__setattr__(self, "eta_beta", 0.0)
         if self.fold not in ("all", *"01234"):
             raise InputError(f"fold must be all, or one of 0 to 4, got {self.fold!r}")
         if self.data != PHANTOM:
             object.__setattr__(self, "data", str(Path(self.data).resolve()))
+        _ = self.noise  # checks the method and the kinds
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SegmentationSettings:
+        """Make settings from JSON values, in which those of the training stand beside the others.
+
+        Args:
+            values: Name -> value; what is not given takes its default.
+
+        Raises:
+            InputError: If a name is unknown or a value impossible.
+
+        Example:
+            >>> SegmentationSettings.from_json({"loss": "ce", "size": 64}).training.loss
+            'ce'
+        """
+        hints = typing.get_type_hints(TrainerSettings) | typing.get_type_hints(cls)
+        del hints["training"]
+        given = convert(hints, values)
+        own = {name: given.pop(name) for name in list(given) if name in OWN_NAMES}
+        return cls(**own, training=TrainerSettings(**{**TRAINING, **given}))
 
     @property
-    def training(self) -> TrainerSettings:
-        """What goes into the plans file."""
-        names = [setting.name for setting in dataclasses.fields(TrainerSettings)]
-        return TrainerSettings(**{name: getattr(self, name) for name in names})
+    def noise(self) -> NoiseSettings:
+        """Settings of the noise."""
+        return NoiseSettings(
+            eta_alpha=self.eta_alpha,
+            eta_beta=self.eta_beta or ANY_BETA,
+            seed=self.noise_seed,
+            method=find_method(self.noise_method),
+            kinds=self.noise_kinds,
+        )
 
     @property
     def name(self) -> str:
-        """For the folder of the run."""
+        """Name for the folder of the run."""
         data = Path(self.data).name
-        return f"{data}-{self.eta_alpha:g}-{self.eta_beta:g}-{self.loss}-seed{self.seed}"
+        training = self.training
+        return f"{data}-{self.eta_alpha:g}-{self.eta_beta:g}-{training.loss}-seed{training.seed}"
 
     def as_json(self) -> dict[str, Any]:
-        """All settings, as JSON values."""
-        return dataclasses.asdict(self)
+        """Return all settings as JSON values, those of the training beside the others."""
+        values = dataclasses.asdict(self)
+        values["noise_kinds"] = list(self.noise_kinds)
+        training: dict[str, Any] = values.pop("training")
+        return {**values, **training}
 
 
-def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path) -> dict[str, Any]:
+#: Settings of a run that are not settings of its training.
+OWN_NAMES = tuple(
+    each.name for each in dataclasses.fields(SegmentationSettings) if each.name != "training"
+)
+#: Names of all settings of a run, as JSON and YAML have them.
+NAMES = (*OWN_NAMES, *(each.name for each in dataclasses.fields(TrainerSettings)))
+
+
+#: Settings that were added after ids were first given -> their value if they are not used.
+UNUSED: Mapping[str, Any] = MappingProxyType(
+    {
+        "n_training": None,
+        "subset_seed": 1,
+        "noise_method": "corrected",
+        "noise_kinds": list(PAPER_KINDS),
+    }
+)
+
+
+def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Reduce the settings of a run, as JSON, to what decides its id: ids outlive new settings."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in UNUSED or value != UNUSED[name]
+    }
+
+
+def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path) -> Outcome:
     """Do what is missing of a run.
 
     Args:
@@ -125,19 +180,15 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
         shared: Gets the data sets, which all runs on the same images use together.
 
     Returns:
-        The metrics, and the SHA-256 of the noise manifest: "metrics", "noise_sha256".
+        Metrics of the run, and the SHA-256 of its noise manifest.
 
     Raises:
         InputError: If the data cannot be used.
         CommandFailedError: If a command of nnU-Net's fails.
     """
-    device = _device(settings.device)
-    size = f"{settings.size}px"
-    source = hashlib.sha256(settings.data.encode()).hexdigest()[:8]
-    root = shared / f"{Path(settings.data).name}-{source}-{size}"
-    data = NnUNet(root, device)
-    root.mkdir(parents=True, exist_ok=True)
-    with FileLock(root / ".lock"):  # other runs wait for what this one prepares
+    data = NnUNet(shared / _data_name(settings), _device(settings.device))
+    data.root.mkdir(parents=True, exist_ok=True)
+    with FileLock(data.root / ".lock"):  # other runs wait for what this one prepares
         _prepare_clean(settings, data)
         dataset = _prepare_noisy(settings, data)
     nnunet = dataclasses.replace(data, output=folder)
@@ -154,18 +205,28 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
     for epoch in nnunet.train(_number(dataset), plans, settings.fold):
         log.info("epoch %d", epoch)
     manifest = (data.raw / dataset / MANIFEST_NAME).read_bytes()
-    return {
-        "metrics": _metrics(settings, nnunet, dataset, plans, folder),
-        "noise_sha256": hashlib.sha256(manifest).hexdigest(),
-    }
+    return Outcome(
+        metrics=_metrics(settings, nnunet, dataset, plans, folder),
+        noise_sha256=hashlib.sha256(manifest).hexdigest(),
+    )
+
+
+def _data_name(settings: SegmentationSettings) -> str:
+    """Name the folder of the data sets that are made of the same images."""
+    source = hashlib.sha256(settings.data.encode()).hexdigest()[:8]
+    name = f"{Path(settings.data).name}-{source}-{settings.size}px"
+    if settings.n_training is not None:
+        name += f"-{settings.n_training}of-seed{settings.subset_seed}"
+    return name
 
 
 def _number(dataset: str) -> int:
-    """502 of "Dataset502_Noisy"."""
+    """Return 502 for "Dataset502_Noisy"."""
     return int(dataset.removeprefix("Dataset").split("_")[0])
 
 
 def _device(asked: str) -> str:
+    """Return "cpu", "cuda" or "mps" for a device asked for, which may be "auto"."""
     if asked != "auto":
         return asked
     import torch
@@ -176,36 +237,77 @@ def _device(asked: str) -> str:
 def _prepare_clean(settings: SegmentationSettings, nnunet: NnUNet) -> None:
     """Make the clean data set and plan for it, unless that was done."""
     clean = nnunet.raw / CLEAN_NAME
-    if not clean.exists():  # it appears whole or not at all
+    if not clean.exists():
         log.info("making the clean data set of %s", settings.data)
-        if settings.data == PHANTOM:
-            _make_phantom(settings.size, clean)
-        else:
-            isic2017.convert(Path(settings.data), clean, size=settings.size)
+        clean.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=nnunet.root) as temporary:
+            made = Path(temporary, CLEAN_NAME)
+            _convert(settings, Path(temporary), made)
+            if settings.n_training is not None:
+                keep_random_cases(made, settings.n_training, settings.subset_seed)
+            made.rename(clean)  # it appears whole or not at all
     if not (nnunet.preprocessed / CLEAN_NAME / "nnUNetPlans.json").exists():
         log.info("planning")
         nnunet.plan(CLEAN_ID)
 
 
-def _make_phantom(size: int, clean: Path) -> None:
-    with TemporaryDirectory() as temporary:
-        source = Path(temporary, PHANTOM)
-        phantom.write_challenge_layout(source, n_train=N_TRAINING, n_test=N_TEST, size=size, seed=1)
-        isic2017.convert(source, clean, size=size)
+def _convert(settings: SegmentationSettings, temporary: Path, clean: Path) -> None:
+    """Make an nnU-Net raw data set of all images of the phantom or of a folder."""
+    source = Path(settings.data)
+    if settings.data == PHANTOM:
+        source = temporary / PHANTOM
+        phantom.write_challenge_layout(
+            source, n_train=N_TRAINING, n_test=N_TEST, size=settings.size, seed=1
+        )
+    isic2017.convert(source, clean, size=settings.size)
+
+
+def keep_random_cases(dataset: Path, n: int, seed: int) -> None:
+    """Delete all but `n` random training cases of an nnU-Net raw data set.
+
+    The draw depends on the names of the cases and the seed alone.
+
+    Args:
+        dataset: The data set's folder.
+        n: Number of training cases to keep.
+        seed: Seed of the draw.
+
+    Raises:
+        InputError: If the data set has fewer training cases.
+    """
+    masks = sorted((dataset / "labelsTr").iterdir())
+    if n > len(masks):
+        raise InputError(
+            f"n_training is {n}, but the data have {len(masks)} training pairs; lower n_training"
+        )
+    kept = set(np.random.default_rng(seed).choice(len(masks), n, replace=False).tolist())
+    for place, mask in enumerate(masks):
+        if place not in kept:
+            mask.unlink()
+            for channel in (dataset / "imagesTr").glob(
+                f"{glob.escape(mask.stem)}_????{mask.suffix}"
+            ):
+                channel.unlink()
+    about = dataset / "dataset.json"
+    write_json(about, read_json(about) | {"numTraining": n})
 
 
 def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
     """Make and preprocess the noisy copy, unless that was done, and return its name.
 
-    Each noise has a data set of its own; registry.json keeps which.
+    Each noise has a data set of its own; registry.json says which.
     """
-    noise = {
+    noise: dict[str, Any] = {
         "eta_alpha": settings.eta_alpha,
         "eta_beta": settings.eta_beta,
         "seed": settings.noise_seed,
     }
+    if settings.noise_method != "corrected":
+        noise["method"] = settings.noise_method
+    if settings.noise_kinds != PAPER_KINDS:
+        noise["kinds"] = list(settings.noise_kinds)
     registry = nnunet.root / "registry.json"
-    known = json.loads(registry.read_text(encoding="utf-8")) if registry.exists() else []
+    known = read_json(registry) if registry.exists() else []
     if noise not in known:
         known.append(noise)
         write_json(registry, known)
@@ -218,7 +320,7 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
     corrupt_masks(
         nnunet.raw / CLEAN_NAME,
         nnunet.raw / name,
-        NoiseSettings(settings.eta_alpha, settings.eta_beta or ANY_BETA, settings.noise_seed),
+        settings.noise,
         overwrite=True,
     )
     folder = folder_like(nnunet.preprocessed / CLEAN_NAME, nnunet.raw / name)
@@ -236,14 +338,14 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
 
 
 def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:
-    """The mean test Dice over the last epochs of a protocol, each of which must be there."""
+    """Return the mean test Dice over the last epochs of a protocol, each of which must exist."""
     path = trained / "test_dice.json"
     if not path.exists():
         raise CommandFailedError(
-            f"{path} is not there; the lines with 'no test Dice' in {trained}/training_log_*.txt "
+            f"{path} does not exist; the lines with 'no test Dice' in {trained}/training_log_*.txt "
             "say why"
         )
-    curve: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    curve: dict[str, float] = read_json(path)
     epochs = int(training.epochs or 0)
     last = [str(epoch) for epoch in range(epochs)][-training.schedule.test_epochs :]
     if missing := [epoch for epoch in last if epoch not in curve]:
@@ -257,27 +359,35 @@ def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:
 def _metrics(
     settings: SegmentationSettings, nnunet: NnUNet, dataset: str, plans: str, folder: Path
 ) -> dict[str, float]:
+    """Collect the Dice of validation and test images; the network predicts the latter here.
+
+    `test_dice` is the mean over the last epochs if the protocol tests them, else that of the final
+    network. `test_area` is the predicted area over the reference area, the mean over the images.
+    """
     trained = nnunet.trained(dataset, plans, settings.fold)
-    found = {}
+    found: dict[str, float] = {}
     for name, summary in {
         "validation_dice": "summary.json",
         "validation_dice_clean": "summary_clean.json",
     }.items():
         path = trained / "validation" / summary
         if path.exists():
-            content = json.loads(path.read_text(encoding="utf-8"))
-            found[name] = content["foreground_mean"]["Dice"]
-    if settings.training.schedule.test_epochs:
-        return {"test_dice": _mean_of_last_epochs(settings.training, trained), **found}
+            found[name] = read_json(path)["foreground_mean"]["Dice"]
     images, labels = (nnunet.raw / dataset / part for part in ("imagesTs", "labelsTs"))
     if images.is_dir():
         predictions = folder / "predictions"
         for _ in nnunet.predict(_number(dataset), plans, images, predictions, settings.fold):
             pass
-        (lesion,) = (
-            summary
-            for label, summary in summarize(evaluate_folders(predictions, labels)).classes.items()
-            if label != 0
-        )
-        found["test_dice"] = lesion.mean["Dice"]
+        found |= _test_metrics(evaluate_folders(predictions, labels))
+    if settings.training.schedule.test_epochs:
+        found["test_dice"] = _mean_of_last_epochs(settings.training, trained)
     return found
+
+
+def _test_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Return the mean Dice and the mean ratio of areas of the one foreground class."""
+    (label,) = (label for label in evaluation.labels.names if label != 0)
+    counts = [case.counts[label] for case in evaluation.cases]
+    areas = [(each.tp + each.fp) / (each.tp + each.fn) for each in counts if each.tp + each.fn]
+    found = {"test_dice": summarize(evaluation).classes[label].mean["Dice"]}
+    return found | ({"test_area": statistics.mean(areas)} if areas else {})

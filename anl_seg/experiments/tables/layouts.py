@@ -14,7 +14,7 @@ ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """What the paper's text says of all runs of a table.
 
     Attributes:
@@ -50,21 +50,21 @@ class Scale:
 
 
 ACCURACY = "test accuracy (%)"
-LAYOUTS: Mapping[int, Layout] = MappingProxyType(
+LAYOUTS: Mapping[int, TableLayout] = MappingProxyType(
     {
-        1: Layout(
+        1: TableLayout(
             ACCURACY,
             "CIFAR-10",
             "classification",
             {"protocol": "cifar10"},
             rows={  # section VI-C-4: each part alone, with the weights and the L1 norm of ANL-CE
-                "nce": {"loss": "anl-ce", "overrides": {"beta": 0.0}},
-                "nnce": {"loss": "anl-ce", "overrides": {"alpha": 0.0}},
+                "nce": {"loss": "anl-ce", "loss_parameters": {"beta": 0.0}},
+                "nnce": {"loss": "anl-ce", "loss_parameters": {"alpha": 0.0}},
             },
         ),
-        2: Layout(ACCURACY, "CIFAR-10", "classification", {"protocol": "cifar10"}),
-        3: Layout(ACCURACY, "CIFAR-100", "classification", {"protocol": "cifar100"}),
-        4: Layout(
+        2: TableLayout(ACCURACY, "CIFAR-10", "classification", {"protocol": "cifar10"}),
+        3: TableLayout(ACCURACY, "CIFAR-100", "classification", {"protocol": "cifar100"}),
+        4: TableLayout(
             "top-1 accuracy (%)",
             "WebVision",
             "classification",
@@ -72,8 +72,8 @@ LAYOUTS: Mapping[int, Layout] = MappingProxyType(
             seeds=(1,),
             metrics={"ILSVRC12 Val": "ilsvrc12-val_accuracy"},
         ),
-        5: Layout(ACCURACY, "Animal-10N", "classification", {"protocol": "animal10n"}),
-        6: Layout(
+        5: TableLayout(ACCURACY, "Animal-10N", "classification", {"protocol": "animal10n"}),
+        6: TableLayout(
             "Dice (%)",
             "ISIC-2017",
             "segmentation",
@@ -81,7 +81,7 @@ LAYOUTS: Mapping[int, Layout] = MappingProxyType(
             metric="test_dice",
             digits=1,
         ),
-        7: Layout(
+        7: TableLayout(
             ACCURACY, "Clothing-1M", "classification", {"protocol": "clothing1m"}, seeds=(1,)
         ),
     }

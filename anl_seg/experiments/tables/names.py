@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from anl_seg import losses
 from anl_seg.errors import InputError
-from anl_seg.paper import HyperParameters, Published
+from anl_seg.paper import HyperParameters, PublishedCell
 from anl_seg.trainers.settings import NNUNET_LOSS
 
 
 def choose_rows(
-    cells: Iterable[Published | HyperParameters], asked: Sequence[str]
+    cells: Iterable[PublishedCell | HyperParameters], asked: Sequence[str]
 ) -> dict[str, str]:
     """Find the rows asked for, or all of a table's.
 
@@ -35,7 +35,9 @@ def choose_rows(
     return {loss: printed.get(loss, loss) for loss in chosen}
 
 
-def choose_columns(cells: Iterable[Published | HyperParameters], asked: Sequence[str]) -> list[str]:
+def choose_columns(
+    cells: Iterable[PublishedCell | HyperParameters], asked: Sequence[str]
+) -> list[str]:
     """Find the columns asked for, or all of a table's, by the names that it has.
 
     Raises:

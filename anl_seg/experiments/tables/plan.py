@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from anl_seg import losses, paper
 from anl_seg.classification.protocols import PROTOCOLS
-from anl_seg.classification.settings import OF_PENALTY, OF_PROTOCOL
 from anl_seg.classification.transforms import Photos
 from anl_seg.datasets import cifar_n
 from anl_seg.errors import InputError, named
+from anl_seg.experiments.kinds import find_kind
 from anl_seg.experiments.runs.run import Run, make_run
 from anl_seg.experiments.segmentation.run import PHANTOM
-from anl_seg.experiments.tables.layouts import FULL, LAYOUTS, ROMAN, SCALES, Layout, Scale
+from anl_seg.experiments.tables.layouts import FULL, LAYOUTS, ROMAN, SCALES, Scale, TableLayout
 from anl_seg.experiments.tables.names import choose_columns, choose_rows
-from anl_seg.paper import Published
+from anl_seg.paper import PublishedCell
 
 #: Settings that leave the experiment the paper's.
 SAME_EXPERIMENT = frozenset({"data", "human", "device"})
-#: Kind of run -> the setting that holds the hyper-parameters of its loss.
-PARAMETERS = MappingProxyType({"classification": "overrides", "segmentation": "loss_parameters"})
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class Cell:
 
     runs: tuple[Run, ...]
     metric: str
-    published: Published | None
+    published: PublishedCell | None
 
 
 @dataclass(frozen=True)
@@ -90,24 +86,6 @@ class PaperTable:
     digits: int
     changes: Mapping[str, Any]
     left_out: tuple[str, ...]
-
-
-def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
-    """Read `name=value` texts; a value that is JSON is a number, a truth value or null.
-
-    Raises:
-        InputError: If one has no name or no value.
-    """
-    settings: dict[str, Any] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        if not name or not value:
-            raise InputError(f"--set takes NAME=VALUE, got {text!r}")
-        try:
-            settings[name] = json.loads(value)
-        except ValueError:
-            settings[name] = value
-    return settings
 
 
 def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
@@ -214,25 +192,25 @@ def _impossible(
 
 
 def _check_names(
-    layout: Layout,
+    layout: TableLayout,
     rows: Iterable[str],
     noises: Mapping[str, Mapping[str, Any]],
     given: Mapping[str, Any],
 ) -> None:
     """See that no setting is one that the table varies, and that each reaches some row."""
-    varied = {"loss", "seed", "labels", *PARAMETERS.values()}.union(*noises.values())
+    varied = {"loss", "seed", "labels", "loss_parameters"}.union(*noises.values())
     if wrong := sorted(varied & set(given)):
         raise InputError(
             f"{named(wrong)}: the table itself sets this; choose with --row, --column and --seed"
         )
-    known = {*_fields(layout), *_of_training(layout)}
+    known = set(find_kind(layout.kind).names)
     known |= {name for loss in rows for name in _hyper_parameters(layout, loss)}
     if unknown := sorted(set(given) - known):
         raise InputError(f"unknown {named(unknown)}; there are {', '.join(sorted(known - varied))}")
 
 
 def _settings(
-    layout: Layout,
+    layout: TableLayout,
     loss: str,
     noise: Mapping[str, Any],
     settings: Mapping[str, Any],
@@ -240,17 +218,18 @@ def _settings(
 ) -> dict[str, Any]:
     """The settings of one run."""
     row = layout.rows.get(loss, {"loss": loss})
-    parameters = PARAMETERS[layout.kind]
-    takes = {*_of_training(layout), *_hyper_parameters(layout, row["loss"])}
-    fields = _fields(layout) - ({"human"} if noise.get("noise") != "human" else set())
+    takes = _hyper_parameters(layout, loss)
+    fields = set(find_kind(layout.kind).names)
+    if noise.get("noise") != "human":
+        fields -= {"human"}
     return {
         **{name: value for name, value in settings.items() if name in fields},
         **noise,
         "loss": row["loss"],
         "seed": seed,
-        parameters: {
+        "loss_parameters": {
             **{name: _number(name, value) for name, value in settings.items() if name in takes},
-            **row.get(parameters, {}),
+            **row.get("loss_parameters", {}),
         },
     }
 
@@ -262,21 +241,13 @@ def _number(name: str, value: object) -> float:
         raise InputError(f"{name} must be a number, got {value!r}") from error
 
 
-def _fields(layout: Layout) -> set[str]:
-    return set(make_run(layout.kind, {}).settings)
-
-
-def _of_training(layout: Layout) -> tuple[str, ...]:
-    """Names that a classification run takes beside the hyper-parameters of its loss."""
-    return (*OF_PROTOCOL, *OF_PENALTY) if layout.kind == "classification" else ()
-
-
-def _hyper_parameters(layout: Layout, loss: str) -> Collection[str]:
+def _hyper_parameters(layout: TableLayout, loss: str) -> Collection[str]:
+    """Name the hyper-parameters of the loss of a row."""
     name = layout.rows.get(loss, {"loss": loss})["loss"]
     return losses.describe(name).parameters if name in losses.names() else ()
 
 
-def _changes(layout: Layout, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _changes(layout: TableLayout, settings: Mapping[str, Any]) -> dict[str, Any]:
     changed = {
         name: value for name, value in settings.items() if value != layout.settings.get(name)
     }

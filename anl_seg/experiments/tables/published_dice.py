@@ -17,7 +17,7 @@ SOURCE = (
 
 def published_dice(
     eta_alpha: float | None, eta_beta: float | None, metric: str = "Dice"
-) -> dict[str, paper.Published]:
+) -> dict[str, paper.PublishedCell]:
     """Find one column of Table VI.
 
     Args:
@@ -52,7 +52,7 @@ def published_dice(
 
 
 def published_column(
-    comparison: MethodComparison, cells: dict[str, paper.Published]
+    comparison: MethodComparison, cells: dict[str, paper.PublishedCell]
 ) -> PublishedColumn | None:
     """Put cells of Table VI beside the methods that are named as its losses.
 
@@ -107,5 +107,5 @@ def loss_name(method: str) -> str:
     return next((cell.loss for cell in paper.published(6) if cell.printed.lower() == name), name)
 
 
-def _rates(cell: paper.Published) -> tuple[float, float]:
+def _rates(cell: paper.PublishedCell) -> tuple[float, float]:
     return float(cell.settings["eta_alpha"]), float(cell.settings["eta_beta"])

@@ -11,14 +11,14 @@ import pytest
 from anl_seg.errors import InputError
 from anl_seg.experiments.runs import records
 from anl_seg.experiments.runs.collect import collect, write_csv
-from anl_seg.experiments.runs.records import Record
+from anl_seg.experiments.runs.records import RunRecord
 from anl_seg.experiments.runs.run import make_run
 
 
 def add(folder, kind, settings, **fields):
     folder.mkdir(parents=True)
     run = make_run(kind, settings)
-    records.write_record(folder, Record(run.id, kind, dict(run.settings), **fields))
+    records.write_record(folder, RunRecord(run.id, kind, dict(run.settings), **fields))
     return run
 
 
@@ -28,7 +28,7 @@ def tree(tmp_path):
     add(
         tmp_path / "table2" / "a",
         "classification",
-        {"loss": "ce", "noise": "symmetric", "eta": 0.4, "overrides": {"epochs": 3}},
+        {"loss": "ce", "noise": "symmetric", "eta": 0.4, "epochs": 3},
         status="done",
         attempts=2,
         stops=1,
@@ -50,7 +50,7 @@ def tree(tmp_path):
     )
     (tmp_path / "single").mkdir()
     content = {
-        "settings": {"loss": "ce", "seed": 5, "overrides": {"epochs": 2.0}},
+        "settings": {"loss": "ce", "seed": 5, "epochs": 2},
         "labels": {"sha256": "88"},
         "versions": {"torch": "2.8"},
         "result": {"last": 0.5, "best": 0.625, "further": {}},

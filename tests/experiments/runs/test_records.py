@@ -12,12 +12,12 @@ import pytest
 
 from anl_seg.errors import InputError
 from anl_seg.experiments.runs import records
-from anl_seg.experiments.runs.records import Record
+from anl_seg.experiments.runs.records import RunRecord
 
 
 @pytest.fixture
 def record():
-    return Record("digits-ce-1234", "classification", {"loss": "ce"})
+    return RunRecord("digits-ce-1234", "classification", {"loss": "ce"})
 
 
 def test_what_is_written_is_read(tmp_path, record):

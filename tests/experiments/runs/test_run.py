@@ -7,7 +7,9 @@ import json
 import pytest
 
 from anl_seg.errors import InputError
-from anl_seg.experiments.runs.run import classification_settings, make_run, segmentation_settings
+from anl_seg.experiments.kinds import classification_settings
+from anl_seg.experiments.runs.run import make_run
+from anl_seg.experiments.segmentation.run import SegmentationSettings
 
 
 def test_the_id_is_the_one_that_runs_on_disk_have():
@@ -29,11 +31,12 @@ def test_what_is_not_given_takes_its_default_and_is_spelt_out():
     [
         ("classification", {"device": "cpu"}, {"device": "cuda"}),
         ("classification", {"data": "/here/cifar"}, {"data": "/there/cifar"}),
-        ("classification", {"overrides": {"epochs": 2}}, {"overrides": {"epochs": 2.0}}),
+        ("classification", {"loss": "anl-ce"}, {"loss": "ANL_CE"}),
         ("classification", {"noise": "symmetric", "eta": 1}, {"noise": "symmetric", "eta": 1.0}),
-        ("classification", {"overrides": {"l1": "1e-6"}}, {"overrides": {"l1": 0.000001}}),
+        ("classification", {"delta": "1e-6"}, {"delta": 0.000001}),
         ("segmentation", {"device": "cpu"}, {"device": "cuda"}),
         ("segmentation", {"fold": 0}, {"fold": "0"}),
+        ("segmentation", {"noise_kinds": "dilation"}, {"noise_kinds": ["dilation"]}),
     ],
 )
 def test_the_same_run_has_the_same_id(kind, one, other):
@@ -44,11 +47,15 @@ def test_the_same_run_has_the_same_id(kind, one, other):
     ("kind", "one", "other"),
     [
         ("classification", {"seed": 1}, {"seed": 2}),
-        ("classification", {"overrides": {"epochs": 1}}, {"overrides": {"epochs": 2}}),
+        ("classification", {"epochs": 1}, {"epochs": 2}),
         ("classification", {"precision": "float32"}, {"precision": "bf16"}),
         ("classification", {"data": "one"}, {"data": "another"}),
         ("segmentation", {"noise_seed": 1}, {"noise_seed": 2}),
         ("segmentation", {"small": False}, {"small": True}),
+        ("segmentation", {"n_training": None}, {"n_training": 200}),
+        ("segmentation", {"subset_seed": 1}, {"subset_seed": 2}),
+        ("segmentation", {"noise_kinds": ["dilation"]}, {"noise_kinds": ["erosion"]}),
+        ("segmentation", {"noise_method": "corrected"}, {"noise_method": "published"}),
     ],
 )
 def test_another_run_has_another_id(kind, one, other):
@@ -56,12 +63,13 @@ def test_another_run_has_another_id(kind, one, other):
 
 
 def test_settings_come_back_from_those_of_a_record():
-    given = {"data": "folder", "overrides": {"epochs": 3}, "eta": 0.2, "noise": "symmetric"}
+    given = {"data": "folder", "epochs": 3, "eta": 0.2, "noise": "symmetric"}
     run = make_run("classification", given)
     again = classification_settings(json.loads(json.dumps(dict(run.settings))))
     assert again.as_json() == run.settings
-    run = make_run("segmentation", {"loss": "gce", "epochs": 3})
-    assert segmentation_settings(dict(run.settings)).as_json() == run.settings
+    kinds = ["dilation"]
+    run = make_run("segmentation", {"loss": "gce", "epochs": 3, "noise_kinds": kinds})
+    assert SegmentationSettings.from_json(dict(run.settings)).as_json() == run.settings
 
 
 @pytest.mark.parametrize(
@@ -89,8 +97,12 @@ def test_settings_come_back_from_those_of_a_record():
             {"device": "gpu"},
             "no device 'gpu'; choose one of auto, cpu",
         ),
-        ("classification", {"overrides": {"epochs": 0}}, "epochs must be a whole number above 0"),
-        ("classification", {"overrides": [1]}, r"overrides must be names with numbers, got \[1\]"),
+        ("classification", {"epochs": 0}, "epochs must be a whole number above 0"),
+        (
+            "classification",
+            {"loss_parameters": [1]},
+            r"loss_parameters must be names with numbers, got \[1\]",
+        ),
         ("classification", {"eta": "much"}, "eta must be a number, got 'much'"),
         ("classification", {"seed": 1.5}, "seed must be a whole number, got 1.5"),
         ("classification", {"seed": True}, "seed must be a whole number, got True"),
@@ -99,6 +111,9 @@ def test_settings_come_back_from_those_of_a_record():
         ("segmentation", {"fold": "5"}, "fold must be all, or one of 0 to 4, got '5'"),
         ("segmentation", {"eta_alpha": 70}, "eta_alpha must be from 0 to 1, got 70"),
         ("segmentation", {"loss": "cee"}, "cee"),
+        ("segmentation", {"n_training": 0}, "n_training must be at least 1, got 0"),
+        ("segmentation", {"noise_kinds": ["dilated"]}, "dilated"),
+        ("segmentation", {"noise_method": "paper"}, "paper"),
     ],
 )
 def test_impossible_settings(kind, settings, message):

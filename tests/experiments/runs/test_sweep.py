@@ -12,7 +12,7 @@ import pytest
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments.runs import records, sweep
 from anl_seg.experiments.runs.estimates import in_words, seconds_left
-from anl_seg.experiments.runs.records import Record
+from anl_seg.experiments.runs.records import RunRecord
 from anl_seg.experiments.runs.run import make_run
 from anl_seg.experiments.runs.sweep import (
     Standing,
@@ -33,7 +33,7 @@ def test_a_grid_is_combined_and_single_runs_follow(tmp_path):
     path = tmp_path / "sweep.yaml"
     path.write_text(
         """
-        base: {protocol: digits, overrides: {epochs: 1}}
+        base: {protocol: digits, epochs: 1}
         grid:
           loss: [ce, anl-ce]
           noise:
@@ -51,7 +51,7 @@ def test_a_grid_is_combined_and_single_runs_follow(tmp_path):
         ("anl-ce", "symmetric", 0.2, 1),
         ("gce", "clean", None, 3),
     ]
-    assert {run.settings["overrides"]["epochs"] for run in runs} == {1}
+    assert {run.settings["epochs"] for run in runs} == {1}
     assert {run.kind for run in runs} == {"classification"}
 
 
@@ -70,7 +70,10 @@ def test_segmentation_too():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("grid: [", "sweep.yaml is no YAML"),
+        ("grid: [", "sweep.yaml: line 1, column 8: .*; correct the YAML there"),
+        ("base: {seed: 1, seed: 2}\nruns: [{}]", "line 1, column 17: the key 'seed' stands twice"),
+        ("grid: {seed: [1]}\ngrid: {seed: [2]}", "line 2, column 1: the key 'grid' stands twice"),
+        ("grid: {seed: [010]}", "line 1, column 15: 010 has a leading zero"),
         ("\xff", "sweep.yaml must hold the keys kind, base, grid, runs, got str"),
         ("- a\n- b", "must hold the keys kind, base, grid, runs, got list"),
         ("gird: {seed: [1]}", r"must hold the keys kind, base, grid, runs, got \['gird'\]"),
@@ -100,7 +103,7 @@ def test_what_is_wrong_with_a_file_is_said(tmp_path, text, message):
 def test_a_file_of_bytes_is_no_yaml(tmp_path):
     path = tmp_path / "sweep.yaml"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="is no YAML"):
+    with pytest.raises(InputError, match="is UTF-16 text; save it as UTF-8"):
         read_sweep(path)
 
 
@@ -278,7 +281,7 @@ def test_a_run_that_never_begins_is_not_tried_for_ever(tmp_path, runs):
 
 def test_a_stopped_run_that_never_begins_again_is_not_tried_for_ever(tmp_path, runs):
     folder = tmp_path / runs[0].id
-    record = Record(runs[0].id, runs[0].kind, {}, status="stopped", attempts=1, stops=1)
+    record = RunRecord(runs[0].id, runs[0].kind, {}, status="stopped", attempts=1, stops=1)
     records.write_record(folder, record)
     executor = Dying()
     assert do(tmp_path, runs[:1], executor, retries=2)[0].state == "stopped"
@@ -347,7 +350,7 @@ def test_a_plan_writes_nothing(tmp_path, runs):
 
 
 def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
-    long = make_run("classification", {"overrides": {"epochs": 500}})
+    long = make_run("classification", {"epochs": 500})
     assert seconds_left(plan(tmp_path, runs), workers=1) is None
     do(tmp_path, [*runs[:1], long], Pretended())
     record = records.read_record(tmp_path / long.id)
@@ -361,7 +364,7 @@ def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
 
 def test_the_time_that_a_run_has_had_is_not_left(runs):
     def standing(state, **fields):
-        record = Record("a", "classification", dict(runs[0].settings), **fields)
+        record = RunRecord("a", "classification", dict(runs[0].settings), **fields)
         return Standing(Path("a"), state, record)
 
     begun = (datetime.now(timezone.utc) - timedelta(seconds=40)).isoformat()
@@ -385,8 +388,10 @@ def test_durations(seconds, words):
     assert in_words(seconds) == words
 
 
-def test_overrides_of_a_run_come_on_top_of_those_of_all():
+def test_hyper_parameters_of_a_run_come_on_top_of_those_of_all():
     (run,) = expand(
-        base={"overrides": {"epochs": 5, "alpha": 2}}, runs=[{"overrides": {"alpha": 1}}]
+        base={"epochs": 5, "loss_parameters": {"alpha": 2, "beta": 3}},
+        runs=[{"loss_parameters": {"alpha": 1}}],
     )
-    assert run.settings["overrides"] == {"epochs": 5, "alpha": 1}
+    assert run.settings["loss_parameters"] == {"alpha": 1, "beta": 3}
+    assert run.settings["epochs"] == 5

@@ -58,7 +58,7 @@ class Doer:
     def start(self, folders):
         for folder in folders:
             record = read_record(folder)
-            outcome = self.outcome(record.settings["overrides"])
+            outcome = self.outcome(record.settings["loss_parameters"])
             self.done[folder.name] += 1
             write_record(folder, dataclasses.replace(record, **{"status": DONE, **outcome}))
 
@@ -122,7 +122,8 @@ def test_values_reach_the_run_where_its_kind_has_them():
     values = {"alpha": 1.23456, "beta": 2.0, "delta": 1e-5}
     ranges = parse_ranges(["delta"])
     classifier = make_search("classification", DIGITS | {"epochs": 3}, ranges).run(values)
-    assert classifier.settings["overrides"] == {"alpha": 1.23, "beta": 2, "l1": 1e-5, "epochs": 3}
+    assert classifier.settings["loss_parameters"] == {"alpha": 1.23, "beta": 2}
+    assert (classifier.settings["delta"], classifier.settings["epochs"]) == (1e-5, 3)
     segmentation = make_search("segmentation", {"epochs": 3}, ranges).run(values)
     assert segmentation.settings["delta"] == 1e-5
     assert segmentation.settings["loss_parameters"]["alpha"] == 1.23
@@ -132,7 +133,7 @@ def test_values_reach_the_run_where_its_kind_has_them():
 def test_what_is_fixed_is_not_sought():
     search = make_search("classification", DIGITS | {"loss": "anl-ce*", "lambda": 2.0})
     assert set(search.ranges) == {"alpha", "beta"}
-    assert search.run({"alpha": 1, "beta": 1}).settings["overrides"]["lambda_"] == 2
+    assert search.run({"alpha": 1, "beta": 1}).settings["loss_parameters"]["lambda_"] == 2
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ def test_trials_are_ordinary_runs(root):
     found = {folder.name for folder in find_folders(root)}
     expected = {
         make_run(
-            "classification", {**DIGITS, "validation": 0.2, "overrides": dict(trial.values)}
+            "classification", {**DIGITS, "validation": 0.2, "loss_parameters": dict(trial.values)}
         ).id
         for trial in trials
     }
@@ -459,7 +460,7 @@ NOISE = ("--dataset", "digits", "--noise", "symmetric", "--eta", 0.8)
 
 def test_the_command_reports_the_best(root, capsys, monkeypatch):
     monkeypatch.setattr(executors, "make_executor", lambda *arguments, **options: Doer())
-    assert command(*NOISE, "--trials", 8, "-j", 2, "-o", root) == 0
+    assert command(*NOISE, "--trials", 8, "-np", 2, "-o", root) == 0
     told = capsys.readouterr().out
     top = best(read_tuning(root)[1])
     assert "8 trials: 8 done, 0 failed" in told
@@ -502,7 +503,7 @@ def test_the_command_refuses(tmp_path, capsys, arguments, told):
 def test_kill_9_and_go_on(tmp_path):
     arguments = [
         *(*map(str, NOISE), "--set", "epochs=2", "--set", "device=cpu"),
-        *("--trials", "4", "-j", "2", "-o", str(tmp_path)),
+        *("--trials", "4", "-np", "2", "-o", str(tmp_path)),
     ]
     process = subprocess.Popen(
         [sys.executable, "-c", "from anl_seg.cli import main; main()", "tune", *arguments],

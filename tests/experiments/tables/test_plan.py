@@ -8,7 +8,7 @@ import pytest
 
 from anl_seg import paper
 from anl_seg.errors import InputError
-from anl_seg.experiments.tables.plan import Choice, lay_out, parse_settings, runs_of, runs_to_do
+from anl_seg.experiments.tables.plan import Choice, lay_out, runs_of, runs_to_do
 
 
 def run_of(number, row, column, **choice):
@@ -45,13 +45,13 @@ def test_the_columns_of_tables_2_and_3(number, protocol, column, noise, eta):
     settings = run_of(number, "ALF", column).settings
     assert (settings["protocol"], settings["loss"]) == (protocol, "nce+agce")
     assert (settings["noise"], settings["eta"]) == (noise, eta)
-    assert settings["overrides"] == {}
+    assert settings["loss_parameters"] == {}
 
 
 def test_table_1_takes_the_parts_of_anl_ce():
     """Section VI-C-4: alpha or beta 5 and delta 5e-5, which are ANL-CE's own on CIFAR-10."""
-    assert run_of(1, "NCE", "Clean").settings["overrides"] == {"beta": 0.0}
-    assert run_of(1, "NNCE", "Clean").settings["overrides"] == {"alpha": 0.0}
+    assert run_of(1, "NCE", "Clean").settings["loss_parameters"] == {"beta": 0.0}
+    assert run_of(1, "NNCE", "Clean").settings["loss_parameters"] == {"alpha": 0.0}
     assert {run.settings["loss"] for run in runs_of(lay_out(1))} == {"anl-ce"}
 
 
@@ -147,8 +147,9 @@ def test_without_data_the_small_scale_is_of_the_phantom_and_says_so():
 def test_settings_reach_the_losses_that_have_them():
     settings = {"epochs": 5, "q": 0.5, "device": "cpu"}
     runs = runs_of(lay_out(2, Choice(rows=["ce", "gce"], columns=["clean"], settings=settings)))
-    overrides = {run.settings["loss"]: run.settings["overrides"] for run in runs}
-    assert overrides == {"ce": {"epochs": 5.0}, "gce": {"epochs": 5.0, "q": 0.5}}
+    parameters = {run.settings["loss"]: run.settings["loss_parameters"] for run in runs}
+    assert parameters == {"ce": {}, "gce": {"q": 0.5}}
+    assert {run.settings["epochs"] for run in runs} == {5}
     assert {run.settings["device"] for run in runs} == {"cpu"}
 
 
@@ -161,7 +162,7 @@ def test_settings_of_segmentation():
 
 def test_the_part_that_table_1_takes_away_stays_away():
     settings = {"alpha": 3.0, "beta": 2.0}
-    assert run_of(1, "nce", "Clean", settings=settings).settings["overrides"] == {
+    assert run_of(1, "nce", "Clean", settings=settings).settings["loss_parameters"] == {
         "alpha": 3.0,
         "beta": 0.0,
     }
@@ -198,7 +199,7 @@ def test_human_labels_are_asked_for_before_anything_runs():
         (2, Choice(settings={"seed": 4}), "seed: the table itself sets this"),
         (2, Choice(settings={"nu": 1.0}), "unknown nu; there are .*epochs"),
         (2, Choice(rows=["ce"], settings={"q": 0.5}), "unknown q"),
-        (2, Choice(settings={"epochs": "many"}), "epochs must be a number, got 'many'"),
+        (2, Choice(settings={"epochs": "many"}), "epochs must be a whole number, got 'many'"),
         (2, Choice(settings={"protocol": "mars"}), "no protocol 'mars'"),
         (2, Choice(columns=["Real"], settings={"protocol": "digits"}), "nothing is left"),
         (6, Choice(settings={"protocol": "mars"}), "unknown protocol 'mars'"),
@@ -207,24 +208,6 @@ def test_human_labels_are_asked_for_before_anything_runs():
 def test_what_is_refused(number, choice, message):
     with pytest.raises(InputError, match=message):
         lay_out(number, choice)
-
-
-def test_settings_from_texts():
-    texts = ["epochs=3", "l1=1e-5", "precision=bf16", "small=true", "iterations=null", "data=a=b"]
-    assert parse_settings(texts) == {
-        "epochs": 3,
-        "l1": 1e-5,
-        "precision": "bf16",
-        "small": True,
-        "iterations": None,
-        "data": "a=b",
-    }
-
-
-@pytest.mark.parametrize("text", ["epochs", "=3", "epochs="])
-def test_texts_that_are_no_settings(text):
-    with pytest.raises(InputError, match="NAME=VALUE"):
-        parse_settings([text])
 
 
 def test_columns_keep_the_order_asked_for():

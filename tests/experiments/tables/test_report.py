@@ -12,7 +12,7 @@ from rich.console import Console
 
 from anl_seg import losses
 from anl_seg.errors import InputError
-from anl_seg.experiments.runs.records import DONE, FAILED, Record, write_record
+from anl_seg.experiments.runs.records import DONE, FAILED, RunRecord, write_record
 from anl_seg.experiments.tables.formats import print_text, written
 from anl_seg.experiments.tables.plan import Choice, lay_out
 from anl_seg.experiments.tables.report import hyper_parameter_report, results_report
@@ -40,7 +40,7 @@ def root(table, tmp_path):
 def record(root, run, status, **metrics):
     write_record(
         root / run.id,
-        Record(run.id, run.kind, dict(run.settings), status=status, metrics=metrics),
+        RunRecord(run.id, run.kind, dict(run.settings), status=status, metrics=metrics),
     )
 
 

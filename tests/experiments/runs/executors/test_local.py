@@ -24,9 +24,9 @@ from anl_seg.experiments.runs.run import make_run
 from anl_seg.experiments.runs.sweep import failures, run_sweep
 
 pytestmark = pytest.mark.slow
-QUICK = {"device": "cpu", "loss": "ce", "overrides": {"epochs": 1}}
+QUICK = {"device": "cpu", "loss": "ce", "epochs": 1}
 #: Long enough to be found in the middle, and to end soon after.
-LONG = QUICK | {"overrides": {"epochs": 40, "batch_size": 256}}
+LONG = QUICK | {"epochs": 40, "batch_size": 256}
 SECONDS = 120
 
 
@@ -155,7 +155,7 @@ def begin(folder):
 import signal
 from anl_seg.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, where pytest itself ignores it
-main(["sweep", "sweep.yaml", "-j", "2"])
+main(["sweep", "sweep.yaml", "-np", "2"])
 """
     return subprocess.Popen(
         [sys.executable, "-c", code],
@@ -190,7 +190,7 @@ def test_a_sweep_that_is_stopped_or_killed_leaves_nothing_behind_and_goes_on(
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
-        main(["sweep", "sweep.yaml", "-j", "2"])
+        main(["sweep", "sweep.yaml", "-np", "2"])
     assert end.value.code == 0
     record = records.read_record(sweep_of_one)
     assert (record.status, record.attempts) == ("done", 3)

@@ -26,7 +26,7 @@ from anl_seg.experiments.runs.sweep import read_sweep
 
 MINUTES = 15
 ANL_SEG = (sys.executable, "-c", "from anl_seg.cli import main; main()")
-LONG = {"loss": "ce", "overrides": {"epochs": 60}}
+LONG = {"loss": "ce", "epochs": 60}
 
 
 @pytest.fixture
@@ -51,10 +51,10 @@ class Sweeping:
         print(f"[{time.monotonic() - self.start:6.1f} s] {text}", flush=True)
 
     def begin(self):
-        options = ("--executor", "slurm", "-j", "2", "--retries", "1", "--slurm", "time=30")
+        options = ("--executor", "slurm", "-np", "2", "--retries", "1", "--slurm", "time=30")
         with (self.folder / "controller.log").open("a") as log:
             controller = subprocess.Popen(
-                [*ANL_SEG, "sweep", "sweep.yaml", "-o", "runs", *options],
+                [*ANL_SEG, "sweep", "sweep.yaml", "--runs", "runs", *options],
                 cwd=self.folder,
                 env=self.site.environment | {"OMP_NUM_THREADS": "1"},
                 stdout=log,
@@ -104,7 +104,7 @@ def sweeping(site, tmp_path):
 def write_sweep(folder):
     """20 runs: 17 short ones, two longer ones to be ended from outside, one that must fail."""
     content = {
-        "base": {"noise": "symmetric", "eta": 0.4, "device": "cpu", "overrides": {"epochs": 1}},
+        "base": {"noise": "symmetric", "eta": 0.4, "device": "cpu", "epochs": 1},
         "runs": [
             {**LONG, "seed": 1},
             {**LONG, "seed": 2},
@@ -322,7 +322,7 @@ def test_what_is_queued_is_seen_from_another_shell(programs, tmp_path, caplog):
     runs = [make_run("classification", {"seed": seed}) for seed in (1, 2)]
     folders = [tmp_path / run.id for run in runs]
     for folder, run in zip(folders, runs, strict=True):
-        records.write_record(folder, records.Record(run.id, run.kind, dict(run.settings)))
+        records.write_record(folder, records.RunRecord(run.id, run.kind, dict(run.settings)))
     assert [each.state for each in standings_below(tmp_path)] == ["waiting", "waiting"]
     assert not (programs / "squeue.calls").exists()  # nothing was submitted from here
     slurm.SlurmExecutor(tmp_path, {}, parallel=1).start(folders)
@@ -356,7 +356,7 @@ Job(Path(sys.argv[1]), Path.cwd())()
 def test_scancel_stops_a_run_which_is_no_failure(tmp_path):
     run = make_run("classification", {})
     folder = tmp_path / run.id
-    records.write_record(folder, records.Record(run.id, run.kind, dict(run.settings)))
+    records.write_record(folder, records.RunRecord(run.id, run.kind, dict(run.settings)))
     command = [sys.executable, "-c", JOB, str(folder)]
     with subprocess.Popen(command, cwd=tmp_path, start_new_session=True) as job:
         while not (folder / "begun").exists():
@@ -374,7 +374,7 @@ def test_what_slurm_itself_requeued_was_stopped(tmp_path, monkeypatch, requeued,
     from anl_seg.experiments.runs import worker
 
     run = make_run("classification", {})
-    died = records.Record(run.id, run.kind, dict(run.settings), status="running", attempts=1)
+    died = records.RunRecord(run.id, run.kind, dict(run.settings), status="running", attempts=1)
     records.write_record(tmp_path, died)
     if requeued:
         monkeypatch.setenv("SLURM_RESTART_COUNT", "1")

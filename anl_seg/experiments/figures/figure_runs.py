@@ -9,9 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from anl_seg.classification.settings import (
-    OF_PROTOCOL,
-    Settings,
-    parse_overrides,
+    OF_REGULARIZERS,
+    ClassificationSettings,
     preset_of,
     protocol_of,
 )
@@ -28,7 +27,7 @@ ETA, ETA_CIFAR100 = 0.8, 0.6
 #: Weights of the penalties, which section VI-C tries (Fig. 4 and 5).
 DELTAS = (1e-7, 5e-7, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)
 #: The penalties by their title, L2 being weight decay.
-PENALTIES = {"L2": "l2", "L1": "l1", "Jacobian": "jacobian"}
+PENALTIES = {"L2": "l2", "L1": "delta", "Jacobian": "jacobian"}
 NO_PENALTY = dict.fromkeys(PENALTIES.values(), 0.0)
 NONE = "none"
 #: Noise rates of Fig. 7.
@@ -38,7 +37,7 @@ WEIGHTS = (0.1, 0.5, 1.0, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
-class Piece:
+class FigureRun:
     """A run and its place in a figure.
 
     Attributes:
@@ -56,7 +55,7 @@ class Piece:
 
 def runs_of_figure(
     number: int, dataset: str | None = None, settings: Mapping[str, Any] | None = None
-) -> list[Piece]:
+) -> list[FigureRun]:
     """The runs that a figure is made of; some stand in several of its places.
 
     Args:
@@ -75,12 +74,12 @@ def runs_of_figure(
     return PIECES[number](dataset, settings or {})
 
 
-def _marginals(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+def _marginals(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     make = partial(_classification, dataset or "cifar10", shared, noise="asymmetric", eta=0.4)
-    return [Piece(make(loss), label=loss.upper()) for loss in MARGINAL_LOSSES]
+    return [FigureRun(make(loss), label=loss.upper()) for loss in MARGINAL_LOSSES]
 
 
-def _accuracies(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+def _accuracies(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     """CE, MAE, NCE+RCE, and ANL-CE with the weight decay of NCE+RCE, then with its own L1."""
     datasets = ("cifar10", "cifar100") if dataset is None else (dataset,)
     pieces = []
@@ -91,11 +90,11 @@ def _accuracies(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
         runs["ANL-CE (w/ L2)"] = make("anl-ce", values=_only_weight_decay(each))
         runs["ANL-CE (w/ L1)"] = make("anl-ce")
         row = f"{each}, η = {eta:g}" if len(datasets) > 1 else ""
-        pieces += [Piece(run, row, column) for column, run in runs.items()]
+        pieces += [FigureRun(run, row, column) for column, run in runs.items()]
     return pieces
 
 
-def _penalties(loss: str, dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+def _penalties(loss: str, dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     """One loss without a penalty and with each of several weights; ANL-CE beside another loss."""
     make = partial(_classification, dataset or "cifar10", shared, eta=ETA)
     pieces = []
@@ -104,11 +103,11 @@ def _penalties(loss: str, dataset: str | None, shared: Mapping[str, Any]) -> lis
         runs |= {f"{d:g}": make(loss, values={**NO_PENALTY, penalty: d}) for d in DELTAS}
         if loss != "anl-ce":
             runs["ANL-CE"] = make("anl-ce")
-        pieces += [Piece(run, column=column, label=label) for label, run in runs.items()]
+        pieces += [FigureRun(run, column=column, label=label) for label, run in runs.items()]
     return pieces
 
 
-def _masks(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+def _masks(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     """ANL-CE on the worst masks of Table VI."""
     if dataset is not None:
         raise InputError("figure 6 shows segmentation; name the folder of its images, --data")
@@ -116,21 +115,21 @@ def _masks(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
     seed, scale = settings.pop("seed", 1), settings.pop("scale", FULL)
     place = "anl-ce", "0.7/0.7"
     choice = Choice(place[:1], place[1:], (seed,), scale, settings)
-    return [Piece(lay_out(6, choice).cells[place].runs[0])]
+    return [FigureRun(lay_out(6, choice).cells[place].runs[0])]
 
 
-def _gradients(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+def _gradients(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     make = partial(_classification, dataset or "cifar10", shared, "anl-ce")
-    return [Piece(make(eta=eta), column=f"η = {eta:g}") for eta in GRADIENT_ETAS]
+    return [FigureRun(make(eta=eta), column=f"η = {eta:g}") for eta in GRADIENT_ETAS]
 
 
-def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
+def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     """NCE + NNCE with the weight decay of NCE+RCE."""
     dataset = dataset or "cifar10"
     make = partial(_classification, dataset, shared, "anl-ce", eta=ETA)
     penalties = _only_weight_decay(dataset)
     return [
-        Piece(
+        FigureRun(
             make(values={**penalties, "alpha": alpha, "beta": beta}),
             row=f"α = {alpha:g}",
             column=f"β = {beta:g}",
@@ -141,7 +140,7 @@ def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[Piece]:
 
 
 #: Number of a figure -> its runs, for a data set and settings of all of them.
-PIECES: Mapping[int, Callable[[str | None, Mapping[str, Any]], list[Piece]]] = MappingProxyType(
+PIECES: Mapping[int, Callable[[str | None, Mapping[str, Any]], list[FigureRun]]] = MappingProxyType(
     {
         2: _marginals,
         3: _accuracies,
@@ -163,28 +162,21 @@ def _classification(
     noise: str = "symmetric",
     values: Mapping[str, float] = MappingProxyType({}),
 ) -> Run:
-    """A run with hyper-parameters and penalties; one with the usual values has the usual id."""
+    """Make a run with hyper-parameters and penalties; usual values leave its id as it is."""
     preset = _preset(dataset, loss)
-    usual = {
-        **preset.hyper_parameters,
-        "l1": preset.l1,
-        "l2": preset.l2,
-        "jacobian": preset.jacobian,
-    }
+    usual = {name: getattr(preset, name) for name in OF_REGULARIZERS}
+    usual |= preset.hyper_parameters
     changed = {name: value for name, value in values.items() if usual[name] != value}
-    schedule = parse_overrides(
-        [f"{name}={value}" for name, value in shared.items() if name in OF_PROTOCOL]
-    )
-    fields = {name: value for name, value in shared.items() if name not in OF_PROTOCOL}
+    weights = {name: changed.pop(name) for name in OF_REGULARIZERS if name in changed}
     own = {"protocol": dataset, "loss": loss, "noise": noise, "eta": eta}
-    return make_run("classification", {**fields, **own, "overrides": {**changed, **schedule}})
+    return make_run("classification", {**shared, **own, **weights, "loss_parameters": changed})
 
 
 def _only_weight_decay(dataset: str) -> dict[str, float]:
     """The penalties of NCE+RCE in place of those of ANL-CE."""
-    return {"l1": 0.0, "l2": _preset(dataset, "nce+rce").l2}
+    return {"delta": 0.0, "l2": _preset(dataset, "nce+rce").l2}
 
 
 def _preset(dataset: str, loss: str) -> Preset:
-    settings = Settings(protocol=dataset, loss=loss)
+    settings = ClassificationSettings(protocol=dataset, loss=loss)
     return preset_of(settings, protocol_of(settings))

@@ -14,7 +14,7 @@ import torch
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.records import Epoch
 from anl_seg.classification.run import Result, run
-from anl_seg.classification.settings import Settings
+from anl_seg.classification.settings import ClassificationSettings
 from anl_seg.errors import InputError
 from anl_seg.processes import end_with_parent, processors
 from anl_seg.progress import Track, untracked
@@ -22,11 +22,13 @@ from anl_seg.progress import Track, untracked
 DEFAULT_FOLDER = Path("runs")
 
 #: A run, its folder, and what came out.
-Done = tuple[Settings, Path, Result]
+Done = tuple[ClassificationSettings, Path, Result]
 Tell = Callable[[str], None]
 
 
-def folders(runs: Sequence[Settings], output: Path | None) -> dict[Path, Settings]:
+def folders(
+    runs: Sequence[ClassificationSettings], output: Path | None
+) -> dict[Path, ClassificationSettings]:
     """Give each run a folder: `output` itself to a single one, else one in it, named after the run.
 
     Raises:
@@ -41,7 +43,7 @@ def folders(runs: Sequence[Settings], output: Path | None) -> dict[Path, Setting
 
 
 def run_all(
-    runs: Mapping[Path, Settings],
+    runs: Mapping[Path, ClassificationSettings],
     *,
     parallel: int = 1,
     overwrite: bool = False,
@@ -104,8 +106,8 @@ def summarize(done: Sequence[Done]) -> str:
 
 
 def _in_processes(
-    train: Callable[[Settings, Path], Result],
-    runs: Mapping[Path, Settings],
+    train: Callable[[ClassificationSettings, Path], Result],
+    runs: Mapping[Path, ClassificationSettings],
     parallel: int,
     track: Track,
 ) -> Iterator[Done]:
@@ -145,7 +147,7 @@ def _end_of_epoch(epoch: Epoch) -> str:
     return f"epoch {epoch.epoch:3d}  " + "  ".join(parts) + f"  loss {epoch.loss:.4f}"
 
 
-def _end_of_run(settings: Settings, folder: Path, result: Result) -> str:
+def _end_of_run(settings: ClassificationSettings, folder: Path, result: Result) -> str:
     return (
         f"{folder}: {settings.loss}, seed {settings.seed}: last {100 * result.last:.2f} %, "
         f"best {100 * result.best:.2f} % (epoch {result.best_epoch})"

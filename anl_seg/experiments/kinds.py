@@ -1,0 +1,190 @@
+"""The two kinds of runs: their settings, how each is done, and the metrics that judge it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from anl_seg.classification.run import run as train_classifier
+from anl_seg.classification.settings import (
+    OF_PROTOCOL,
+    OF_REGULARIZERS,
+    ClassificationSettings,
+    preset_of,
+    protocol_of,
+)
+from anl_seg.classification.validation import VALIDATION_CLEAN
+from anl_seg.errors import InputError, named
+from anl_seg.experiments.outcome import Outcome
+from anl_seg.experiments.parsing import convert
+from anl_seg.experiments.segmentation import run as segmentation
+from anl_seg.experiments.segmentation.run import SegmentationSettings, run_segmentation
+from anl_seg.formats.files import RUN_NAME
+from anl_seg.formats.text import read_json
+from anl_seg.noise import labels as label_noise
+
+#: Folder beside those of the runs: the data sets that they share.
+SHARED_NAME = "data"
+#: Objectives of a search: held-out images are compared with their labels as given, or with clean
+#: ones.
+GIVEN, CLEAN = "given", "clean"
+
+
+class RunSettings(Protocol):
+    """Settings of a run, complete and checked."""
+
+    @property
+    def name(self) -> str:
+        """Name for the folder of the run."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all settings as JSON values."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The setting that holds images out of training.
+
+    Attributes:
+        setting: Its name.
+        default: Its value in a search.
+        nothing: Its value if no images are held out.
+    """
+
+    setting: str
+    default: Any
+    nothing: Any
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """One kind of run. The hyper-parameters of its loss are the setting `loss_parameters`.
+
+    Attributes:
+        names: Names of the settings.
+        make: Completes and checks settings from JSON values; raises `InputError`.
+        run: Does what is missing of a run with these settings in a folder.
+        identity: Reduces settings to what decides the id of a run.
+        objectives: `GIVEN` and `CLEAN` -> the metric of held-out images.
+        held_out: The setting that holds images out.
+    """
+
+    names: tuple[str, ...]
+    make: Callable[[Mapping[str, Any]], RunSettings]
+    run: Callable[[Mapping[str, Any], Path], Outcome]
+    identity: Callable[[Mapping[str, Any]], dict[str, Any]]
+    objectives: Mapping[str, str]
+    held_out: HeldOut
+
+
+def find_kind(name: str) -> RunKind:
+    """Look up a kind of run.
+
+    Args:
+        name: A key of `KINDS`.
+
+    Raises:
+        InputError: If there is no such kind.
+
+    Example:
+        >>> find_kind("segmentation").objectives["given"]
+        'validation_dice'
+    """
+    if name not in KINDS:
+        raise InputError(f"there is no kind of run {name!r}; choose one of {named(list(KINDS))}")
+    return KINDS[name]
+
+
+def nest_parameters(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Sort values into settings and hyper-parameters: a name that is no setting is of the loss.
+
+    Args:
+        kind: A key of `KINDS`.
+        values: Name -> value, as people type them.
+
+    Returns:
+        Settings, the hyper-parameters among them as `loss_parameters`.
+
+    Example:
+        >>> nest_parameters("classification", {"epochs": 3, "alpha": 2.0})
+        {'epochs': 3, 'loss_parameters': {'alpha': 2.0}}
+    """
+    known = find_kind(kind).names
+    own = {name: value for name, value in values.items() if name in known}
+    others = {name: value for name, value in values.items() if name not in known}
+    return own | {"loss_parameters": others}
+
+
+def classification_settings(values: Mapping[str, Any]) -> ClassificationSettings:
+    """Make the settings of a classification run from JSON values.
+
+    Args:
+        values: Name -> value; what is not given takes its default.
+
+    Raises:
+        InputError: If a name is unknown or a value impossible.
+    """
+    settings = ClassificationSettings(
+        **convert(typing.get_type_hints(ClassificationSettings), values)
+    )
+    preset_of(settings, protocol_of(settings))
+    label_noise.check(settings.noise, settings.eta)
+    return settings
+
+
+def _run_classification(values: Mapping[str, Any], folder: Path) -> Outcome:
+    result = train_classifier(
+        classification_settings(values),
+        folder,
+        report=lambda epoch: print(asdict(epoch), flush=True),
+    )
+    accuracies = {"test": result.last, "best_test": result.best, **result.further}
+    names = {part: f"{part}_accuracy" for part in accuracies}
+    names[VALIDATION_CLEAN] = "validation_accuracy_clean"
+    return Outcome(
+        metrics={names[part]: share for part, share in accuracies.items()},
+        noise_sha256=read_json(folder / RUN_NAME)["labels"]["sha256"],
+    )
+
+
+def _classification_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Name values that replace the protocol's in the form that ids were always made from."""
+    values = {name: settings[name] for name in (*OF_PROTOCOL, *OF_REGULARIZERS)}
+    values["l1"] = values.pop("delta")
+    given = {name: float(value) for name, value in values.items() if value is not None}
+    others = {key: value for key, value in settings.items() if key not in (*values, "delta")}
+    parameters = others.pop("loss_parameters")
+    return {**others, "overrides": {**parameters, **given}}
+
+
+def _run_segmentation(values: Mapping[str, Any], folder: Path) -> Outcome:
+    settings = SegmentationSettings.from_json(values)
+    return run_segmentation(settings, folder, folder.parent / SHARED_NAME)
+
+
+#: Name -> kind of run.
+KINDS: Mapping[str, RunKind] = MappingProxyType(
+    {
+        "classification": RunKind(
+            names=tuple(each.name for each in dataclasses.fields(ClassificationSettings)),
+            make=classification_settings,
+            run=_run_classification,
+            identity=_classification_identity,
+            objectives={GIVEN: "validation_accuracy", CLEAN: "validation_accuracy_clean"},
+            held_out=HeldOut("validation", default=0.2, nothing=0.0),
+        ),
+        "segmentation": RunKind(
+            names=segmentation.NAMES,
+            make=SegmentationSettings.from_json,
+            run=_run_segmentation,
+            identity=segmentation.identity,
+            objectives={GIVEN: "validation_dice", CLEAN: "validation_dice_clean"},
+            held_out=HeldOut("fold", default="0", nothing="all"),
+        ),
+    }
+)
