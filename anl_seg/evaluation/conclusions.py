@@ -85,6 +85,11 @@ def conclude(comparison: MethodComparison) -> Conclusion:
 
     Returns:
         One sentence, with remarks and warnings.
+
+    Example:
+        >>> comparison = compare_folders(...)  # doctest: +SKIP
+        >>> for line in conclude(comparison).lines:  # doctest: +SKIP
+        ...     print(line)
     """
     target = comparison.targets[0]
     rows = [row for row in comparison.differences if row.target == target]

@@ -41,6 +41,7 @@ class CaseResult:
         noise: Kind of the noise of the training mask, or "clean"; None without
             a noise manifest.
         noisy_values: The same as `values`, next to that mask; None without a noise manifest.
+        voxel_ml: Volume of a voxel in millilitres. None in 2D, and if the files do not say it.
     """
 
     case: str
@@ -50,6 +51,7 @@ class CaseResult:
     values: Mapping[Label, Mapping[str, float]]
     noise: str | None = None
     noisy_values: Mapping[Label, Mapping[str, float]] | None = None
+    voxel_ml: float | None = None
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,7 @@ def _result(
         values=_values(measured.reference, label_set, conventions),
         noise=noisy.kind if noisy else None,
         noisy_values=_values(measured.noisy, label_set, conventions) if measured.noisy else None,
+        voxel_ml=measured.voxel_ml,
     )
 
 

@@ -93,8 +93,15 @@ def confusion_matrix(
         reference: Label map of the same shape.
         ignore_label: Pixels with this label in the reference are left out, as nnU-Net does.
 
+    Returns:
+        How often each pair of labels meets; `count` gives the pixels of one class.
+
     Raises:
         ValueError: If the shapes differ.
+
+    Example:
+        >>> confusion_matrix(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])).pixels.tolist()
+        [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     """
     if prediction.shape != reference.shape:
         raise ValueError(f"prediction is {prediction.shape}, reference is {reference.shape}")
@@ -122,7 +129,17 @@ def confusion_matrix(
 
 
 def count(matrix: ConfusionMatrix, label: Label) -> Counts:
-    """Reduce a confusion matrix to the counts of one label or region against all the rest."""
+    """Reduce a confusion matrix to the counts of one label or region against all the rest.
+
+    Args:
+        matrix: Of one case.
+        label: A label, or a tuple of labels for a region.
+
+    Example:
+        >>> matrix = confusion_matrix(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]))
+        >>> count(matrix, 1)
+        Counts(tp=1, fp=1, fn=0, tn=2)
+    """
     members = np.isin(matrix.values, label)
     tp = int(matrix.pixels[np.ix_(members, members)].sum())
     n_ref = int(matrix.pixels[members].sum())
@@ -137,12 +154,27 @@ def dice(counts: Counts) -> float:
     0/0 says nothing about how well the class is outlined: 1 would let cases without the class
     lift the mean, 0 would punish a right answer. So it is undefined, left out of means and counted
     apart, as nnU-Net leaves it out. A class found in one mask only is defined: it scores 0.
+
+    Args:
+        counts: Pixels of one class.
+
+    Example:
+        >>> dice(Counts(tp=3, fp=1, fn=1, tn=5))
+        0.75
     """
     return _ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn)
 
 
 def iou(counts: Counts) -> float:
-    """Jaccard index, TP / (TP + FP + FN), in [0, 1]; NaN if both masks are empty (see `dice`)."""
+    """Jaccard index, TP / (TP + FP + FN), in [0, 1]; NaN if both masks are empty (see `dice`).
+
+    Args:
+        counts: Pixels of one class.
+
+    Example:
+        >>> iou(Counts(tp=3, fp=1, fn=1, tn=5))
+        0.6
+    """
     return _ratio(counts.tp, counts.tp + counts.fp + counts.fn)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -69,11 +70,13 @@ class MeasuredCase:
         reference: Next to the reference.
         noisy: Next to the noisy reference.
         has_spacing: Whether the files say how large a pixel is.
+        voxel_ml: Volume of a voxel in millilitres. None in 2D, and if the files do not say it.
     """
 
     reference: Measured
     noisy: Measured | None
     has_spacing: bool
+    voxel_ml: float | None = None
 
 
 def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
@@ -104,6 +107,7 @@ def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
         results[0],
         results[1] if pair.noisy else None,
         has_spacing=(geometry or references[0][1]) is not None,
+        voxel_ml=_voxel_ml(prediction.shape, geometry or references[0][1]),
     )
 
 
@@ -187,6 +191,13 @@ def _check_grid(
                 f"{prediction_file}: has {name} {_rounded(ours)}, its reference {reference_file} "
                 f"has {_rounded(theirs)}; both must be on the same grid, resample one"
             )
+
+
+def _voxel_ml(shape: tuple[int, ...], geometry: Geometry | None) -> float | None:
+    """Volume of a voxel; a flat image in 3D often has a dummy thickness."""
+    if geometry is None or len(shape) != 3 or 1 in shape:
+        return None
+    return math.prod(geometry.spacing) / 1000
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -83,6 +83,17 @@ def summarize(evaluation: Evaluation) -> EvaluationSummary:
 
     Returns:
         What `write_results`, `write_report` and the tables of the terminal take.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> from anl_seg.evaluation import evaluate_folders
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (8, 8), 1).save(Path(folder, "case.png"))
+        ...     summary = summarize(evaluate_folders(Path(folder), Path(folder)))
+        >>> summary.foreground_mean["Dice"]
+        1.0
     """
     classes = {label: _summarize_class(evaluation, label) for label in evaluation.labels.names}
     return EvaluationSummary(

@@ -67,6 +67,28 @@ def test_wrong_options(folders, tmp_path, capsys, options, message):
     assert not output.exists()
 
 
+def test_the_conclusion_and_the_warning_are_printed(folders, capsys):
+    assert run(folders["one"], folders["two"], "--ref", folders["ref"]) == 0
+    out = capsys.readouterr().out
+    assert "two and one differ (mean difference -" in out
+    assert "Warning: each method has a single training" in out
+
+
+def test_published_figures_stand_beside_the_same_experiment_only(folders, tmp_path, capsys):
+    rates = ("--eta-alpha", 0.7, "--eta-beta", 0.5)
+    methods = (f"anl-ce={folders['one']}", folders["two"])
+    assert run(*methods, "--ref", folders["ref"], *rates) == 2
+    assert "600 test images of ISIC-2017, but these are 4 cases" in capsys.readouterr().err
+    for name in ("one", "two", "ref"):
+        for case in range(4, 600):
+            source = folders[name] / f"case_{case % 4}.png"
+            (folders[name] / f"case_{case}.png").write_bytes(source.read_bytes())
+    assert run(*methods, "--ref", folders["ref"], *rates) == 0
+    assert "79.6±0.6" in capsys.readouterr().out
+    assert run(folders["one"], folders["two"], "--ref", folders["ref"], *rates) == 2
+    assert "no method is named as a loss of Table VI" in capsys.readouterr().err
+
+
 def test_one_run_cannot_be_compared(folders, capsys):
     assert run(folders["one"], "--ref", folders["ref"]) == 2
     assert "expected at least two" in capsys.readouterr().err

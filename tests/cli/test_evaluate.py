@@ -188,6 +188,30 @@ def test_text_named_png_is_one_line(folders, tmp_path, capfd):
     assert capfd.readouterr().err.count("\n") == 1
 
 
+def test_a_part_of_the_cases(folders, tmp_path, capsys):
+    """As --chill of nnUNetv2_evaluate_folder: a fold's validation against all labels."""
+    pred, ref = folders({"a": MASK}, {"a": MASK, "b": MASK, "c": MASK})
+    assert run(pred, ref, "--chill", "-o", tmp_path / "report") == 0
+    out = capsys.readouterr().out
+    assert f"predictions {pred}, references {ref}" in out
+    assert "1 of 3 references have a prediction; --chill left out the others" in out
+    assert json.loads((tmp_path / "report" / "summary.json").read_text())["anl_seg"]["n_cases"] == 1
+
+
+def test_a_prediction_without_reference_is_an_error_even_with_chill(folders, capsys):
+    pred, ref = folders({"a": MASK, "x": MASK}, {"a": MASK})
+    assert run(pred, ref, "--chill") == 2
+    assert "no reference of the same name for 1 of 2" in capsys.readouterr().err
+
+
+def test_folders_in_the_wrong_order_are_a_warning(folders, capsys):
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    assert run(ref, pred) == 0
+    assert "labelsTs is a name of references" in capsys.readouterr().err
+    assert run(pred, ref) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_output_that_is_a_file(folders, tmp_path, capsys):
     pred, ref = folders({"a": MASK}, {"a": MASK})
     (tmp_path / "report").write_text("a file")

@@ -40,8 +40,9 @@ from anl_seg.progress import Track, untracked
 #: Name of the only panel of a case.
 PREDICTION = "prediction"
 FILES = ("report.md", "report.tex", "report.html")
-#: Counts in the tables -> their headings.
+#: Counts in the tables -> their headings, in pixels and in millilitres.
 SIZES = {"n_ref": "reference size", "n_pred": "predicted size"}
+VOLUMES = {"n_ref": "reference (mL)", "n_pred": "predicted (mL)"}
 
 
 @dataclass(frozen=True)
@@ -260,14 +261,29 @@ def _cases(
 
 def _figures(evaluation: Evaluation, case: CaseResult, members: Sequence[Label]) -> list[str]:
     """All figures of a class of one case as text: the metrics, then the sizes."""
-    digits = {**{name: digits_of(name) for name in evaluation.metrics}, **dict.fromkeys(SIZES, 0)}
-    return [figure(target_value(case.values, members, name), digits[name]) for name in digits]
+    metrics = [
+        figure(target_value(case.values, members, name), digits_of(name))
+        for name in evaluation.metrics
+    ]
+    sizes = [target_value(case.values, members, name) for name in SIZES]
+    if _in_millilitres(evaluation) and case.voxel_ml is not None:
+        return [*metrics, *(figure(size * case.voxel_ml, 2) for size in sizes)]
+    return [*metrics, *(figure(size, 0) for size in sizes)]
+
+
+def _in_millilitres(evaluation: Evaluation) -> bool:
+    """Whether sizes are volumes: every case is 3D and says how large a voxel is."""
+    return all(case.voxel_ml is not None for case in evaluation.cases)
+
+
+def _size_titles(evaluation: Evaluation) -> list[str]:
+    return list((VOLUMES if _in_millilitres(evaluation) else SIZES).values())
 
 
 def _case_grid(evaluation: Evaluation, case: CaseResult) -> Grid:
     return Grid(
         title=f"Figures of {case.case}",
-        headings=("class", *_titles(evaluation), *SIZES.values()),
+        headings=("class", *_titles(evaluation), *_size_titles(evaluation)),
         rows=[
             [Cell(text) for text in (name, *_figures(evaluation, case, members))]
             for name, members in targets(evaluation.labels).items()
@@ -282,7 +298,7 @@ def _headings(evaluation: Evaluation) -> list[tuple[str, str]]:
     return [
         ("case", TEXT),
         *([("class", TEXT)] if len(evaluation.labels.names) > 1 else []),
-        *((title, NUMBER) for title in (*_titles(evaluation), *SIZES.values())),
+        *((title, NUMBER) for title in (*_titles(evaluation), *_size_titles(evaluation))),
         *([("noise", TEXT), (f"noisy {MAIN}", NUMBER)] if noisy else []),
     ]
 

@@ -146,6 +146,16 @@ def test_opening_a_case(page):
     assert dialog.is_displayed()
 
 
+def test_the_image_alone_on_click(page):
+    page.all("#cases button.open")[8].click()
+    outlines = page.all("dialog svg.overlay path")
+    assert outlines[0].is_displayed()
+    page.all("dialog svg.overlay")[1].click()
+    assert not any(outline.is_displayed() for outline in outlines)
+    page.all("dialog svg.overlay")[1].click()
+    assert outlines[0].is_displayed()
+
+
 @pytest.mark.parametrize("pixels", [390, 1280])
 def test_nothing_is_wider_than_the_screen(page, pixels):
     assert page.width(pixels) <= pixels

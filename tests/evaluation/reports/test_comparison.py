@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import math
 import re
@@ -12,8 +13,13 @@ import pytest
 from PIL import Image
 
 from anl_seg.evaluation.compare import compare, evaluate_methods
+from anl_seg.evaluation.conclusions import conclude
 from anl_seg.evaluation.conventions import Conventions
-from anl_seg.evaluation.reports.comparison import comparison_page, write_comparison
+from anl_seg.evaluation.reports.comparison import (
+    compare_folders,
+    comparison_page,
+    write_comparison,
+)
 from anl_seg.evaluation.reports.comparison_tables import PublishedColumn, comparison_grids
 
 #: A cell of the paper's Table VI.
@@ -115,3 +121,15 @@ def test_nothing_is_defined(tmp_path):
     files = write_comparison(comparison, tmp_path / "report")
     assert all(file.stat().st_size for file in files)
     assert "| nan" not in (tmp_path / "report" / "comparison.md").read_text(encoding="utf-8")
+
+
+def test_one_call_for_all(folders, tmp_path):
+    methods = {"far": [folders["far"]], "near": [folders["near1"], folders["near2"]]}
+    compared = compare_folders(methods, folders["ref"], tmp_path, notes=["trained for a test"])
+    page = (tmp_path / "comparison.html").read_text(encoding="utf-8")
+    assert compared.baseline == "far"
+    assert "trained for a test" in page
+    assert conclude(compared).sentence in html.unescape(page)
+    assert conclude(compared).sentence.replace("_", r"\_") in (
+        tmp_path / "comparison.md"
+    ).read_text(encoding="utf-8").replace(r"\<", "<")

@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from PIL import Image
 
 from anl_seg.errors import InputError
@@ -127,6 +128,21 @@ def test_both_references(folders):
     page = evaluation_page(summary)
     assert "memorisation" in page
     assert ">affine<" in page
+
+
+@pytest.mark.parametrize(("spacing", "heading"), [((1, 2, 5), "(mL)"), (None, "size")])
+def test_volumes_are_in_millilitres_if_the_spacing_is_known(tmp_path, spacing, heading):
+    volume = np.zeros((3, 10, 10), dtype=np.uint8)
+    volume[1] = 1
+    for folder in ("pred", "ref"):
+        (tmp_path / folder).mkdir()
+        image = sitk.GetImageFromArray(volume)
+        image.SetSpacing(spacing or (1, 1, 1))
+        ending = "nii.gz" if spacing else "tif"
+        sitk.WriteImage(image, str(tmp_path / folder / f"a.{ending}"))
+    page = evaluation_page(summarize(evaluate_folders(tmp_path / "pred", tmp_path / "ref")))
+    assert f"reference {heading}" in page
+    assert ('class="number">1.00</td>' in page) == bool(spacing), "100 voxels of 10 mm3 are 1 mL"
 
 
 def test_images_that_are_missing_leave_nothing_behind(summary, folders, tmp_path):

@@ -13,7 +13,10 @@ from PIL import Image, ImageDraw
 
 from anl_seg.errors import InputError
 from anl_seg.evaluation.reports.overlays import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
     MAX_SIDE,
+    OTHER_CLASS,
     CaseFiles,
     draw_overlay,
     find_pictures,
@@ -86,6 +89,40 @@ def test_the_slice_with_most_foreground_of_a_volume(tmp_path):
     assert overlay.plane == "slice 3 of 4"
     assert np.array_equal(filled(overlay.reference[0], (8, 9)), volume[2])
     assert shown(overlay).size == (9, 8)
+
+
+def test_the_slice_with_most_wrong_pixels_of_a_volume(tmp_path):
+    reference = np.zeros((4, 8, 9), dtype=np.uint8)
+    reference[1:3] = 1
+    prediction = reference.copy()
+    prediction[3, :2], prediction[0] = 1, 2
+    files = CaseFiles(
+        write(tmp_path / "r.nii.gz", reference), {"run": write(tmp_path / "p.nii.gz", prediction)}
+    )
+    overlay = draw_overlay(files, [1, 2])
+    assert (overlay.plane, overlay.plane_reason) == ("slice 1 of 4", "most wrong pixels")
+    reference[0] = 5
+    write(tmp_path / "r.nii.gz", reference)
+    overlay = draw_overlay(files, [1, 2], ignore_label=5)
+    assert overlay.plane == "slice 4 of 4", "ignored pixels are never wrong"
+
+
+def test_wrong_pixels_are_filled(tmp_path):
+    reference = np.array([[0, 0, 1, 1, 0, 5], [0, 0, 1, 2, 0, 5]], dtype=np.uint8)
+    prediction = np.array([[0, 0, 1, 0, 0, 1], [0, 1, 1, 1, 0, 1]], dtype=np.uint8)
+    files = CaseFiles(
+        write(tmp_path / "r.png", reference), {"run": write(tmp_path / "p.png", prediction)}
+    )
+    panel = draw_overlay(files, [1, 2], ignore_label=5).predictions["run"]
+    assert panel.errors_box == (1, 0, 3, 2)
+    kind, data = panel.errors.split(",")
+    assert kind == "data:image/png;base64"
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))))
+    nothing = (0, 0, 0, 0)
+    assert [[tuple(pixel) for pixel in row] for row in pixels.tolist()] == [
+        [nothing, nothing, FALSE_NEGATIVE],
+        [FALSE_POSITIVE, nothing, OTHER_CLASS],
+    ]
 
 
 def shown(overlay):

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
 from anl_seg.evaluation.reports.plots import against_size, box_strip, intervals, slopes
 
@@ -65,3 +66,11 @@ def test_intervals_in_words():
 
 def test_the_same_values_give_the_same_file():
     assert box_strip("t", {"a": FEW}, "Dice") == box_strip("t", {"a": FEW}, "Dice")
+
+
+def test_rank_correlation_is_that_of_scipy():
+    rng = np.random.default_rng(1)
+    sizes = rng.integers(1, 10, 50).astype(float)  # with ties
+    values = sizes + rng.normal(0, 3, 50)
+    expected = f"{spearmanr(sizes, values).statistic:.2f}"
+    assert f"a {expected}" in against_size("t", {"a": sizes}, {"a": values}, "Dice").alt
