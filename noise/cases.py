@@ -61,13 +61,18 @@ def problem(
         file: The mask, relative to `source`.
     """
     try:
-        image = read_mask(source / file, ignore_label)
+        image = read_mask(source / file, ignore_label, settings.threshold)
     except InputError as error:
         return str(error)
     found = ", ".join(map(str, image.classes[:8])) + (", …" if len(image.classes) > 8 else "")
     if declared is not None:
         if image.coded_255 and 255 not in declared:
             return f"{image.path}: holds 0 and 255, but its data set declares other labels"
+        if are_grey(set(image.classes) - declared):
+            return (
+                f"{image.path}: holds shades of grey, as a mask does that was resized with "
+                "interpolation; nnU-Net cannot train on it, so save the data set's labels anew"
+            )
         if unknown := set(image.classes) - declared - {1 if image.coded_255 else 0}:
             return f"{image.path}: holds the labels {sorted(unknown)}, not declared in dataset.json"
     elif are_grey(image.classes):
@@ -92,7 +97,7 @@ def write_case(
     case = _corrupt(source, settings, ignore_label, task)
     if case.skipped:
         (target / task.file).unlink(missing_ok=True)  # of a run that went another way
-    elif case.corrupted:
+    elif case.corrupted or case.image.thresholded:
         write_mask(target / task.file, case.noisy, case.image)
     else:
         copy(source / task.file, target / task.file)
@@ -114,7 +119,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def _corrupt(source: Path, settings: NoiseSettings, ignore_label: int | None, task: Task) -> Case:
-    image = read_mask(source / task.file, ignore_label)
+    image = read_mask(source / task.file, ignore_label, settings.threshold)
     noisy, records = _distort(image, task, settings, ignore_label)
     skipped = any(settings.policy(each.situation) == "skip" for each in records.values())
     return Case(image, noisy, records, skipped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 from anl_seg.errors import InputError, listed
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import write_json
+from anl_seg.formats.text import read_json
 from anl_seg.noise.cases import copy, problem, rehearse_case, write_case
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, side_cars
 from anl_seg.noise.plan import Plan, plan_masks
@@ -247,7 +247,7 @@ def _carry_over(plan: Plan, target: Path, entries: Sequence[manifest.Entry]) -> 
     for file in layout.copies:
         copy(source / file, target / file)
     if len(kept) < len(entries):
-        content = json.loads((source / DATASET_JSON).read_text(encoding="utf-8"))
+        content = read_json(source / DATASET_JSON)
         write_json(target / DATASET_JSON, content | {"numTraining": len(kept)})
 
 

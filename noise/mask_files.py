@@ -24,6 +24,7 @@ class MaskImage:
             volume of one slice as that slice.
         classes: The labels that occur, without background and ignore label.
         coded_255: Whether 1 is written as 255.
+        thresholded: Whether the file holds other values than the labels.
         dtype: The type of the pixels in the file; bool for a 1-bit image.
         spacing_mm: Distance of neighbouring pixels along every axis; None if the file does not say.
         path: The file, which also holds the geometry.
@@ -32,6 +33,7 @@ class MaskImage:
     labels: NDArray[Any]
     classes: list[int]
     coded_255: bool
+    thresholded: bool
     dtype: np.dtype[Any]
     spacing_mm: tuple[float, ...] | None
     path: Path
@@ -61,11 +63,15 @@ def read_mask(
         thin = labels.shape.index(1)
         labels = labels.take(0, thin)
         spacing_mm = spacing_mm and spacing_mm[:thin] + spacing_mm[thin + 1 :]
+    thresholded = threshold is not None and pixels.max() > 1
     classes = classes_in(labels, ignore_label)
+    if thresholded:
+        holds_255 = np.can_cast(np.uint8, pixels.dtype)
+        return MaskImage(labels, classes, holds_255, True, pixels.dtype, spacing_mm, path)
     coded_255 = classes == [255] and ignore_label != 1
     if coded_255:
         labels, classes = _recode(labels, ignore_label), [1]
-    return MaskImage(labels, classes, coded_255, pixels.dtype, spacing_mm, path)
+    return MaskImage(labels, classes, coded_255, False, pixels.dtype, spacing_mm, path)
 
 
 def write_mask(path: Path, labels: NDArray[Any], like: MaskImage) -> None:

@@ -69,6 +69,11 @@ def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
                 f"{source}: holds {sign}, so it is noisy already; give the clean masks"
             )
     layout = read_layout(source)
+    if layout.is_dataset and settings.threshold is not None:
+        raise InputError(
+            f"{source}: is an nnU-Net data set, whose masks hold the labels of its dataset.json; "
+            "omit --threshold, or give a folder of grey masks"
+        )
     cases = sorted(layout.masks)
     chosen = settings.method.choose(cases, settings.eta_alpha, settings.seed, settings.kinds)
     tasks = [Task(case, layout.masks[case], *chosen.get(case, ())) for case in cases]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path
-from anl_seg.formats.images import PILLOW_ENDINGS, read_image
+from anl_seg.formats.images import read_picture
+from anl_seg.formats.masks import read_labels
+from anl_seg.formats.text import read_json
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
 #: Where it lies in a noisy data set: not among the masks, where it would be taken for one.
@@ -48,12 +47,14 @@ def write_preview(source: Path, target: Path) -> Path:
     Raises:
         InputError: If `target` is not complete, or no mask in it is corrupted.
     """
-    cases = _by_severity(manifest.read(target)["cases"])
+    content = manifest.read(target)
+    threshold = content["settings"].get("threshold")
+    cases = _by_severity(content["cases"])
     if not cases:
         raise InputError(f"{target}: no mask is corrupted, there is nothing to show")
     spread = np.unique(np.linspace(0, len(cases) - 1, min(SHOWN, len(cases))).round().astype(int))
     panels = [cases[index] for index in spread]
-    pictures = [_read(source, target, Path(file)) for file, _, _ in panels]
+    pictures = [_read(source, target, Path(file), threshold) for file, _, _ in panels]
     rows = -(-len(panels) // COLUMNS)
     columns = min(COLUMNS, len(panels))
     tallest = max(clean.shape[0] / clean.shape[1] for _, clean, _ in pictures)
@@ -87,12 +88,12 @@ def _by_severity(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, float]]
 
 
 def _read(
-    source: Path, target: Path, file: Path
+    source: Path, target: Path, file: Path, threshold: float | None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Picture, clean labels and noisy labels of a case: one slice, reduced in size."""
     folder = target / CLEAN_LABELS
-    clean = read_image(folder / file.name if folder.is_dir() else source / file)[0]
-    noisy = read_image(target / file)[0]
+    clean = read_labels(folder / file.name if folder.is_dir() else source / file, threshold)
+    noisy = read_labels(target / file, threshold)
     picture = _picture(target, file)
     if clean.ndim == 3:
         slice_ = int((clean != noisy).sum(axis=(1, 2)).argmax())
@@ -108,13 +109,10 @@ def _picture(target: Path, file: Path) -> NDArray[Any] | None:
     """The image of a case, its first channel or in colour; None where there is none."""
     if not (target / DATASET_JSON).is_file():
         return None
-    content = json.loads((target / DATASET_JSON).read_text(encoding="utf-8"))
+    content = read_json(target / DATASET_JSON)
     ending = content["file_ending"]
     path = target / IMAGES / f"{file.name.removesuffix(ending)}_0000{ending}"
-    if path.name.lower().endswith(PILLOW_ENDINGS):
-        with Image.open(path) as image:
-            return np.asarray(image)
-    return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    return read_picture(path)
 
 
 def _draw(axes: Any, picture: NDArray[Any], clean: NDArray[Any], noisy: NDArray[Any]) -> None:  # noqa: ANN401 (matplotlib's axes)

@@ -24,7 +24,9 @@ def generator(seed: int, *names: str) -> np.random.Generator:
         >>> int(generator(1, "ISIC_0000003").integers(2**32))
         1720049564
     """
-    digest = hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
+    digest = hashlib.sha256(
+        "\0".join((str(seed), *names)).encode(errors="surrogateescape")
+    ).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 

@@ -31,6 +31,7 @@ class NoiseSettings:
         millimetres: Whether erosion, dilation and displacement are measured in mm by the spacing of
             the files, instead of pixels.
         ignore_label: Label that stays untouched; None for the one that a data set declares.
+        threshold: Pixels of grey masks are foreground from this value on; None for label maps.
         policies: One of `POLICIES` for any of `SITUATIONS` in which a mask cannot take its noise;
             "keep" for the others.
 
@@ -49,6 +50,7 @@ class NoiseSettings:
     kinds: tuple[str, ...] = PAPER_KINDS
     millimetres: bool = False
     ignore_label: int | None = None
+    threshold: float | None = None
     policies: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,5 +89,6 @@ class NoiseSettings:
             "kinds": list(self.kinds),
             "millimetres": self.millimetres,
             "ignore_label": self.ignore_label,
+            "threshold": self.threshold,
             "policies": dict(self.policies),
         }

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from anl_seg.cli.choices import Threshold
+
 
 def command(
     source: Annotated[
@@ -58,6 +60,7 @@ def command(
         bool,
         typer.Option("--mm", help="Measure in millimetres by the files' spacing, not in pixels."),
     ] = False,
+    threshold: Threshold = None,
     ignore_label: Annotated[
         int | None,
         typer.Option(
@@ -140,6 +143,7 @@ def command(
         kinds=tuple(kind.strip() for kind in kinds.split(",")),
         millimetres=millimetres,
         ignore_label=ignore_label,
+        threshold=threshold,
         policies=_policies(policy or []),
     )
     if dry_run:

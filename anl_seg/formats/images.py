@@ -109,6 +109,29 @@ def read_image(path: Path) -> tuple[NDArray[Any], Geometry | None]:
         ) from error
 
 
+def read_picture(path: Path) -> NDArray[Any]:
+    """Read an image that is only shown: grey, or with colours or transparency along a last axis.
+
+    Args:
+        path: A file with one of `ENDINGS`, or another that Pillow reads.
+
+    Raises:
+        InputError: If the file cannot be read. The message is one line.
+    """
+    if ending_of(path) not in PILLOW_ENDINGS + TIFF_ENDINGS + (None,):
+        return read_image(path)[0]
+    try:
+        if ending_of(path) in TIFF_ENDINGS:
+            import tifffile
+
+            return np.asarray(tifffile.imread(path))
+        with Image.open(path) as picture:
+            return np.asarray(picture)
+    except Exception as error:  # image decoders raise all kinds of errors on damaged files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise InputError(f"{path}: cannot be read as an image ({reason})") from error
+
+
 def write_image(path: Path, pixels: NDArray[Any], like: Path) -> None:
     """Write pixels atomically, with the header, geometry and colour table of another image.
 

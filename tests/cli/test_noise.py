@@ -8,6 +8,7 @@ import tifffile
 from PIL import Image
 
 from anl_seg.cli import main
+from anl_seg.formats.noise_manifest import read_noisy_masks
 
 RATES = ["--eta-alpha", "0.7", "--eta-beta", "0.5"]
 
@@ -177,3 +178,80 @@ def test_processes_are_an_option_as_in_nnunet(capsys, folder, tmp_path):
     code, _, err = run(capsys, folder, tmp_path / "two", *RATES, "-np", 0)
     assert code == 2
     assert "(-np) must be at least 1" in err
+
+
+@pytest.fixture
+def grey(tmp_path):
+    """A mask of 0 and 255 resized with interpolation, one of 0 and 1, and their binary truth."""
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    rows, columns = np.mgrid[:160, :160]
+    disc = ((rows - 80) ** 2 + (columns - 70) ** 2 < 45**2) * np.uint8(255)
+    soft = Image.fromarray(disc).resize((48, 48), Image.Resampling.BICUBIC)
+    truth = np.asarray(soft) >= 128
+    soft.save(folder / "a.png")
+    soft.save(folder / "b.png")
+    Image.fromarray(truth.astype(np.uint8)).save(folder / "c.png")
+    return folder, truth
+
+
+def test_grey_masks_are_refused_with_the_cure(capsys, grey, tmp_path):
+    code, _, err = run(capsys, grey[0], tmp_path / "dst", *RATES)
+    assert code == 2
+    assert err.count("add --threshold 128 to make it binary") == 2
+    assert not (tmp_path / "dst").exists()
+
+
+@pytest.mark.parametrize("eta_alpha", [0, 1])
+def test_grey_masks_are_thresholded_when_asked(capsys, grey, tmp_path, eta_alpha):
+    folder, truth = grey
+    rates = ["--eta-alpha", eta_alpha, "--eta-beta", 0.3, "--threshold", 128, "--preview"][
+        : None if eta_alpha else -1
+    ]
+    code, _, err = run(capsys, folder, tmp_path / "dst", *rates)
+    assert code == 0, err
+    rows = json.loads((tmp_path / "dst" / "noise_manifest.json").read_text())["cases"]
+    for row, top in zip(rows, (255, 255, 1), strict=True):
+        noisy = np.asarray(Image.open(tmp_path / "dst" / row["file"]))
+        assert set(np.unique(noisy)) == {0, top}
+        changed = np.count_nonzero((noisy > 0) != truth) / np.count_nonzero(truth)
+        assert changed == pytest.approx(row["achieved"])
+        assert changed == pytest.approx(0.3 * eta_alpha, abs=0.02)
+
+
+NAMES = ["M\udcfcller", "Jürgen 𝄞", 'a"b,c', "a\nb", "-rf", "=1+1", " a "]
+
+
+def test_any_file_name_works(capsys, tmp_path):
+    folder = tmp_path / "src"
+    folder.mkdir()
+    square = np.zeros((40, 40), np.uint8)
+    square[10:30, 10:30] = 1
+    for name in NAMES:
+        Image.fromarray(square).save(folder / f"{name}.png")
+    code, _, err = run(capsys, folder, tmp_path / "dst", "--eta-alpha", 1, "--eta-beta", 0.5)
+    assert code == 0, err
+    assert {path.stem for path in (tmp_path / "dst").glob("*.png")} == set(NAMES)
+    from_json = read_noisy_masks(tmp_path / "dst" / "noise_manifest.json")
+    assert set(from_json) == set(NAMES)
+    assert read_noisy_masks(tmp_path / "dst" / "noise_manifest.csv") == from_json
+    assert run(capsys, "--verify", tmp_path / "dst")[0] == 0
+
+
+@pytest.mark.parametrize("folder_of_link", ["labelsTr", "imagesTr", "imagesTs"])
+def test_dangling_links_of_a_data_set_are_named(capsys, tmp_path, folder_of_link):
+    source = tmp_path / "Dataset901_Annex"
+    square = np.zeros((40, 40), np.uint8)
+    square[10:30, 10:30] = 1
+    for name in ("labelsTr/a", "labelsTr/b", "imagesTr/a_0000", "imagesTr/b_0000", "imagesTs/c"):
+        path = source / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(square).save(path)
+    labels = {"labels": {"background": 0, "lesion": 1}, "numTraining": 2, "file_ending": ".png"}
+    (source / "dataset.json").write_text(json.dumps(labels))
+    link = source / folder_of_link / "d.png"
+    link.symlink_to("../.git/annex/objects/d.png")
+    code, _, err = run(capsys, source, tmp_path / "dst", *RATES)
+    assert code == 2
+    assert f"1 links lead to files that do not exist: {folder_of_link}/d.png" in err
+    assert not (tmp_path / "dst").exists()

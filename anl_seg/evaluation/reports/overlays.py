@@ -18,7 +18,7 @@ from anl_seg.errors import InputError, named
 from anl_seg.evaluation.folders import process_map
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.evaluation.metrics import Label
-from anl_seg.formats.images import ENDINGS
+from anl_seg.formats.images import ENDINGS, read_picture
 from anl_seg.formats.masks import Labels, read_labels
 from anl_seg.progress import Track, untracked
 
@@ -306,7 +306,4 @@ def _decode(path: Path) -> NDArray[Any]:
     if path.name.lower().endswith(PICTURE_ENDINGS):
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB") if picture.mode in COLOURED else picture)
-    import SimpleITK as sitk
-
-    image: Any = sitk.ReadImage(str(path))  # Any, since SimpleITK is typed in parts only
-    return np.asarray(sitk.GetArrayFromImage(image))
+    return read_picture(path)
