@@ -12,12 +12,13 @@ def command(
         str | None, typer.Argument(help="The loss to show in full.", show_default=False)
     ] = None,
 ) -> None:
-    """List the losses, or show one: formula, hyper-parameters, source, the paper's values."""
+    """Say which losses there are and which one to use when, or show one in full."""
     from rich.console import Console
     from rich.markup import escape
+    from rich.padding import Padding
     from rich.table import Table
 
-    from anl_seg.losses import PRESETS, canonical_name, describe, names
+    from anl_seg.losses import GUIDE, PRESETS, canonical_name, describe, names
     from anl_seg.trainers.defaults import default_loss_parameters
     from anl_seg.trainers.protocols import LEARNING_RATES
 
@@ -27,12 +28,21 @@ def command(
             spec = describe(each)
             parameters = ", ".join(spec.parameters)
             table.add_row(each, escape(spec.formula), parameters, spec.source)
-        Console().print(table)
-        print("\n`anl-seg losses NAME` shows one with its defaults and the paper's values.")
+        Console().print(table, "")
+        guide = Table("if", "use", "because", box=None, pad_edge=False)
+        for advice in GUIDE:
+            guide.add_row(*map(escape, advice))
+        Console().print(Padding(guide, (0, 0, 0, 2)))
+        print(
+            "\n`anl-seg losses NAME` shows defaults, also of the trainers, and the paper's values."
+        )
         return
     name = canonical_name(name)
     spec = describe(name)
     print(f"{name}\n  formula  {spec.formula}\n  source   {spec.source}")
+    for advice in GUIDE:
+        if advice.loss == name:
+            print(f"  use      if {advice.situation}. {advice.reason}")
     for key, parameter in spec.parameters.items():
         print(f"  {key:7}  {parameter}, {parameter.default:g} by default")
     for optimizer in LEARNING_RATES:

@@ -1,12 +1,22 @@
 """Losses that withstand noisy labels, for classifiers and for masks in 2D and 3D, in pure PyTorch.
 
     loss = anl_seg.losses.create("anl-ce", alpha=5, beta=5)
-    loss(logits, labels)  # (B, K, *S) and (B, *S)
+    loss(logits, labels)  # (B, K, *S) and (B, *S) or (B, 1, *S)
 
-`names()` lists the losses, `describe(name)` gives formula, hyper-parameters and source of one, and
-`preset(name, dataset)` what the paper trained it with. Regularisers stand beside the losses.
+`names()` lists the losses, and `GUIDE` says which one to use when. `describe(name)` gives formula,
+hyper-parameters and source of a loss, and `preset(name, dataset)` the values of the paper.
+Regularisers are separate functions.
+
+The losses work under `torch.func`, `vmap`, forward-mode differentiation and `torch.compile`.
+
+A logit of -inf gives the limit for a logit that falls without bound. If it belongs to another class
+than the label, loss and gradient are finite. If it belongs to the label, "ce", "fl" and "sce" are
+infinite and all other losses reach their bound: a normalised form is 1, and so is a normalised
+negative form, whose gradient is 0. If all logits of a pixel are -inf, the loss is NaN, as that of
+`torch.nn.functional.cross_entropy`.
 """
 
+from anl_seg.losses.guide import GUIDE, Advice
 from anl_seg.losses.module import RobustLoss, create
 from anl_seg.losses.presets import PRESETS, Preset, preset
 from anl_seg.losses.regularizers import (
@@ -21,7 +31,9 @@ from anl_seg.losses.table import LossSpec, Parameter, canonical_name, complete, 
 from anl_seg.losses.tloss import TLoss
 
 __all__ = [
+    "GUIDE",
     "PRESETS",
+    "Advice",
     "LossSpec",
     "Parameter",
     "Preset",

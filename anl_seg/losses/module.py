@@ -22,26 +22,50 @@ def create(
     """Make the loss of that name, to be called with `(logits, labels)`.
 
     Args:
-        name: A name from `names()`.
+        name: A name from `names()`, in any spelling that `canonical_name` knows.
         ignore_index: Label of the pixels that do not count.
-        reduction: `mean` or `sum` over what counts, or `none`.
-        **hyper_parameters: Named as in the paper, such as `alpha`; the rest has defaults.
+        reduction: "mean" or "sum" over the pixels that count, or "none".
+        **hyper_parameters: Values by name, such as `alpha=5`. Missing ones have defaults.
+
+    Returns:
+        A `RobustLoss`, or a `TLoss` for T-Loss.
 
     Raises:
-        InputError: If a name is unknown or a value impossible; the message lists what there is.
+        InputError: If a name is unknown or a value impossible. The message lists what there is.
+        ValueError: If the reduction is unknown.
+
+    Example:
+        >>> loss = create("anl-ce", alpha=5, beta=5, ignore_index=255)
+        >>> logits = torch.zeros(2, 3, 64, 64, requires_grad=True)
+        >>> labels = torch.zeros(2, 64, 64, dtype=torch.int64)
+        >>> round(loss(logits, labels).item(), 4)
+        5.0
     """
     make = RobustLoss if describe(name).terms else TLoss
     return make(name, ignore_index=ignore_index, reduction=reduction, **hyper_parameters)
 
 
 class RobustLoss(nn.Module):
-    """A weighted sum of pointwise losses, and of the entropy term where the row has one.
+    """A weighted sum of pointwise losses, and of the entropy term if the row has one.
 
-    Called with logits `(B, K, *S)`, floating point, and labels `(B, *S)`, int64 in [0, K) or
-    `ignore_index`. Half precision and autocast are computed in float32, float64 stays float64. The
-    mean is over the pixels that count; where none does, the loss is a zero with a gradient.
-    `torch.compile` makes a few fused loops of the module, which have a first derivative only.
-    Arguments as for `create`.
+    Half precision and autocast are computed in float32, float64 stays float64. The mean is over the
+    pixels that count. If none does, the loss is a zero with a gradient. `torch.compile` makes a few
+    fused loops of the module, which have a first derivative only.
+
+    Args:
+        name: A name from `names()`, in any spelling that `canonical_name` knows.
+        ignore_index: Label of the pixels that do not count.
+        reduction: "mean" or "sum" over the pixels that count, or "none".
+        **hyper_parameters: Values by name, such as `alpha=5`. Missing ones have defaults.
+
+    Raises:
+        InputError: If a name is unknown or a value impossible. The message lists what there is.
+        ValueError: If the reduction is unknown, or the entropy term allows the mean only.
+
+    Example:
+        >>> loss = RobustLoss("gce", q=0.5, reduction="none")
+        >>> loss(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0])).shape
+        torch.Size([4])
     """
 
     def __init__(
@@ -69,7 +93,20 @@ class RobustLoss(nn.Module):
         self._entropy_weight = self.hyper_parameters[spec.entropy] if spec.entropy else 0.0
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Compute the loss, reduced as asked for."""
+        """Compute the loss.
+
+        Args:
+            logits: `(B, K, *S)`, floating point, K >= 2.
+            labels: `(B, *S)` or `(B, 1, *S)`, of any integer type or bool; in [0, K) or
+                `ignore_index`. The number of dimensions decides between the two shapes.
+
+        Returns:
+            A scalar, or `(B, *S)` without reduction.
+
+        Raises:
+            TypeError: If logits or labels are no tensor.
+            ValueError: If their shapes, types or values are wrong, or p_min >= 1 / K.
+        """
         labels, counts = check_inputs(logits, labels, self.ignore_index)
         p_min = self.hyper_parameters.get("p_min", 0)
         if p_min * logits.shape[1] >= 1:

@@ -20,6 +20,10 @@ class Preset:
         l2: Weight decay of the optimiser.
         source: Where the values stand.
         jacobian: Weight delta of the Jacobian penalty, delta / 2 `jacobian_norm_squared`.
+
+    Example:
+        >>> PRESETS["cifar100"]["anl-ce"].delta
+        5e-07
     """
 
     hyper_parameters: Mapping[str, float] = field(default_factory=dict)

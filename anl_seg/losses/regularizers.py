@@ -1,4 +1,4 @@
-"""What is added to a loss and knows no labels: L1, L2, Jacobian and entropy regularisation."""
+"""Regularisers, which are added to a loss and know no labels: L1, L2, Jacobian and entropy."""
 
 from __future__ import annotations
 
@@ -14,15 +14,36 @@ from anl_seg.losses.blocks import sum_pixels
 
 
 def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """Sum of the absolute values of all `parameters`: the paper's regulariser for ANL, times delta.
+    """Sum the absolute values of all `parameters`: the paper's regulariser for ANL, without delta.
 
-    To train with it, `add_l1_gradient` is cheaper than differentiating this.
+    `add_l1_gradient` trains with it at less cost than autograd.
+
+    Args:
+        parameters: At least one tensor, any shapes.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> l1_norm([torch.tensor([1.0, -2.0]), torch.tensor([3.0])])
+        tensor(6.)
     """
     return torch.stack([parameter.abs().sum() for parameter in parameters]).sum()
 
 
 def l2_norm_squared(parameters: Iterable[Tensor]) -> Tensor:
-    """Sum of the squares of all `parameters`; weight decay delta is delta / 2 times this."""
+    """Sum the squares of all `parameters`. Weight decay delta is delta / 2 times this.
+
+    Args:
+        parameters: At least one tensor, any shapes.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> l2_norm_squared([torch.tensor([1.0, -2.0]), torch.tensor([3.0])])
+        tensor(14.)
+    """
     return torch.stack([parameter.square().sum() for parameter in parameters]).sum()
 
 
@@ -30,10 +51,20 @@ def l2_norm_squared(parameters: Iterable[Tensor]) -> Tensor:
 def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
     """Add the gradient of `delta * l1_norm(parameters)`, delta sign(w), to each `.grad`.
 
-    To be called after `backward` (and `GradScaler.unscale_`), and before gradients are clipped
-    where clipping is to cover it. It takes two fused calls however many parameters there are, and
-    does not change the reported loss. Frozen parameters are left alone; under DDP every rank adds
-    the same.
+    Call it after `backward` and `GradScaler.unscale_`, and before gradients are clipped if clipping
+    should cover it. It takes two fused calls for any number of parameters, and does not change the
+    reported loss. Frozen parameters stay as they are. Under DDP every rank adds the same.
+
+    Args:
+        parameters: Of the network.
+        delta: Weight of the L1 norm, >= 0.
+
+    Example:
+        >>> weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+        >>> weight.grad = torch.zeros(2)
+        >>> add_l1_gradient([weight], 0.5)
+        >>> weight.grad
+        tensor([ 0.5000, -0.5000])
     """
     weights, gradients = _trainable(parameters)
     torch._foreach_add_(gradients, torch._foreach_sign(weights), alpha=delta)
@@ -43,8 +74,19 @@ def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
 def add_l2_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
     """Add the gradient of `delta / 2 * l2_norm_squared(parameters)`, delta w, to each `.grad`.
 
-    The same as an optimiser's weight decay `delta` where that is not decoupled; see
-    `add_l1_gradient`.
+    An optimiser's weight decay `delta` does the same unless it is decoupled. Call it at the place
+    where `add_l1_gradient` is called.
+
+    Args:
+        parameters: Of the network.
+        delta: Weight decay, >= 0.
+
+    Example:
+        >>> weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+        >>> weight.grad = torch.zeros(2)
+        >>> add_l2_gradient([weight], 0.5)
+        >>> weight.grad
+        tensor([ 0.5000, -1.0000])
     """
     weights, gradients = _trainable(parameters)
     torch._foreach_add_(gradients, weights, alpha=delta)
@@ -63,10 +105,18 @@ def jacobian_norm_squared(
     E[C |v^T J|^2] = |J|^2. The regulariser is lambda / 2 times this, differentiable by the weights.
 
     Args:
-        inputs: `(B, ...)`, requiring grad before the network saw them.
-        logits: `(B, ...)`, what the network made of them, each sample on its own.
-        projections: Number of random directions; the error falls with its square root.
-        generator: Where the directions come from.
+        inputs: `(B, ...)`, which required a gradient before the network saw them.
+        logits: `(B, ...)`, the network's output, in which each sample depends on its input only.
+        projections: Number of random directions. The error falls with its square root.
+        generator: Source of the directions; torch's global one by default.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> inputs = torch.ones(5, 1, requires_grad=True)
+        >>> jacobian_norm_squared(inputs, 3 * inputs).item()
+        9.0
 
     References:
         Hoffman et al., "Robust Learning with Jacobian Regularization", arXiv:1908.02729, eq. 9-11.
@@ -84,11 +134,11 @@ def jacobian_norm_squared(
 
 
 def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
-    """Entropy regulariser, L = log K + sum_k pi_k log pi_k with pi the mean prediction (eq. 13).
+    """Compute the entropy term, L = log K + sum_k pi_k log pi_k (eq. 13).
 
-    0 where the batch as a whole is predicted to be equally of all classes, log K where it is all of
-    one. That is meant for balanced classification; for masks, mostly background, it pulls the wrong
-    way.
+    pi is the mean prediction. The term is 0 if the batch as a whole is predicted to be equally of
+    all classes, and log K if it is all of one. It is meant for balanced classification. In masks,
+    which are mostly background, it pulls the wrong way.
 
     Under `torch.distributed` pi is the mean over the batches of all ranks, which must all make the
     call; each rank gets the same value, and gradients averaged over the ranks, as DDP does, are
@@ -97,6 +147,13 @@ def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
     Args:
         logits: `(B, K, *S)`, floating point.
         counts: Which pixels count, `(B, *S)`, bool; all by default. Without any the value is 0.
+
+    Returns:
+        A scalar in [0, log K].
+
+    Example:
+        >>> entropy(torch.tensor([[0.0, 9.0], [9.0, 0.0]])).item() < 1e-6
+        True
     """
     with torch.autocast(logits.device.type, enabled=False):
         if counts is None:

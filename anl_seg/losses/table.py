@@ -16,14 +16,31 @@ from anl_seg.losses.functional import Curve, Form, Summand
 
 @dataclass(frozen=True)
 class Parameter:
-    """A hyper-parameter: its default, and the interval of the values that make sense."""
+    """A hyper-parameter.
+
+    Attributes:
+        default: Its value if none is given.
+        interval: The values that make sense, such as "(0, 1]".
+        whole: Whether it must be a whole number.
+
+    Example:
+        >>> Parameter(0.7, "(0, 1]").admits(1.5)
+        False
+    """
 
     default: float
     interval: str
     whole: bool = False
 
     def admits(self, value: float) -> bool:
-        """Say whether `value` lies in the interval and, if it must be, is a whole number."""
+        """Say whether a value makes sense.
+
+        Args:
+            value: The value.
+
+        Returns:
+            Whether it lies in the interval and, if it must be, is a whole number.
+        """
         low, high = (float(end) for end in self.interval[1:-1].split(","))
         above = value >= low if self.interval[0] == "[" else value > low
         below = value <= high if self.interval[-1] == "]" else value < high

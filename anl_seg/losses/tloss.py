@@ -27,11 +27,24 @@ class TLoss(nn.Module):
     The published code has s = e (its `lambdas` are ones under an exponential) and starts at nu = e:
     `t-loss-published`.
 
-    `log_nu` must be given to the optimiser: `optimizer.add_param_group({"params":
-    loss.parameters()})`.
+    Give `log_nu` to the optimiser: `optimizer.add_param_group({"params": loss.parameters()})`.
 
-    Called as `RobustLoss`; the reduction is over images, `none` gives `(B,)`. Arguments as for
-    `create`.
+    Args:
+        name: "t-loss" or "t-loss-published".
+        ignore_index: Label of the pixels that do not count.
+        reduction: "mean" or "sum" over the images with a pixel that counts, or "none".
+        **hyper_parameters: `nu`, where the trained parameter starts.
+
+    Raises:
+        InputError: If the name is unknown or a value impossible.
+        ValueError: If the reduction is unknown.
+
+    Example:
+        >>> loss = TLoss(nu=2.0)
+        >>> [name for name, _ in loss.named_parameters()]
+        ['log_nu']
+        >>> loss(torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8, dtype=torch.int64)).ndim
+        0
 
     References:
         Gonzalez-Jimenez et al., "Robust T-Loss for Medical Image Segmentation", MICCAI 2023.
@@ -61,7 +74,20 @@ class TLoss(nn.Module):
         return self.log_nu.exp()
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Compute the loss, reduced as asked for."""
+        """Compute the loss.
+
+        Args:
+            logits: `(B, K, *S)`, floating point, K >= 2.
+            labels: `(B, *S)` or `(B, 1, *S)`, of any integer type or bool; in [0, K) or
+                `ignore_index`. The number of dimensions decides between the two shapes.
+
+        Returns:
+            A scalar, or `(B,)` without reduction.
+
+        Raises:
+            TypeError: If logits or labels are no tensor.
+            ValueError: If their shapes, types or values are wrong.
+        """
         labels, counts = check_inputs(logits, labels, self.ignore_index)
         size = math.prod(labels.shape[1:])
         if counts is None:

@@ -31,6 +31,16 @@ def test_shows_one_in_full(capsys, name):
         assert text in output.out
 
 
+def test_says_which_one_to_use(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    _, output = run(capsys)
+    for advice in losses.GUIDE:
+        assert advice.loss in losses.names()
+        assert f"  {advice.situation}  " in output.out
+    _, output = run(capsys, "GCE")
+    assert "use      if you want a single parameter. Close to ce" in output.out
+
+
 def test_shows_the_papers_values(capsys):
     _, output = run(capsys, "anl-ce")
     assert "cifar10: alpha 5, beta 5, L1 5e-05 (Table VIII)" in output.out
