@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from anl_seg.errors import named
-from anl_seg.trainers.settings import TrainerSettings
+from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
 
 def explain_divergence(
@@ -55,3 +59,110 @@ def _calmer(settings: TrainerSettings, device: str) -> list[str]:
     if device == "cpu" and settings.precision == "bf16":
         options.append("--precision float32")
     return options
+
+
+#: Epochs in a row without any pixel of any class, and of one class, after which the log warns.
+PATIENCE_ALL, PATIENCE_ONE = 3, 10
+
+
+class MissingForeground:
+    """Notices classes that the validation labels hold and the network never predicts.
+
+    Args:
+        names: Names of the foreground classes or regions.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self.epochs = np.zeros(len(names), dtype=int)
+        self.epochs_of_all = 0
+
+    def update(self, predicted: NDArray[Any], labelled: NDArray[Any]) -> str | None:
+        """Count one epoch.
+
+        Args:
+            predicted: Number of predicted pixels of each class.
+            labelled: Number of labelled pixels of each class.
+
+        Returns:
+            A warning in the epoch in which the patience ends, or None.
+        """
+        self.epochs = np.where((predicted == 0) & (labelled > 0), self.epochs + 1, 0)
+        alone = labelled.any() and not predicted.any()
+        self.epochs_of_all = self.epochs_of_all + 1 if alone else 0
+        if self.epochs_of_all == PATIENCE_ALL:
+            return (
+                f"for {PATIENCE_ALL} epochs the network has predicted background alone, although "
+                "the validation labels hold foreground"
+            )
+        late = [name for name, n in zip(self.names, self.epochs, strict=True) if n == PATIENCE_ONE]
+        if not late or alone:
+            return None
+        return (
+            f"for {PATIENCE_ONE} epochs the network has predicted no pixel of {named(late)}, "
+            "although the validation labels hold some"
+        )
+
+
+#: Weight of the past in the smoothed curves, and the fall of Dice that counts as memorisation.
+SMOOTHING, FALL = 0.8, 0.02
+
+
+class Memorisation:
+    """Notices that the fit to the training labels rises while Dice on other labels falls.
+
+    Both curves are smoothed over epochs. It speaks once.
+    """
+
+    def __init__(self) -> None:
+        self.fit = self.best_fit = self.dice = self.best_dice = -math.inf
+        self.said = False
+
+    def update(self, fit: float, dice: float) -> float | None:
+        """Take in one epoch.
+
+        Args:
+            fit: Fit to the training labels, larger is better: Dice, or minus the loss.
+            dice: Dice on the validation images, or with the clean labels.
+
+        Returns:
+            By how much Dice has fallen from its best, in the epoch in which memorisation becomes
+            clear. None in all others.
+        """
+        if not (math.isfinite(fit) and math.isfinite(dice)):
+            return None
+        self.fit, self.dice = _smooth(self.fit, fit), _smooth(self.dice, dice)
+        rising = self.fit >= self.best_fit
+        self.best_fit, self.best_dice = max(self.best_fit, self.fit), max(self.best_dice, self.dice)
+        fall = self.best_dice - self.dice
+        if self.said or not rising or fall < FALL:
+            return None
+        self.said = True
+        return fall
+
+
+def _smooth(past: float, value: float) -> float:
+    return value if past == -math.inf else SMOOTHING * past + (1 - SMOOTHING) * value
+
+
+def advise_against_background(settings: TrainerSettings) -> str:
+    """Name the options of `anl-seg plan` that help a network to find the foreground."""
+    options = ["--optimizer adam"] if settings.optimizer == "sgd" else []
+    if settings.loss != NNUNET_LOSS:
+        given = {"dice_weight 1": settings.dice_weight, "ce_weight 1": settings.ce_weight}
+        given["warmup 0.1"] = settings.warmup
+        options += [f"--{text.replace('_', '-')}" for text, value in given.items() if not value]
+    return f"if this lasts, plan with {' or '.join(options) or 'more --epochs'}"
+
+
+def advise_against_memorisation(settings: TrainerSettings) -> str:
+    """Name the options of `anl-seg plan` that keep a network from fitting wrong labels."""
+    options = ["fewer --epochs"]
+    if not settings.ema:
+        options.append("--ema 0.99")
+    if not settings.bootstrap:
+        options.append("--warmup 0.2 --bootstrap 0.3")
+    return (
+        f"plan with {' or '.join(options)}, or predict with the best checkpoint so far: "
+        "nnUNetv2_predict -chk checkpoint_best.pth"
+    )

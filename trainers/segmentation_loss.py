@@ -1,4 +1,4 @@
-"""Robust losses on nnU-Net's outputs and targets: deep supervision, regions, soft Dice."""
+"""Robust losses on nnU-Net's outputs and targets: deep supervision, regions, warm-up."""
 
 from __future__ import annotations
 
@@ -29,16 +29,19 @@ def replace_loss(
     robust: nn.Module | None,
     settings: TrainerSettings,
     labels: Any,  # noqa: ANN401
+    epochs: int,
 ) -> nn.Module:
-    """Put a robust loss in the place of Dice + cross entropy, inside nnU-Net's deep supervision.
+    """Put our loss in the place of Dice + cross entropy, inside nnU-Net's deep supervision.
 
-    The weights of the scales stay nnU-Net's.
+    The weights of the scales stay nnU-Net's. From the inside out, our loss is the robust loss with
+    soft Dice and cross entropy beside it, bootstrapping, and the warm-up; each only if asked for.
 
     Args:
         nnunet: The loss that nnU-Net has built.
         robust: From `anl_seg.losses.create`, or None to keep nnU-Net's own loss.
         settings: Of the training.
         labels: nnU-Net's label manager.
+        epochs: Number of epochs of the training.
 
     Returns:
         The loss of the training.
@@ -46,23 +49,109 @@ def replace_loss(
     deep = isinstance(nnunet, DeepSupervisionWrapper)
     if deep and len(nnunet.weight_factors) == 1:
         nnunet.weight_factors = (1.0,)  # nnU-Net gives the lowest scale 0, so a single one 0/0
-    if robust is None:
-        return nnunet
-    make = RegionLoss if labels.has_regions else SegmentationLoss
-    one_scale = make(
-        robust,
-        ignore_label=labels.ignore_label,
-        dice=(nnunet.loss if deep else nnunet).dc if settings.dice_weight > 0 else None,
-        dice_weight=settings.dice_weight,
-    )
+    own = nnunet.loss if deep else nnunet
+    loss: nn.Module = own if robust is None else _beside(robust, own.dc, settings, labels)
+    if settings.bootstrap:
+        loss = Bootstrapping(loss, settings.bootstrap, labels)
+    if settings.warmup:
+        loss = WarmUp(own, loss, settings.warmup_epochs(epochs))
     if not deep:
-        return one_scale
-    nnunet.loss = one_scale
+        return loss
+    nnunet.loss = loss
     return nnunet
 
 
+def _beside(robust: nn.Module, dice: Dice, settings: TrainerSettings, labels: Any) -> nn.Module:  # noqa: ANN401
+    """Join a robust loss with the soft Dice and the cross entropy that the settings ask for."""
+    make = RegionLoss if labels.has_regions else SegmentationLoss
+    ignore_index = REGION_IGNORE if labels.has_regions else labels.ignore_label
+    ce = losses.create("ce", ignore_index=ignore_index)
+    return make(
+        robust,
+        ignore_label=labels.ignore_label,
+        dice=dice if settings.dice_weight else None,
+        dice_weight=settings.dice_weight or 0.0,
+        cross_entropy=ce if settings.ce_weight else None,
+        ce_weight=settings.ce_weight or 0.0,
+    )
+
+
+class WarmUp(nn.Module):
+    """nnU-Net's own loss in the first epochs, then another one.
+
+    Networks fit the right labels first and memorise wrong ones later (Arpit et al., ICML 2017,
+    arXiv:1706.05394), so the loss that learns fastest comes first.
+
+    Args:
+        first: Loss of the first epochs.
+        then: Loss of all others.
+        epochs: Number of the first epochs.
+    """
+
+    def __init__(self, first: nn.Module, then: nn.Module, epochs: int) -> None:
+        super().__init__()
+        self.first = first
+        self.then = then
+        self.epochs = epochs
+        self.active = True
+
+    def start_epoch(self, epoch: int) -> None:
+        """Choose the loss of an epoch, counted from 0."""
+        self.active = epoch < self.epochs
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of this epoch."""
+        loss: Tensor = (self.first if self.active else self.then)(logits, target)
+        return loss
+
+
+class Bootstrapping(nn.Module):
+    """A loss of labels that are mixed with the network's own prediction ("hard bootstrapping").
+
+        (1 - w) L(f(x), y) + w L(f(x), argmax f(x))
+
+    The prediction comes from the same forward pass, without a gradient. In validation the loss is
+    that of the labels alone.
+
+    Args:
+        loss: L, called with logits `(B, K, *S)` and nnU-Net's target.
+        weight: w, in (0, 1).
+        labels: nnU-Net's label manager.
+
+    References:
+        Reed et al., "Training Deep Neural Networks on Noisy Labels with Bootstrapping", ICLR 2015
+        workshop, arXiv:1412.6596, eq. 6 (their beta is 1 - w).
+    """
+
+    def __init__(self, loss: nn.Module, weight: float, labels: Any) -> None:  # noqa: ANN401
+        super().__init__()
+        self.loss = loss
+        self.weight = weight
+        self.regions = labels.has_regions
+        self.ignore_label = labels.ignore_label
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, a scalar."""
+        if not logits.requires_grad:
+            loss: Tensor = self.loss(logits, target)
+            return loss
+        predicted = self.loss(logits, self.predict(logits.detach(), target))
+        mixed: Tensor = (1 - self.weight) * self.loss(logits, target) + self.weight * predicted
+        return mixed
+
+    def predict(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the prediction in the form of `target`; ignored pixels stay ignored."""
+        if self.regions:  # the last channel of the target, if there is an ignore label, marks it
+            regions = (logits > 0).to(target.dtype)
+            return torch.cat([regions, target[:, logits.shape[1] :]], dim=1)
+        predicted = logits.argmax(1, keepdim=True).to(target.dtype)
+        if self.ignore_label is None:
+            return predicted
+        return predicted.where(target != self.ignore_label, target)
+
+
 class SegmentationLoss(nn.Module):
-    """A robust loss of labels, plus nnU-Net's soft Dice times a weight.
+    """A robust loss of labels, plus weights times nnU-Net's soft Dice and cross entropy.
 
     Called with logits `(B, K, *S)` and labels `(B, 1, *S)`, of any dtype. `seen` keeps the last
     logits and labels of each scale in training, for `not_finite`, until it is cleared.
@@ -72,6 +161,8 @@ class SegmentationLoss(nn.Module):
         ignore_label: Label that does not count, or None.
         dice: nnU-Net's own Dice term, or None.
         dice_weight: Its weight.
+        cross_entropy: Plain cross entropy with the same ignore label as `loss`, or None.
+        ce_weight: Its weight.
     """
 
     def __init__(
@@ -81,22 +172,30 @@ class SegmentationLoss(nn.Module):
         ignore_label: int | None,
         dice: Dice | None = None,
         dice_weight: float = 0.0,
+        cross_entropy: nn.Module | None = None,
+        ce_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.loss = loss
         self.ignore_label = ignore_label
         self.dice = dice
         self.dice_weight = dice_weight
+        self.cross_entropy = cross_entropy
+        self.ce_weight = ce_weight
         self.seen: dict[str, tuple[Tensor, Tensor]] = {}
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean loss over pixels that are not ignored, a float32 scalar."""
         if logits.requires_grad:
             self.seen["x".join(map(str, logits.shape[2:]))] = logits.detach(), target
-        loss = torch.stack([self.loss(*problem) for problem in self.problems(logits, target)])
-        if self.dice is None:
-            return loss.mean()
-        return loss.mean() + self.dice_weight * self.dice(logits, *self.split(target))
+        problems = self.problems(logits, target)
+        loss = torch.stack([self.loss(*problem) for problem in problems]).mean()
+        if self.cross_entropy is not None:
+            values = torch.stack([self.cross_entropy(*problem) for problem in problems])
+            loss = loss + self.ce_weight * values.mean()
+        if self.dice is not None:
+            loss = loss + self.dice_weight * self.dice(logits, *self.split(target))
+        return loss
 
     def problems(self, logits: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the logits and labels that the robust loss is called with."""
@@ -107,7 +206,8 @@ class SegmentationLoss(nn.Module):
         """Name what made the loss of `seen` not finite: the network's output, or terms of the loss.
 
         Soft Dice and the entropy term may wait for other processes, so they are not computed again.
-        They are named if everything else is finite.
+        They are named if everything else is finite. Without anything in `seen`, as in the warm-up,
+        the result is empty.
         """
         found = []
         for scale, (logits, target) in self.seen.items():
@@ -118,18 +218,21 @@ class SegmentationLoss(nn.Module):
             for name, summand in self._summands().items():
                 if not all(summand(*problem).isfinite() for problem in problems):
                     found.append(f"{name} at {scale}")
-        return found or ["soft Dice or entropy term"]
+        return found or (["soft Dice or entropy term"] if self.seen else [])
 
     def _summands(self) -> Mapping[str, nn.Module]:
-        """The summands of the robust loss by name, without the entropy term."""
-        if not isinstance(self.loss, losses.RobustLoss):
-            return {ROBUST_LOSS: self.loss}
-        summands = {}
-        terms = losses.describe(self.loss.name).terms
-        for term, summand in zip(terms, self.loss.summands, strict=True):
-            alone = copy.copy(self.loss)
-            alone.summands, alone.reduction = (summand,), "sum"
-            summands[SUMMANDS[term.weight]] = alone
+        """The summands of the loss by name, without soft Dice and the entropy term."""
+        summands: dict[str, nn.Module] = {}
+        if isinstance(self.loss, losses.RobustLoss):
+            terms = losses.describe(self.loss.name).terms
+            for term, summand in zip(terms, self.loss.summands, strict=True):
+                alone = copy.copy(self.loss)
+                alone.summands, alone.reduction = (summand,), "sum"
+                summands[SUMMANDS[term.weight]] = alone
+        else:
+            summands[ROBUST_LOSS] = self.loss
+        if self.cross_entropy is not None:
+            summands["cross entropy"] = self.cross_entropy
         return summands
 
     def split(self, target: Tensor) -> tuple[Tensor, Tensor | None]:

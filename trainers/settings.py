@@ -9,7 +9,7 @@ from typing import Any
 
 from anl_seg import losses
 from anl_seg.errors import InputError
-from anl_seg.trainers.defaults import default_loss_parameters
+from anl_seg.trainers.defaults import OPTIONS, defaults
 from anl_seg.trainers.protocols import LEARNING_RATES, PROTOCOLS, TrainingProtocol
 
 #: The key of the settings in a plans file.
@@ -31,10 +31,17 @@ class TrainerSettings:
         loss: A name from `anl_seg.losses.names()`, or "dice+ce" for nnU-Net's own loss; in any
             spelling that `anl_seg.losses.canonical_name` knows.
         loss_parameters: Hyper-parameters of the loss by the paper's names, such as alpha and beta.
-            Missing ones come from `default_loss_parameters`, then from the loss table.
+            Missing ones come from `anl_seg.trainers.defaults`, then from the loss table.
         delta: Weight of the L1 penalty on the network's parameters, >= 0. If it is positive, weight
             decay is switched off, as in the paper (section VI-B).
-        dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0.
+        dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0. None for the default, as
+            in the next four.
+        ce_weight: Weight of plain cross entropy, nnU-Net's other term, beside the loss, >= 0.
+        warmup: Share of the epochs, in [0, 1), that train with nnU-Net's own loss first.
+        ema: Decay of the moving average of the weights, in [0, 1). Validation, checkpoints and
+            prediction use the average. 0 for none.
+        bootstrap: Weight of the network's own prediction in the labels after the warm-up, in
+            [0, 1). Needs a warm-up.
         protocol: A name from `anl_seg.trainers.protocols.PROTOCOLS`.
         epochs: Number of epochs; None for the protocol's, then the trainer class's (nnU-Net: 1000).
         iterations: Training steps per epoch; None for the protocol's, then the trainer class's
@@ -51,7 +58,11 @@ class TrainerSettings:
     loss: str = "anl-ce"
     loss_parameters: dict[str, Any] = field(default_factory=dict)
     delta: float = 0.0
-    dice_weight: float = 0.0
+    dice_weight: float | None = None
+    ce_weight: float | None = None
+    warmup: float | None = None
+    ema: float | None = None
+    bootstrap: float | None = None
     protocol: str = "nnunet"
     epochs: int | None = None
     iterations: int | None = None
@@ -67,16 +78,8 @@ class TrainerSettings:
         _check_choice("optimizer", self.optimizer, LEARNING_RATES)
         loss = losses.canonical_name(self.loss, also=[NNUNET_LOSS])
         object.__setattr__(self, "loss", loss)
-        complete = _complete_parameters(loss, self.loss_parameters, str(self.optimizer))
-        object.__setattr__(self, "loss_parameters", complete)
-        for name in ("delta", "dice_weight"):
-            value = getattr(self, name)
-            if not _is_number(value) or not 0 <= value < math.inf:
-                raise InputError(f"{name} must be a number in [0, inf), got {value!r}")
-        if self.dice_weight and self.loss == NNUNET_LOSS:
-            raise InputError(f"{NNUNET_LOSS} has its own Dice term; keep dice_weight at 0")
-        if not self.dice_weight:
-            _check_weights(self.loss, complete)
+        self._complete()
+        self._check_options()
         for name, least in {"epochs": 1, "iterations": 1, "seed": 0}.items():
             value = getattr(self, name)
             if value is not None and not (_is_integer(value) and value >= least):
@@ -85,6 +88,40 @@ class TrainerSettings:
                 )
         if self.epochs is None:
             object.__setattr__(self, "epochs", self.schedule.epochs)
+
+    def _complete(self) -> None:
+        """Fill in the defaults of the options and of the loss's hyper-parameters."""
+        ours = defaults(self.loss, str(self.optimizer), self.protocol)
+        for name in OPTIONS:
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, ours[name])
+        complete = _complete_parameters(self.loss, self.loss_parameters, ours["loss_parameters"])
+        object.__setattr__(self, "loss_parameters", complete)
+
+    def _check_options(self) -> None:
+        """Check the numbers beside the loss, and that they fit each other."""
+        limits = {"delta": math.inf, "dice_weight": math.inf, "ce_weight": math.inf}
+        for name in ("delta", *OPTIONS):
+            value, limit = getattr(self, name), limits.get(name, 1)
+            if not _is_number(value) or not 0 <= value < limit:
+                raise InputError(f"{name} must be a number in [0, {limit}), got {value!r}")
+        beside = {"dice_weight": "Dice", "ce_weight": "cross entropy"}
+        for name, term in beside.items():
+            if getattr(self, name) and self.loss == NNUNET_LOSS:
+                raise InputError(f"{NNUNET_LOSS} has its own {term} term; keep {name} at 0")
+        if not (self.dice_weight or self.ce_weight):
+            _check_weights(self.loss, self.loss_parameters)
+        if self.bootstrap and not self.warmup:
+            raise InputError(
+                "bootstrap needs a warm-up, because the first predictions are background alone; "
+                "set warmup, such as --warmup 0.2"
+            )
+
+    def warmup_epochs(self, epochs: int) -> int:
+        """Return how many of all `epochs` are warm-up: at least one if there is any, never all."""
+        if not self.warmup:
+            return 0
+        return min(max(1, round(self.warmup * epochs)), epochs - 1)
 
     @property
     def schedule(self) -> TrainingProtocol:
@@ -136,7 +173,7 @@ class TrainerSettings:
         return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
 
 
-def _complete_parameters(name: str, given: object, optimizer: str) -> dict[str, Any]:
+def _complete_parameters(name: str, given: object, ours: Mapping[str, float]) -> dict[str, Any]:
     """Check the hyper-parameters of a loss and fill in what is not given."""
     if not isinstance(given, Mapping):
         raise InputError(f"loss_parameters must be an object of names and numbers, got {given!r}")
@@ -144,9 +181,7 @@ def _complete_parameters(name: str, given: object, optimizer: str) -> dict[str, 
         if given:
             raise InputError(f"{NNUNET_LOSS} takes no parameters, got {', '.join(given)}")
         return {}
-    complete: dict[str, Any] = losses.complete(
-        name, default_loss_parameters(name, optimizer) | {**given}
-    )
+    complete: dict[str, Any] = losses.complete(name, {**ours, **given})
     return complete
 
 

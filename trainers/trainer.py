@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ import torch.distributed as dist
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
+from numpy.typing import NDArray
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -30,22 +31,32 @@ from anl_seg.bf16 import check_bf16
 from anl_seg.errors import InputError
 from anl_seg.formats.files import atomic_path
 from anl_seg.formats.nnunet import CLEAN_LABELS
-from anl_seg.trainers import optimizers
+from anl_seg.trainers import diagnosis, optimizers
 from anl_seg.trainers.augmentation import lighten, make_reproducible
+from anl_seg.trainers.averaging import WeightAverage
 from anl_seg.trainers.checkpoints import differences
 from anl_seg.trainers.clean_labels import CleanLabels
 from anl_seg.trainers.datasets import OnePass, WithCleanLabels
-from anl_seg.trainers.diagnosis import explain_divergence
 from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
 from anl_seg.trainers.monitor import TestImageMonitor
 from anl_seg.trainers.protocols import LEARNING_RATES
 from anl_seg.trainers.raw_dataset import find_masks
-from anl_seg.trainers.segmentation_loss import REGION_IGNORE, SegmentationLoss, replace_loss
+from anl_seg.trainers.segmentation_loss import (
+    REGION_IGNORE,
+    SegmentationLoss,
+    WarmUp,
+    replace_loss,
+)
 from anl_seg.trainers.settings import NNUNET_LOSS, PLANS_KEY, TrainerSettings
 from anl_seg.trainers.validation_summary import write_summary
 
 #: Key of the group of the loss's own parameters in a checkpoint under which their values are.
 LOSS_STATE = "loss_state"
+#: Key of the first group in a checkpoint under which the weights are, if there is a moving average:
+#: `network_weights` is the average, which plain nnU-Net then predicts with.
+AVERAGE_STATE = "average_state"
+
+Part = TypeVar("Part", bound=nn.Module)
 
 
 class nnUNetTrainerANL(nnUNetTrainer):
@@ -66,6 +77,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
     #: The loss of one output, from the library; None for nnU-Net's own loss.
     robust_loss: nn.Module | None = None
 
+    #: The moving average of the weights, if the settings ask for one.
+    average: WeightAverage | None = None
+
     #: The training cases, if an epoch is one pass over them.
     one_pass: OnePass | None = None
 
@@ -74,6 +88,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     #: Measures Dice on the test images, if the protocol asks for it and all files exist.
     monitor: TestImageMonitor | None = None
+
+    #: Mean loss of the training steps of this epoch.
+    train_loss = math.nan
 
     #: Number of training steps done in this epoch.
     steps = 0
@@ -103,9 +120,18 @@ class nnUNetTrainerANL(nnUNetTrainer):
         self._apply_schedule()
         self._seed()
         self._warn_of_loading_processes()
+        self.memorisation = diagnosis.Memorisation()
+        self.missing_foreground = diagnosis.MissingForeground(self._foreground_names())
         super().initialize()
         self.print_to_log_file(f"anl-seg {anl_seg.__version__}: {self.settings}")
         self.print_to_log_file(f"anl-seg: the loss is {self.loss}")
+
+    def _foreground_names(self) -> list[str]:
+        """Name the classes or regions in the order of nnU-Net's outputs."""
+        labels = {k: v for k, v in self.dataset_json["labels"].items() if k != "ignore"}
+        if self.label_manager.has_regions:
+            return [name for name, value in labels.items() if value not in (0, [0])]
+        return sorted((name for name, value in labels.items() if value), key=labels.__getitem__)
 
     def _create_loss(self) -> nn.Module:
         regions = self.label_manager.has_regions
@@ -183,6 +209,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if self._loss_parameters():
             optimizer.add_param_group({"params": self._loss_parameters(), **self._loss_group})
         optimizer.register_step_pre_hook(self._complete_gradients)
+        if self.settings.ema:
+            self.average = WeightAverage(self.network.parameters(), self.settings.ema)
+            optimizer.register_step_post_hook(self.average.update)
         return optimizer, lr_scheduler
 
     @property
@@ -202,7 +231,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
         """Build nnU-Net's loss, then put the robust loss into it: see `replace_loss`."""
         with np.errstate(invalid="ignore"):  # nnU-Net divides the weight of a single scale, 0, by 0
             loss: nn.Module = super()._build_loss()
-        return replace_loss(loss, self.robust_loss, self.settings, self.label_manager)
+        return replace_loss(
+            loss, self.robust_loss, self.settings, self.label_manager, self.num_epochs
+        )
 
     # Steps and epochs
 
@@ -227,6 +258,11 @@ class nnUNetTrainerANL(nnUNetTrainer):
         self._seed()
         if self.one_pass is not None:
             self.one_pass.restart()
+        for warm_up in self._parts_of_loss(WarmUp):
+            warm_up.start_epoch(self.current_epoch)
+            if self.current_epoch == warm_up.epochs:
+                self.memorisation = diagnosis.Memorisation()  # the new loss has other values
+                self.print_to_log_file("anl-seg: the warm-up with nnU-Net's own loss is over")
         super().on_train_epoch_start()
         if self._loss_parameters():  # nnU-Net's schedule sets one rate in all groups
             self.optimizer.param_groups[-1]["lr"] = self._loss_group["lr"]
@@ -239,9 +275,63 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if not np.isfinite(result["loss"]):
             with self._one_line_errors():
                 raise InputError(self._why_not_finite(batch))
-        for loss in self._segmentation_losses():
+        for loss in self._parts_of_loss(SegmentationLoss):
             loss.seen.clear()
         return result
+
+    def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
+        """End the training steps of an epoch."""
+        super().on_train_epoch_end(train_outputs)
+        self.train_loss = float(np.mean([each["loss"] for each in train_outputs]))
+
+    def on_validation_epoch_start(self) -> None:
+        """Start the online validation, with the averaged weights if there are any."""
+        super().on_validation_epoch_start()
+        if self.average is not None:
+            self.average.swap()
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        """End the online validation, go back to the trained weights, and look for trouble."""
+        super().on_validation_epoch_end(val_outputs)
+        if self.average is not None:
+            self.average.swap()
+        kinds = ("tp_hard", "fp_hard", "fn_hard")
+        counts = np.array([sum(each[kind] for each in val_outputs) for kind in kinds], dtype=float)
+        if self.is_ddp:
+            total = torch.from_numpy(counts).to(self.device)
+            dist.all_reduce(total)
+            counts = total.cpu().numpy()
+        self._look_for_trouble(*counts)
+
+    def _look_for_trouble(
+        self, true: NDArray[Any], false: NDArray[Any], missed: NDArray[Any]
+    ) -> None:
+        """Warn in nnU-Net's log if the network predicts no foreground, or memorises.
+
+        Args:
+            true: Number of true positive pixels of each foreground class in the validation.
+            false: Number of false positives.
+            missed: Number of false negatives.
+        """
+        if found := self.missing_foreground.update(true + false, true + missed):
+            advice = diagnosis.advise_against_background(self.settings)
+            self.print_to_log_file(f"anl-seg: warning: {found}; {advice}")
+        both = 2 * true + false + missed
+        if self.clean_labels is None and both.any():  # clean labels say more, see on_epoch_end
+            dice = float(np.mean(2 * true[both > 0] / both[both > 0]))
+            self._warn_of_memorisation("validation Dice", -self.train_loss, dice)
+
+    def _warn_of_memorisation(self, what: str, fit: float, dice: float) -> None:
+        if fall := self.memorisation.update(fit, dice):
+            self.print_to_log_file(
+                f"anl-seg: warning: the network seems to memorise wrong labels: {what} has fallen "
+                f"by {fall:.3f} from its best, while it fits the training labels ever better; "
+                f"{diagnosis.advise_against_memorisation(self.settings)}"
+            )
+
+    def _averaged(self) -> AbstractContextManager[object]:
+        """Put the averaged weights into the network within a block, if there are any."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Do one step of the online validation."""
@@ -255,17 +345,20 @@ class nnUNetTrainerANL(nnUNetTrainer):
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
 
-    def _segmentation_losses(self) -> list[SegmentationLoss]:
-        return [each for each in self.loss.modules() if isinstance(each, SegmentationLoss)]
+    def _parts_of_loss(self, kind: type[Part]) -> list[Part]:
+        return [each for each in self.loss.modules() if isinstance(each, kind)]
 
     def _why_not_finite(self, batch: Mapping[str, Any]) -> str:
-        terms = [term for loss in self._segmentation_losses() for term in loss.not_finite()]
+        parts = self._parts_of_loss(SegmentationLoss)
+        terms = [term for part in parts for term in part.not_finite()]
         if any(not parameter.isfinite().all() for parameter in self._loss_parameters()):
             terms.append("trained parameter of the loss")
         keys = batch.get("keys", ())
         if self.one_pass is not None:
             keys = self.one_pass.drawn[-len(batch["data"]) :]  # none from other processes
-        reason = explain_divergence(terms, batch["data"], keys, self.settings, self.device.type)
+        reason = diagnosis.explain_divergence(
+            terms, batch["data"], keys, self.settings, self.device.type
+        )
         return (
             f"not finite in epoch {self.current_epoch}, iteration {self.steps} of "
             f"{self.num_iterations_per_epoch}: {reason}. Checkpoints from before this step, if "
@@ -284,10 +377,16 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 dist.all_reduce(counts)
             if self.local_rank == 0:
                 last = epoch == self.num_epochs - 1
-                add_to_curve(Path(self.output_folder), epoch, fit(counts), last=last)
+                point = fit(counts)
+                add_to_curve(Path(self.output_folder), epoch, point, last=last)
+                if point["dice_noisy"] is not None and point["dice_clean"] is not None:
+                    self._warn_of_memorisation(
+                        "Dice with the clean labels", point["dice_noisy"], point["dice_clean"]
+                    )
         if epoch >= self.num_epochs - self.settings.schedule.test_epochs:
             if self.monitor is not None:
-                dice = self.monitor.measure(self, epoch)
+                with self._averaged():
+                    dice = self.monitor.measure(self, epoch)
                 self.print_to_log_file(
                     f"Mean Dice on {len(self.monitor.images)} test images: ", dice
                 )
@@ -375,8 +474,12 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if self.disable_checkpointing or self.local_rank != 0:
             super().save_checkpoint(filename)  # which says so, or does nothing
             return
-        with atomic_path(Path(filename)) as partial:
+        with self._averaged(), atomic_path(Path(filename)) as partial:
+            first = self.optimizer.param_groups[0]
+            if self.average is not None:
+                first[AVERAGE_STATE] = self.average.state()
             super().save_checkpoint(str(partial))
+            first.pop(AVERAGE_STATE, None)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Load a checkpoint with the same settings. Exits with code 2 if they differ."""
@@ -388,6 +491,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
         super().load_checkpoint(filename_or_checkpoint)
         if self.robust_loss is not None and self._loss_parameters():
             self.robust_loss.load_state_dict(self.optimizer.param_groups[-1][LOSS_STATE])
+        if self.average is not None:
+            self.average.load(self.optimizer.param_groups[0].pop(AVERAGE_STATE))
 
     def _check_same(self, plans: Mapping[str, Any], filename: str) -> None:
         """Check that settings and configuration are those of the plans in a checkpoint."""
@@ -405,7 +510,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
         """Do nnU-Net's final validation, and compare with clean labels too if they are known."""
-        super().perform_actual_validation(save_probabilities)
+        with self._averaged():
+            super().perform_actual_validation(save_probabilities)
         if self.local_rank != 0:
             return
         predictions = Path(self.output_folder, "validation")

@@ -19,7 +19,7 @@ def command(
     from rich.table import Table
 
     from anl_seg.losses import GUIDE, PRESETS, canonical_name, describe, names
-    from anl_seg.trainers.defaults import default_loss_parameters
+    from anl_seg.trainers.defaults import defaults
     from anl_seg.trainers.protocols import LEARNING_RATES
 
     if name is None:
@@ -46,8 +46,10 @@ def command(
     for key, parameter in spec.parameters.items():
         print(f"  {key:7}  {parameter}, {parameter.default:g} by default")
     for optimizer in LEARNING_RATES:
-        if defaults := default_loss_parameters(name, optimizer):
-            text = ", ".join(f"{key} {value:g}" for key, value in defaults.items())
+        ours = defaults(name, optimizer)
+        values = ours.pop("loss_parameters") | {key: ours[key] for key in ours if ours[key]}
+        if values:
+            text = ", ".join(f"{key} {value:g}" for key, value in values.items())
             print(f"  nnU-Net  {text} by default with {optimizer} (anl-seg plan)")
     if spec.note:
         print(f"  note     {spec.note}")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anl_seg.trainers.defaults import describe_defaults
+from anl_seg.trainers.defaults import describe_default
 
 
 def command(
@@ -37,19 +37,19 @@ def command(
     loss: Annotated[str, typer.Option(help="Loss by name; dice+ce is nnU-Net's own.")] = "anl-ce",
     alpha: Annotated[
         float | None,
-        typer.Option(help=f"Weight of the active term (default: {describe_defaults('alpha')})."),
+        typer.Option(help=f"Weight of the active term (default: {describe_default('alpha')})."),
     ] = None,
     beta: Annotated[
         float | None,
         typer.Option(
-            help=f"Weight of the passive or negative term (default: {describe_defaults('beta')})."
+            help=f"Weight of the passive or negative term (default: {describe_default('beta')})."
         ),
     ] = None,
     lambda_: Annotated[
         float | None,
         typer.Option(
             "--lambda",
-            help=f"Weight of the entropy term (default: {describe_defaults('lambda_')}).",
+            help=f"Weight of the entropy term (default: {describe_default('lambda_')}).",
         ),
     ] = None,
     values: Annotated[
@@ -64,7 +64,40 @@ def command(
         float | None, typer.Option(help="Weight of the L1 penalty (default: 0).")
     ] = None,
     dice_weight: Annotated[
-        float | None, typer.Option(help="Weight of soft Dice beside the loss (default: 0).")
+        float | None,
+        typer.Option(
+            help="Weight of nnU-Net's soft Dice beside the loss "
+            f"(default: {describe_default('dice_weight')})."
+        ),
+    ] = None,
+    ce_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of plain cross entropy beside the loss "
+            f"(default: {describe_default('ce_weight')})."
+        ),
+    ] = None,
+    warmup: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the epochs that train with nnU-Net's own loss first "
+            f"(default: {describe_default('warmup')})."
+        ),
+    ] = None,
+    ema: Annotated[
+        float | None,
+        typer.Option(
+            help="Decay per step of a moving average of the weights, such as 0.99. Validation, "
+            "checkpoints and prediction use the average "
+            f"(default: {describe_default('ema')}). Polyak 1992, Tarvainen 2017."
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of the network's own prediction in the labels after the warm-up "
+            f"(default: {describe_default('bootstrap')}). Reed 2015."
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs (nnU-Net: 1000).")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps per epoch (nnU-Net: 250).")] = None,
@@ -106,6 +139,10 @@ def command(
         **_given(
             delta=delta,
             dice_weight=dice_weight,
+            ce_weight=ce_weight,
+            warmup=warmup,
+            ema=ema,
+            bootstrap=bootstrap,
             epochs=epochs,
             iterations=iterations,
             optimizer=optimizer,

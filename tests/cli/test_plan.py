@@ -189,6 +189,7 @@ def test_all_settings_are_written(folder):
             "--lambda",
             "4",
         ],
+        *["--ce-weight", "0.25", "--warmup", "0.1", "--ema", "0.99", "--bootstrap", "0.2"],
         *["--delta", "1e-5", "--dice-weight", "0.5", "--epochs", "6", "--iterations", "7"],
         *["--batch-size", "8", "--optimizer", "adam", "--seed", "9", "--precision", "bf16"],
     )
@@ -200,6 +201,10 @@ def test_all_settings_are_written(folder):
         "loss_parameters": {"alpha": 2, "beta": 3, "lambda_": 4, "p_min": 1e-7},
         "delta": 1e-5,
         "dice_weight": 0.5,
+        "ce_weight": 0.25,
+        "warmup": 0.1,
+        "ema": 0.99,
+        "bootstrap": 0.2,
         "protocol": "nnunet",
         "epochs": 6,
         "iterations": 7,

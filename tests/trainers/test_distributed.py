@@ -14,20 +14,26 @@ from torch.nn.parallel import DistributedDataParallel
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
+from anl_seg.trainers.segmentation_loss import WarmUp
+
 pytestmark = pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")
 
 
 def step(trainer, batch, ranks):
-    """One step; under DDP of this rank's part of the batch. Return loss, gradients, parameters."""
+    """Two steps; under DDP of this rank's part of the batch. Return what the second one gives."""
     size = len(batch["data"]) // ranks
     rank = dist.get_rank() if ranks > 1 else 0
     mine = slice(rank * size, (rank + 1) * size)
     part = {"data": batch["data"][mine], "target": [each[mine] for each in batch["target"]]}
+    for warm_up in trainer._parts_of_loss(WarmUp):
+        warm_up.active = False
+    trainer.train_step(part)
     loss = float(trainer.train_step(part)["loss"])
     parameters = [*trainer.network.parameters(), *trainer.robust_loss.parameters()]
     gradients = torch.cat([p.grad.flatten() for p in parameters])
     values = torch.cat([p.detach().flatten() for p in parameters])
-    return {"loss": loss, "gradients": gradients, "values": values}
+    average = torch.cat([value.flatten() for value in trainer.average.values])
+    return {"loss": loss, "gradients": gradients, "values": values, "average": average}
 
 
 def distributed(trainer):
@@ -47,11 +53,12 @@ CASES = {
     "entropy": {"loss": "anl-ce*", "loss_parameters": {"lambda_": 2.0}},
     "t-loss": {"loss": "t-loss"},
     "with-dice": {"loss": "mae", "dice_weight": 1.0},
+    "bootstrap": {"dice_weight": 1.0, "ce_weight": 1.0, "warmup": 0.5, "bootstrap": 0.3},
 }
 
 
 def make(make_trainer, case):
-    trainer = make_trainer({"seed": 1, **CASES[case]})
+    trainer = make_trainer({"seed": 1, "ema": 0.5, **CASES[case]})
     trainer.initialize()
     return trainer
 
@@ -78,8 +85,9 @@ def test_two_processes_do_what_one_does(make_trainer, make_batch, tmp_path):
         ranks = [torch.load(tmp_path / f"{case}_{rank}.pt") for rank in (0, 1)]
         # what nnU-Net logs is the mean over the ranks
         assert sum(each["loss"] for each in ranks) / 2 == pytest.approx(expected["loss"], rel=1e-5)
+        assert torch.equal(ranks[0]["average"], ranks[1]["average"])
         for each in ranks:
-            for what in ("gradients", "values"):
+            for what in ("gradients", "values", "average"):
                 torch.testing.assert_close(each[what], expected[what], rtol=1e-4, atol=1e-6)
 
 

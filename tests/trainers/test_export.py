@@ -87,6 +87,24 @@ def test_the_zip_is_one_of_plain_nnunet(results, tmp_path):
         assert torch.equal(checkpoint["network_weights"][key], value)
 
 
+def test_the_zip_holds_the_averaged_weights(make_trainer, make_batch, results, tmp_path):
+    trainer = make_trainer({"seed": 1, "ema": 0.9})
+    trainer.initialize()
+    for step in range(3):
+        trainer.train_step(make_batch(trainer, seed=step))
+    trainer.save_checkpoint(f"{trainer.output_folder}/checkpoint_final.pth")
+    plans = Path(trainer.output_folder_base) / "plans.json"
+    plans.write_text(json.dumps(trainer.plans_manager.plans))
+    assert run("-d", "777", "-c", "hand", "-o", tmp_path / "model.zip") == 0
+    with zipfile.ZipFile(tmp_path / "model.zip") as archive:
+        archive.extractall(tmp_path)
+    (path,) = tmp_path.glob("Dataset777_Hand/*/fold_0/checkpoint_final.pth")
+    exported = torch.load(path, weights_only=False)["network_weights"]
+    with trainer.average.in_place():
+        for key, value in trainer.network.state_dict().items():
+            assert torch.equal(exported[key], value)
+
+
 @pytest.mark.slow
 def test_nnunet_runs_it_without_anl_seg(results, tmp_path, make_trainer):
     assert run("-d", "777", "-c", "hand", "-f", "0", "-o", tmp_path / "model.zip") == 0

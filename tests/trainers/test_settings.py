@@ -7,6 +7,7 @@ import json
 import pytest
 
 from anl_seg.errors import InputError
+from anl_seg.trainers.defaults import OPTIONS, defaults
 from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings
 
 
@@ -34,6 +35,13 @@ def test_plans_without_an_entry_mean_the_defaults():
         ({"loss_parameters": {"alpha": 0, "beta": 0}}, "must not all be 0"),
         ({"loss": "anl-fl*", "loss_parameters": {"alpha": 0, "beta": 0}}, "must not all be 0"),
         ({"dice_weight": -1}, "dice_weight must be"),
+        ({"ce_weight": "one"}, "ce_weight must be"),
+        ({"loss": "dice+ce", "ce_weight": 1}, "has its own cross entropy term"),
+        ({"warmup": 1}, "warmup must be a number in \\[0, 1\\)"),
+        ({"ema": 1.0}, "ema must be a number in \\[0, 1\\)"),
+        ({"ema": -0.1}, "ema must be"),
+        ({"bootstrap": 1, "warmup": 0.1}, "bootstrap must be"),
+        ({"bootstrap": 0.3}, "bootstrap needs a warm-up"),
         ({"loss": "dice+ce", "dice_weight": 1}, "has its own Dice term"),
         ({"protocol": "isic"}, "unknown protocol 'isic'; choose one of nnunet, isic2017"),
         ({"protocol": ["isic2017"]}, "unknown protocol"),
@@ -110,3 +118,32 @@ def test_the_entropy_term_is_nearly_off_in_masks(loss):
 )
 def test_any_spelling_of_a_loss(typed, name):
     assert TrainerSettings(typed).loss == name
+
+
+@pytest.mark.parametrize("protocol", ["isic2017", "isic2017-poly"])
+@pytest.mark.parametrize("loss", ["anl-ce", "gce", "dice+ce"])
+def test_options_are_off_in_the_papers_protocols(protocol, loss):
+    settings = TrainerSettings(loss, protocol=protocol)
+    assert [getattr(settings, name) for name in OPTIONS] == [0] * len(OPTIONS)
+
+
+@pytest.mark.parametrize("loss", ["gce", "t-loss", "anl-fl", "dice+ce"])
+def test_options_are_off_for_other_losses(loss):
+    settings = TrainerSettings(loss)
+    assert [getattr(settings, name) for name in OPTIONS] == [0] * len(OPTIONS)
+
+
+def test_the_defaults_of_the_trainer_are_those_of_one_function():
+    settings = TrainerSettings()
+    expected = defaults("anl-ce", "sgd", "nnunet")
+    assert {name: getattr(settings, name) for name in OPTIONS} == {
+        name: expected[name] for name in OPTIONS
+    }
+    assert expected["loss_parameters"].items() <= settings.loss_parameters.items()
+
+
+@pytest.mark.parametrize(
+    ("share", "epochs", "expected"), [(0.1, 1000, 100), (0.01, 5, 1), (0.9, 2, 1), (0, 9, 0)]
+)
+def test_a_warm_up_is_at_least_one_epoch_and_never_all(share, epochs, expected):
+    assert TrainerSettings(warmup=share).warmup_epochs(epochs) == expected

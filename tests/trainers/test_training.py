@@ -52,8 +52,12 @@ def test_a_seed_fixes_the_weights_bit_for_bit(make_trainer):
     assert not torch.equal(first, weights(trained(make_trainer, seed=2)))
 
 
-def test_a_continued_run_is_the_uninterrupted_one(make_trainer, tmp_path):
-    settings = {"loss": "t-loss", "optimizer": "adam"}
+OPTIONS = {"dice_weight": 1.0, "ce_weight": 1.0, "warmup": 0.5, "ema": 0.9, "bootstrap": 0.3}
+
+
+@pytest.mark.parametrize("options", [{}, OPTIONS])
+def test_a_continued_run_is_the_uninterrupted_one(make_trainer, tmp_path, options):
+    settings = {"loss": "t-loss", "optimizer": "adam", **options}
     whole = trained(make_trainer, **settings)
     stopped = prepared(make_trainer, **settings)
     end = stopped.on_epoch_end
@@ -71,6 +75,9 @@ def test_a_continued_run_is_the_uninterrupted_one(make_trainer, tmp_path):
     again.run_training()
     assert torch.equal(weights(whole), weights(again))
     assert torch.equal(whole.robust_loss.log_nu, again.robust_loss.log_nu)
+    if options:
+        averages = [trainer.average.values for trainer in (whole, again)]
+        assert all(torch.equal(*pair) for pair in zip(*averages, strict=True))
 
 
 def test_the_memorisation_curve(make_trainer):
