@@ -1,6 +1,7 @@
 """Time and memory of mask noise beside the published code written out plainly.
 
-    python benchmarks/noise.py     # writes benchmarks/noise.md, in some minutes
+    python benchmarks/noise.py                   # writes benchmarks/noise.md, in some minutes
+    python benchmarks/noise.py displacement      # benchmarks/noise_displacement.md, in one minute
 
 `tests/noise/plain.py` makes pass after pass over the whole image, and rotates and shifts whole
 images; ours must give the same masks.
@@ -16,6 +17,7 @@ import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -50,6 +52,8 @@ SMALL, AMONG = 36, 130
 LARGE = ((3008, 2000), (3872, 2592), (4288, 2848), (6688, 4439))
 
 Mask = NDArray[np.bool_]
+
+PLAIN = "plain"
 
 sys.path.insert(0, str(ROOT / "tests" / "noise"))
 import plain  # noqa: E402 (the truth of the tests)
@@ -151,28 +155,47 @@ def corrupt_only(mask: Mask, kind: str, case: str) -> Mask:
     return distort(mask, kind, ETA_BETA, drawn, CORRECTED, ANYWHERE).noisy
 
 
-def warps(masks: Iterator[tuple[str, Mask]]) -> list[str]:
-    """The corrected displacement with OpenCV's warp, and with SciPy's."""
-    seconds = dict.fromkeys(("OpenCV", "SciPy"), 0.0)
-    far = {name: 0.0 for name in seconds}
+def displacement(masks: Iterator[tuple[str, Mask]]) -> list[str]:
+    """The plain displacement beside ours, whose warp is OpenCV's now and was SciPy's before."""
+    seconds: dict[str, float] = defaultdict(float)
+    furthest: dict[str, float] = defaultdict(float)
+    limit = affine.OPENCV_MAX_SIZE
     pixels = differing = count = 0
-    largest = affine.OPENCV_MAX_SIZE
     for case, mask in masks:
+        ours, plainly = pairs(case)["affine"]
+        works = {
+            PLAIN: (plainly, limit, 1),
+            "published": (ours, limit, 3),
+            "corrected, warped by SciPy": (partial(corrupt_only, kind="affine", case=case), 0, 3),
+            "corrected, warped by OpenCV": (
+                partial(corrupt_only, kind="affine", case=case),
+                limit,
+                3,
+            ),
+        }
         noisy = {}
-        for name, size in (("OpenCV", largest), ("SciPy", 0)):
-            affine.OPENCV_MAX_SIZE = size
-            spent, noisy[name] = timed(lambda mask: corrupt_only(mask, "affine", case), mask, 3)  # noqa: B023 (called at once)
+        for name, (work, largest, repeats) in works.items():
+            affine.OPENCV_MAX_SIZE = largest
+            spent, noisy[name] = timed(work, mask, repeats)
             seconds[name] += spent
-            achieved = np.count_nonzero(noisy[name] ^ mask) / np.count_nonzero(mask)
-            far[name] = max(far[name], abs(achieved - ETA_BETA))
-        affine.OPENCV_MAX_SIZE = largest
+            level = np.count_nonzero(noisy[name] ^ mask) / np.count_nonzero(mask)
+            furthest[name] = max(furthest[name], abs(level - ETA_BETA))
+        affine.OPENCV_MAX_SIZE = limit
+        assert np.array_equal(noisy[PLAIN], noisy["published"]), case
         count += 1
         pixels += np.count_nonzero(mask)
-        differing += np.count_nonzero(noisy["OpenCV"] ^ noisy["SciPy"])
-    lines = ["| warp | seconds | furthest from eta_beta |", "|---|---|---|"]
-    lines += [f"| {name} | {seconds[name]:.2f} | {far[name]:.4f} |" for name in seconds]
-    share = f"{count} masks. {differing / pixels:.1e} of the foreground differs between the two."
-    return [share, "", *lines]
+        before, after = (noisy[name] for name in works if name.startswith("corrected"))
+        differing += np.count_nonzero(before ^ after)
+    lines = [
+        "| displacement | seconds | times faster | furthest from eta_beta |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {spent:.2f} | {seconds[PLAIN] / spent:.0f} | {furthest[name]:.4f} |"
+        for name, spent in seconds.items()
+    ]
+    share = f"{differing / pixels:.1e} of the foreground differs between the two warps."
+    return [f"{count} masks. {share}", "", *lines]
 
 
 def memory(mask: Mask) -> list[str]:
@@ -218,11 +241,31 @@ def processes(paths: list[Path]) -> list[str]:
 
 
 def main() -> None:
-    load = os.getloadavg()[0]
+    if sys.argv[1:] == ["displacement"]:
+        write_displacement()
+    else:
+        write_all()
+
+
+def write_displacement() -> None:
+    sample, _, _ = fixed_sample()
+    lines = [
+        "# Displacement of masks: time beside the published code",
+        "",
+        "Written by `python benchmarks/noise.py displacement`; do not edit.",
+        "",
+        conditions(),
+        "",
+        *displacement((path.stem, read(path)) for path in sample),
+    ]
+    write(Path(__file__).with_name("noise_displacement.md"), lines)
+
+
+def write_all() -> None:
     sample, largest, middle = fixed_sample()
     sizes = [Image.open(path).size for path in sample]
-    two = compare(((path.stem, read(path)) for path in sample), ("erosion", "dilation", "affine"))
-    displaced = warps((path.stem, read(path)) for path in sample)
+    two = compare(((path.stem, read(path)) for path in sample), ("erosion", "dilation"))
+    displaced = displacement((path.stem, read(path)) for path in sample)
     labels = volume()
     three = compare(
         ((f"class {label}", labels == label) for label in range(1, 15)), ("erosion", "dilation")
@@ -233,18 +276,14 @@ def main() -> None:
         "",
         "Written by `python benchmarks/noise.py`; do not edit.",
         "",
-        f"{processor()}, one thread; OpenCV {cv2.__version__}, scipy {scipy.__version__}, "
-        f"scikit-image {skimage.__version__}, NumPy {np.__version__}, "
-        f"Python {platform.python_version()}; {date.today().isoformat()}; load {load:.1f} before. "
-        f"eta_beta {ETA_BETA}. Ratios are "
-        "of CPU time: the plain code's, run once, to ours, the best of three.",
+        conditions(),
         "",
         f"## ISIC-2017 at native resolution, {sizes[0][0]}x{sizes[0][1]} to "
         f"{sizes[-1][0]}x{sizes[-1][1]}",
         "",
         *two,
         "",
-        "### Corrected displacement: the warp of OpenCV and that of SciPy",
+        "### Displacement of the same masks",
         "",
         *displaced,
         "",
@@ -265,7 +304,21 @@ def main() -> None:
         "",
         *processes(middle),
     ]
-    write_text(Path(__file__).with_suffix(".md"), "\n".join(lines) + "\n")
+    write(Path(__file__).with_suffix(".md"), lines)
+
+
+def conditions() -> str:
+    return (
+        f"{processor()}, one thread; OpenCV {cv2.__version__}, scipy {scipy.__version__}, "
+        f"scikit-image {skimage.__version__}, NumPy {np.__version__}, "
+        f"Python {platform.python_version()}; {date.today().isoformat()}; "
+        f"load {os.getloadavg()[0]:.1f}. eta_beta {ETA_BETA}. Times are CPU time: of the plain "
+        "code's one run, of our best of three."
+    )
+
+
+def write(path: Path, lines: list[str]) -> None:
+    write_text(path, "\n".join(lines) + "\n")
     print("\n".join(lines))
 
 

@@ -68,6 +68,7 @@ class _Scene:
         clean: The object in its bounding box.
         steps: Length of a step along every axis of `clean`.
         centre: Of the bounding box, as lengths from its first pixel.
+        corners: Of `clean`, as lengths from the centre, (2^D, D).
         first: The first pixel of the image, as an index into `clean`.
         last: The last one.
         frozen: Pixels of the image that must not change, from `first` on.
@@ -76,6 +77,7 @@ class _Scene:
     clean: Mask
     steps: Vector
     centre: Vector
+    corners: Vector
     first: tuple[int, ...]
     last: tuple[int, ...]
     frozen: Mask | None
@@ -146,7 +148,7 @@ def displace(
         UncorruptibleError: If no displacement comes nearer to `eta_beta` than none at all.
     """
     box = bounding_box(mask)
-    stride = max(1, math.floor((np.count_nonzero(mask) / SEEN_PIXELS) ** (1 / mask.ndim)))
+    stride = max(1, math.floor((np.count_nonzero(mask[box]) / SEEN_PIXELS) ** (1 / mask.ndim)))
     turn = math.radians(turn_deg) * np.asarray(turn_axis)
     scenes = [_scene(mask, box, around, each) for each in dict.fromkeys((stride, 1))]
     best = _Candidate(_stay(mask.ndim), 0.0)
@@ -163,7 +165,7 @@ def displace(
         _go_part_of_the_way(noisy, further, mask, eta_beta, split_seed)
     else:
         noisy = _place(mask, box, scenes[-1], best.pose)
-    if not noisy.any() or _same(noisy, mask, box):
+    if _unchanged_or_gone(noisy, mask, box):
         raise UncorruptibleError(
             "out-of-view",
             f"no displacement within the image changes a share of the pixels near {eta_beta:g}",
@@ -177,15 +179,17 @@ def displace(
 def _place(mask: Mask, box: Window, scene: _Scene, pose: Pose) -> Mask:
     """The object of `mask` in its new pose, in the whole image."""
     window, moved = _render(scene, pose)
-    noisy = np.zeros_like(mask)
+    noisy = np.zeros(mask.shape, bool)  # unlike zeros_like, leaves untouched memory alone
     noisy[_shifted(window, [span.start for span in box])] = moved
     return noisy
 
 
-def _same(noisy: Mask, mask: Mask, box: Window) -> bool:
-    """Whether two masks are equal, of which `box` holds all of the second."""
-    same_within = np.array_equal(noisy[box], mask[box])
-    return same_within and np.count_nonzero(noisy) == np.count_nonzero(mask[box])
+def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window) -> bool:
+    """Whether `noisy` is empty or equals `mask`, whose object lies in `box`."""
+    pixels = np.count_nonzero(noisy)
+    if pixels != np.count_nonzero(mask[box]):
+        return pixels == 0
+    return np.array_equal(noisy[box], mask[box])
 
 
 def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float, seed: int) -> None:
@@ -217,7 +221,9 @@ def _scene(mask: Mask, box: Window, around: Surroundings, stride: int) -> _Scene
     )
     grid = tuple(slice(span.start % stride, None, stride) for span in box)
     frozen = None if around.frozen is None else around.frozen[grid]
-    return _Scene(clean, steps * stride, (sizes - 1) / 2 * steps, first, last, frozen)
+    steps, centre = steps * stride, (sizes - 1) / 2 * steps
+    corners = np.array(list(product(*((0, size - 1) for size in clean.shape)))) * steps - centre
+    return _Scene(clean, steps, centre, corners, first, last, frozen)
 
 
 def _follow(scenes: list[_Scene], eta_beta: float, towards: Vector, turn: Vector) -> _Finding:
@@ -277,9 +283,7 @@ def _render(scene: _Scene, pose: Pose) -> tuple[Window, Mask]:
         Where the moved object lies, in indices of `scene.clean` that may be negative, and its
         pixels there.
     """
-    sizes = np.array(scene.clean.shape)
-    corners = np.array(list(product(*((0, size - 1) for size in sizes)))) * scene.steps
-    moved_corners = (corners - scene.centre) @ pose.rotation.T + scene.centre + pose.shift
+    moved_corners = scene.corners @ pose.rotation.T + scene.centre + pose.shift
     low = np.floor(moved_corners.min(axis=0) / scene.steps).astype(int)
     high = np.ceil(moved_corners.max(axis=0) / scene.steps).astype(int)
     low = np.clip(low, scene.first, np.add(scene.last, 1))

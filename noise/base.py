@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +53,9 @@ class Surroundings(NamedTuple):
 
 def bounding_box(mask: Mask) -> Window:
     """The smallest window that holds every object pixel of a mask that is not empty."""
+    if mask.ndim == 2:
+        left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+        return slice(top, top + height), slice(left, left + width)
     window: list[slice] = []
     for axis in range(mask.ndim):
         rest = mask[tuple(window)]

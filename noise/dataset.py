@@ -113,6 +113,20 @@ def rehearse(
 
     Raises:
         InputError: As `corrupt_masks` would.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> mask = np.zeros((64, 64), dtype=np.uint8)
+        >>> mask[20:40, 20:40] = 1
+        >>> with TemporaryDirectory() as folder:
+        ...     source = Path(folder, "clean")
+        ...     source.mkdir()
+        ...     Image.fromarray(mask).save(source / "case_1.png")
+        ...     summary = rehearse(source, NoiseSettings(eta_alpha=1, eta_beta=0.5))
+        >>> summary["corrupted"], summary["eta_beta"]["mean"]
+        (1, 0.5)
     """
     _check_processes(processes)
     plan = plan_masks(source, settings)

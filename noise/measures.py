@@ -38,7 +38,16 @@ def measure(clean: Mask, noisy: Mask, spacing: tuple[float, ...] | None = None) 
     Args:
         clean: (H, W) or (D, H, W), bool.
         noisy: Of the same shape.
-        spacing: Size of a pixel along every axis, for `hd95`; ones if left out.
+        spacing: Size of a pixel along every axis, for `hd95`; ones if omitted.
+
+    Returns:
+        The measures; all of them None if `clean` is empty.
+
+    Example:
+        >>> clean = np.zeros((8, 8), dtype=bool)
+        >>> clean[2:6, 2:6] = True
+        >>> measure(clean, np.roll(clean, 1, axis=0))
+        Measures(achieved=0.5, dice=0.75, area_change=0.0, hd95=1.0)
     """
     before, after = int(np.count_nonzero(clean)), int(np.count_nonzero(noisy))
     if before == 0:

@@ -62,6 +62,20 @@ def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
 
     Raises:
         InputError: If `source` holds no masks, an incomplete data set, or noisy masks.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> mask = np.zeros((64, 64), dtype=np.uint8)
+        >>> mask[20:40, 20:40] = 1
+        >>> with TemporaryDirectory() as folder:
+        ...     source = Path(folder, "clean")
+        ...     source.mkdir()
+        ...     Image.fromarray(mask).save(source / "case_1.png")
+        ...     plan = plan_masks(source, NoiseSettings(1, 0.5, kinds=("dilation",)))
+        >>> [(task.case, task.kind) for task in plan.tasks]
+        [('case_1', 'dilation')]
     """
     for sign in (JSON_NAME, CLEAN_LABELS):
         if (source / sign).exists():

@@ -1,4 +1,4 @@
-"""A contact sheet of a noisy data set: clean and noisy outlines on the images, worst cases last."""
+"""A picture of a noisy data set: clean and noisy outlines on the images, worst cases last."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -18,12 +20,15 @@ from anl_seg.formats.files import atomic_path
 from anl_seg.formats.images import read_picture
 from anl_seg.formats.masks import read_labels
 from anl_seg.formats.text import read_json
+from anl_seg.noise.base import Mask
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
 #: Where it lies in a noisy data set: not among the masks, where it would be taken for one.
 PREVIEW = Path("preview", "noise_preview.png")
 #: At most so many cases are shown, evenly spread over the severities.
 SHOWN, COLUMNS = 24, 6
+#: Longer names of files are shortened.
+NAME_LENGTH = 32
 #: Pictures are reduced to about this many pixels a side.
 PICTURE_PIXELS = 400
 #: Colours that the colour-blind tell apart (Okabe and Ito).
@@ -35,17 +40,36 @@ WINDOW_PERCENTILES = (1, 99)
 def write_preview(source: Path, target: Path) -> Path:
     """Write `preview/noise_preview.png` into a noisy data set.
 
-    Each panel shows an image (grey where there is none: the masks come from a plain folder), the
-    outline of all classes in the clean mask, that in the noisy one, the kind of noise and Dice (the
-    mean over the classes). Panels run from the highest Dice to the lowest. Of a volume, the slice
-    along the first axis that changes most is shown.
-
     Args:
         source: The clean masks or data set.
         target: What `corrupt_masks` made of it.
 
+    Returns:
+        The picture's path.
+
     Raises:
         InputError: If `target` is not complete, or no mask in it is corrupted.
+    """
+    figure = draw_preview(source, target)
+    with atomic_path(target / PREVIEW) as partial:
+        figure.savefig(partial, dpi=200)
+    return target / PREVIEW
+
+
+def draw_preview(source: Path, target: Path) -> Figure:
+    """Draw clean and noisy outlines of up to `SHOWN` corrupted masks.
+
+    Each panel shows an image (grey if there is none, in a plain folder of masks), the outline of
+    all classes in the clean mask and in the noisy one, the file's name, the kind of noise and Dice
+    (the mean over the classes). Panels run from the highest Dice to the lowest. Of a volume, the
+    slice along the first axis that changes most is shown.
+
+    Args:
+        source: As for `write_preview`.
+        target: As for `write_preview`.
+
+    Raises:
+        InputError: As `write_preview` does.
     """
     content = manifest.read(target)
     threshold = content["settings"].get("threshold")
@@ -58,23 +82,24 @@ def write_preview(source: Path, target: Path) -> Path:
     rows = -(-len(panels) // COLUMNS)
     columns = min(COLUMNS, len(panels))
     tallest = max(clean.shape[0] / clean.shape[1] for _, clean, _ in pictures)
-    height = 2.0 * min(tallest, 2.0) + 0.25
-    figure = Figure(figsize=(2.0 * columns, height * rows + 0.5), layout="constrained")
+    height = 2.0 * min(tallest, 2.0) + 0.4
+    figure = Figure(figsize=(2.0 * columns, height * rows + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
+    total = content["summary"]["cases"]
+    figure.suptitle(f"{len(panels)} of {len(cases)} corrupted masks\n({total} in all)", fontsize=9)
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, picture, (_, kind, dice) in zip(grid.flat, pictures, panels, strict=False):
+    for axes, picture, (file, kind, dice) in zip(grid.flat, pictures, panels, strict=False):
         _draw(axes, *picture)
-        axes.set_title(f"{kind}, Dice {dice:.2f}", fontsize=8, pad=3)
+        title = f"{_shortened(Path(file).name)}\n{kind}, Dice {dice:.2f}"
+        axes.set_title(title, fontsize=7, pad=3, parse_math=False)
     lines = [
         Line2D([], [], color=CLEAN_COLOUR, label="clean"),
         Line2D([], [], color=NOISY_COLOUR, label="noisy"),
     ]
     figure.legend(handles=lines, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    with atomic_path(target / PREVIEW) as partial:
-        figure.savefig(partial, dpi=200)
-    return target / PREVIEW
+    return figure
 
 
 def _by_severity(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, float]]:
@@ -122,7 +147,31 @@ def _draw(axes: Any, picture: NDArray[Any], clean: NDArray[Any], noisy: NDArray[
     else:
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
     for labels, colour, width in ((clean, CLEAN_COLOUR, 1.6), (noisy, NOISY_COLOUR, 1.0)):
-        for label in np.unique(labels[labels > 0]):
-            inside = labels == label
-            if not inside.all():  # else there is no outline to draw
-                axes.contour(inside, levels=[0.5], colors=[colour], linewidths=width)
+        lines = [
+            line for label in np.unique(labels[labels > 0]) for line in outline(labels == label)
+        ]
+        axes.add_collection(
+            PolyCollection(lines, facecolors="none", edgecolors=colour, linewidths=width)
+        )
+
+
+def outline(inside: Mask) -> list[NDArray[np.float64]]:
+    """Find the closed outlines of a mask `(H, W)`, of its holes too.
+
+    Returns:
+        Corners of each, `(n, 2)`: column and row, whole numbers at the centres of pixels. The line
+        runs a quarter of a pixel inside the mask, so single pixels have an outline.
+
+    Example:
+        >>> outline(np.array([[False, False], [False, True]]))[0].tolist()
+        [[0.75, 0.75], [0.75, 1.25], [1.25, 1.25], [1.25, 0.75]]
+    """
+    doubled = np.ascontiguousarray(inside).view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return [contour[:, 0] / 2 - 0.25 for contour in contours]
+
+
+def _shortened(name: str) -> str:
+    """Return a name that fits above a panel: its start and its end, unprintable characters as ?."""
+    name = "".join(each if each.isprintable() else "?" for each in name)
+    return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 14]}…{name[-13:]}"

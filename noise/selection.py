@@ -52,7 +52,7 @@ def choose(
 
     Example:
         >>> choose(["a", "b", "c", "d"], eta_alpha=0.5, seed=1)
-        {'a': 'erosion', 'b': 'erosion'}
+        {'d': 'dilation', 'b': 'affine'}
     """
     check_eta_alpha(eta_alpha)
     unknown = [kind for kind in kinds if kind not in KINDS]

@@ -22,6 +22,22 @@ def verify(folder: Path, track: Track = untracked) -> tuple[int, list[str]]:
 
     Raises:
         InputError: If there is no complete manifest of the present schema.
+
+    Example:
+        >>> from anl_seg.noise import NoiseSettings, corrupt_masks
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> mask = np.zeros((64, 64), dtype=np.uint8)
+        >>> mask[20:40, 20:40] = 1
+        >>> with TemporaryDirectory() as folder:
+        ...     source = Path(folder, "clean")
+        ...     source.mkdir()
+        ...     Image.fromarray(mask).save(source / "case_1.png")
+        ...     _ = corrupt_masks(source, Path(folder, "noisy"), NoiseSettings(1, 0.5))
+        ...     Path(folder, "noisy", "case_1.png").unlink()
+        ...     verify(Path(folder, "noisy"))
+        (1, ['case_1.png: missing'])
     """
     expected = {}
     for row in manifest.read(folder)["cases"]:

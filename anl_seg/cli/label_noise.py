@@ -1,4 +1,4 @@
-"""`anl-seg label-noise`: noisy class labels, made to order and written down."""
+"""`anl-seg label-noise`: noisy class labels, drawn and saved."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ def command(
     eta: Annotated[
         float | None, typer.Option("--eta", help="Share of wrong labels, from 0 to 1.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed, another noise.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the noise.")] = 1,
     draw: Annotated[
         str,
         typer.Option(
             "--draw",
-            help="exact: round(eta n) flips a class. bernoulli: each label by "
-            "itself, as instance always does.",
+            help="exact: round(eta n) flips in each class. bernoulli: each label is flipped "
+            "independently, as instance always does.",
         ),
     ] = "exact",
     data: Annotated[
         Path | None,
         typer.Option(
             "--data",
-            help="Folder of the data set as it was downloaded, or .npz; else data/DATASET.",
+            help="Folder of the data set as downloaded, or .npz (default: data/DATASET).",
         ),
     ] = None,
     human: Annotated[
@@ -45,12 +45,19 @@ def command(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
-    """Draw noisy class labels, print their confusion, and save them with a hash.
+    """Draw noisy class labels, print their confusion matrix, and save them.
+
+    Use the file with several trainings, to give all of them the same labels.
 
     symmetric: any other class. asymmetric: the class that resembles it, on
     CIFAR-100 the next of the real super-class (asymmetric-published: of the
     block of five indices, as in published code). instance: part-dependent
     noise, from the pixels. human: CIFAR-10N worst or CIFAR-100N noisy.
+
+    Examples:
+    anl-seg label-noise --dataset digits --noise symmetric --eta 0.4 -o noisy.npz
+
+    anl-seg label-noise --dataset cifar10 --noise human --human CIFAR-N -o human.npz
     """
     from anl_seg.datasets import cifar_n
     from anl_seg.datasets.classification import load_arrays
@@ -59,7 +66,7 @@ def command(
     from anl_seg.noise.labels.tables import confusion_text
 
     if output.exists() and not overwrite:
-        raise InputError(f"{output} is there already; choose another file with -o, or --overwrite")
+        raise InputError(f"{output} exists; choose another file with -o, or add --overwrite")
     images = load_arrays(dataset, data)
     noisy = labels.draw(
         images.y_train,
@@ -74,8 +81,8 @@ def command(
     )
     labels.save(noisy, output)
     print(confusion_text(noisy, images.classes))
-    asked = "" if eta is None else f", asked {eta:g}"
+    requested = "" if eta is None else f", requested {eta:g}"
     n_wrong = int(noisy.mislabelled.sum())
-    print(f"{n_wrong} of {len(noisy.labels)} labels are wrong: rate {noisy.rate:.4f}{asked}")
+    print(f"{n_wrong} of {len(noisy.labels)} labels are wrong: rate {noisy.rate:.4f}{requested}")
     print(f"SHA-256 {noisy.sha256}")
     print(f"{output}: noisy labels of {dataset}")

@@ -46,14 +46,23 @@ def draw(
         human: Labels that people gave, `(n,)`, for "human".
         draw: "exact" or "bernoulli".
 
+    Returns:
+        The noisy labels beside the clean ones.
+
     Raises:
         InputError: If an argument is missing, out of range or does not fit the kind.
+
+    Example:
+        >>> clean = np.arange(8) % 4
+        >>> noisy = draw(clean, kind="symmetric", eta=0.5, seed=1, n_classes=4)
+        >>> int((noisy.labels != clean).sum())
+        4
     """
     check(kind, eta)
     _require("draw", draw, DRAWS)
     clean = as_labels("labels", labels, n_classes)
     if human is not None and kind != "human":
-        raise InputError(f"human labels are for noise of kind human, got kind {kind}")
+        raise InputError(f"human labels (--human) are for noise human (--noise), got {kind}")
     if eta is None:
         noisy = clean if kind == "clean" else _human_labels(human, clean, n_classes)
         return NoisyLabels(noisy.copy(), clean, n_classes, kind)
@@ -78,17 +87,24 @@ def draw(
 def check(kind: str, eta: float | None) -> None:
     """Check that there is such a kind of noise, and that it can have this rate.
 
+    Args:
+        kind: One of `KINDS`.
+        eta: Noise rate; None if none was given.
+
     Raises:
         InputError: If not.
+
+    Example:
+        >>> check("symmetric", 0.4)
     """
-    _require("kind", kind, KINDS)
+    _require("noise", kind, KINDS)
     if kind in GIVEN:
         if eta is not None:
-            raise InputError(f"noise of kind {kind} has no rate to choose: leave eta out")
+            raise InputError(f"noise {kind} has no rate to choose: omit eta (--eta)")
     elif eta is None:
-        raise InputError(f"noise of kind {kind} needs a rate: give eta")
+        raise InputError(f"noise {kind} needs a rate: give eta (--eta)")
     elif not 0 <= eta <= 1:
-        raise InputError(f"eta must lie in [0, 1] (share of wrong labels), got {eta:g}")
+        raise InputError(f"eta (--eta) must lie in [0, 1] (share of wrong labels), got {eta:g}")
 
 
 def as_labels(name: str, labels: ArrayLike, n_classes: int) -> Labels:
@@ -112,13 +128,13 @@ def as_labels(name: str, labels: ArrayLike, n_classes: int) -> Labels:
 
 def _require(name: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise InputError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
+        raise InputError(f"{name} (--{name}) must be one of {', '.join(choices)}; got {value!r}")
 
 
 def _human_labels(human: ArrayLike | None, clean: Labels, n_classes: int) -> Labels:
     if human is None:
         raise InputError(
-            "noise of kind human is read, not drawn: give the file of CIFAR-N, or its folder "
+            "noise human is read, not drawn: give the file of CIFAR-N, or its folder "
             "(human, --human)"
         )
     labels = as_labels("human labels", human, n_classes)

@@ -22,12 +22,27 @@ SCHEMA_VERSION = 1
 def save(noisy: NoisyLabels, path: Path) -> None:
     """Write noisy labels to an `.npz` file, atomically.
 
-    It holds `labels`, the transition `matrix` if there is one, and `json`: what was asked, the
+    It holds `labels`, the transition `matrix` if there is one, and `json`: the settings, the
     realised rate, versions, and the SHA-256 of the noisy and of the clean labels. The clean labels
     themselves stay with their data set.
 
+    Args:
+        noisy: Labels from `draw`.
+        path: A file whose name ends in `.npz`.
+
     Raises:
         InputError: If `path` does not end in `.npz`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from anl_seg.noise.labels import draw
+        >>> clean = np.arange(8) % 4
+        >>> noisy = draw(clean, kind="symmetric", eta=0.5, seed=1, n_classes=4)
+        >>> with TemporaryDirectory() as folder:
+        ...     save(noisy, Path(folder, "noisy.npz"))
+        ...     again = load(Path(folder, "noisy.npz"), clean)
+        >>> again.sha256 == noisy.sha256
+        True
     """
     if path.suffix != ".npz":
         raise InputError(f"{path}: noisy labels are saved as .npz; give a name that ends so")
@@ -58,8 +73,16 @@ def load(path: Path, clean: ArrayLike) -> NoisyLabels:
         path: The `.npz` file.
         clean: Clean labels of the data set, `(n,)`, in the order that the noise was made for.
 
+    Returns:
+        The noisy labels beside the clean ones.
+
     Raises:
         InputError: If the file is missing, not of this kind, damaged, or made for other labels.
+
+    Example:
+        >>> load(Path("nowhere.npz"), [0, 1])
+        Traceback (most recent call last):
+        anl_seg.errors.InputError: nowhere.npz: no such file; `anl-seg label-noise -o` writes one
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; `anl-seg label-noise -o` writes one")

@@ -27,7 +27,7 @@ def test_writes_labels_and_prints_confusion_rate_and_hash(tmp_path, capsys):
     assert code == 0
     noisy = label_noise.load(path, load("digits").y_train)
     printed = capsys.readouterr().out
-    assert f"865 of 1442 labels are wrong: rate {noisy.rate:.4f}, asked 0.6" in printed
+    assert f"865 of 1442 labels are wrong: rate {noisy.rate:.4f}, requested 0.6" in printed
     assert noisy.sha256 in printed
     assert printed.splitlines()[1].split() == ["0", *map(str, noisy.confusion[0]), "0.601"]
 
@@ -64,9 +64,9 @@ def test_cifar100_has_a_line_a_class(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--noise", "pairflip"), "kind must be one of"),
+        (("--noise", "pairflip"), "(--noise) must be one of"),
         (("--noise", "symmetric"), "needs a rate"),
-        (("--noise", "symmetric", "--eta", 2), "eta must lie in"),
+        (("--noise", "symmetric", "--eta", 2), "(--eta) must lie in"),
         (("--noise", "human"), "give the file of CIFAR-N"),
         (("--noise", "human", "--human", "nowhere"), "no human labels for 'digits'"),
         (("--noise", "asymmetric-published", "--eta", 0.2), "for cifar100 only"),

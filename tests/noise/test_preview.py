@@ -10,7 +10,15 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.noise import PUBLISHED, NoiseSettings, corrupt_masks, verify
-from anl_seg.noise.preview import CLEAN_COLOUR, NOISY_COLOUR, _by_severity, write_preview
+from anl_seg.noise.preview import (
+    CLEAN_COLOUR,
+    NOISY_COLOUR,
+    SHOWN,
+    _by_severity,
+    draw_preview,
+    outline,
+    write_preview,
+)
 
 
 def shows(path, colour):
@@ -33,7 +41,7 @@ def test_masks_of_a_folder(tmp_path):
     with Image.open(path) as sheet:
         width, height = sheet.size
     assert width == 6 * 2 * 200
-    assert height == int((2 * (2 * 64 / 90 + 0.25) + 0.5) * 200)
+    assert height == int((2 * (2 * 64 / 90 + 0.4) + 1.0) * 200)
 
 
 def test_a_data_set_of_volumes(tmp_path):
@@ -51,7 +59,7 @@ def test_a_data_set_of_volumes(tmp_path):
     assert shows(path, NOISY_COLOUR)
 
 
-def test_a_mask_that_fills_its_image_has_no_outline(tmp_path):
+def test_a_mask_that_fills_its_image_is_drawn(tmp_path):
     (tmp_path / "src").mkdir()
     mask = np.ones((40, 40), np.uint8)
     for number in range(9):  # some of the nine are eroded
@@ -87,3 +95,27 @@ def test_without_a_corrupted_mask_there_is_nothing_to_show(tmp_path):
     corrupt_masks(tmp_path / "src", tmp_path / "dst", NoiseSettings(eta_alpha=1, eta_beta=0.5))
     with pytest.raises(InputError, match="nothing to show"):
         write_preview(tmp_path / "src", tmp_path / "dst")
+
+
+def test_panels_have_names_and_the_sheet_says_how_many_it_shows(tmp_path):
+    (tmp_path / "src").mkdir()
+    names = [f"{number}$ä$.png" for number in range(SHOWN + 6)] + [f"{'long_name_' * 5}1.png"]
+    for name in names:
+        Image.fromarray(disc((40, 40), 20, 20, 9).astype(np.uint8)).save(tmp_path / "src" / name)
+    corrupt_masks(tmp_path / "src", tmp_path / "dst", NoiseSettings(1, 0.5))
+    figure = draw_preview(tmp_path / "src", tmp_path / "dst")
+    assert figure.get_suptitle() == f"{SHOWN} of {SHOWN + 7} corrupted masks\n({SHOWN + 7} in all)"
+    titles = [axes.get_title().splitlines() for axes in figure.axes]
+    assert len({name for name, _ in titles}) == SHOWN
+    assert all(name in names or ("…" in name and name.endswith("1.png")) for name, _ in titles)
+    assert all("Dice" in kind for _, kind in titles)
+    assert write_preview(tmp_path / "src", tmp_path / "dst").is_file()
+
+
+def test_outlines_enclose_the_mask_and_its_holes():
+    ring = disc((30, 40), 15, 20, 9) & ~disc((30, 40), 15, 20, 3)
+    outer, inner = sorted(outline(ring), key=lambda line: -np.ptp(line[:, 0]))
+    assert np.allclose([outer.min(axis=0), outer.max(axis=0)], [(10.75, 5.75), (29.25, 24.25)])
+    assert np.ptp(inner[:, 0]) < 8
+    assert len(outline(np.eye(2, dtype=bool)[:1])) == 1
+    assert outline(np.zeros((4, 4), bool)) == []
