@@ -196,7 +196,7 @@ def test_surfaces_and_their_conventions_are_written(write_pairs, tmp_path):
     assert {"HD95", "ASSD", "NSD"} < summary["anl_seg"]["classes"]["1"]["statistics"].keys()
     assert summary["anl_seg"]["settings"] == {
         **{"empty": "nan", "surfaces": True, "unit": "mm"},
-        **{"tolerance": 1.5, "seed": 7},
+        **{"tolerance": 1.5, "seed": 7, "threshold": None},
     }
     assert "within 1.5 mm" in summary["anl_seg"]["conventions"]["NSD"]
     assert "seed 7" in summary["anl_seg"]["conventions"]["confidence_interval"]
