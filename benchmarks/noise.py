@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anl_seg.formats.files import write_text
+from anl_seg.geometry import bounding_box
 from anl_seg.noise import (
     CORRECTED,
     NoiseSettings,
@@ -38,7 +39,7 @@ from anl_seg.noise import (
     generator,
     published,
 )
-from anl_seg.noise.base import Surroundings, bounding_box
+from anl_seg.noise.base import Surroundings
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "../shared/data/isic2017-sample/masks-native"

@@ -21,14 +21,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from anl_seg.noise.base import (
-    Mask,
-    Surroundings,
-    UncorruptibleError,
-    Window,
-    bounding_box,
-    draw_seed,
-)
+from anl_seg.geometry import Mask, Window, bounding_box
+from anl_seg.noise.base import Surroundings, UncorruptibleError, draw_seed
 
 #: The rotation that goes with a shift of one radius is drawn from [-MAX_TURN_DEG, MAX_TURN_DEG].
 MAX_TURN_DEG = 45.0

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-#: A binary mask, (H, W) or (D, H, W), True on the object.
-Mask = NDArray[np.bool_]
-
-#: A box of pixels, as an index into a mask.
-Window = tuple[slice, ...]
+from anl_seg.geometry import Mask, Window
 
 #: Why a mask cannot take its noise.
 SITUATIONS = ("empty", "full", "vanishing", "out-of-view", "too-small")
@@ -49,28 +43,6 @@ class Surroundings(NamedTuple):
     def free(self, window: Window, region: Mask) -> Mask:
         """The part of `region`, which lies at `window`, that may change."""
         return region if self.frozen is None else region & ~self.frozen[window]
-
-
-def bounding_box(mask: Mask) -> Window:
-    """The smallest window that holds every object pixel of a mask that is not empty."""
-    if mask.ndim == 2:
-        left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
-        return slice(top, top + height), slice(left, left + width)
-    window: list[slice] = []
-    for axis in range(mask.ndim):
-        rest = mask[tuple(window)]
-        other_axes = tuple(other for other in range(mask.ndim) if other != axis)
-        span = np.flatnonzero(rest.any(axis=other_axes))
-        window.append(slice(int(span[0]), int(span[-1]) + 1))
-    return tuple(window)
-
-
-def widen(window: Window, margins: Sequence[int], shape: tuple[int, ...]) -> Window:
-    """Add `margins` pixels on both sides of every axis, clipped to an image of `shape`."""
-    return tuple(
-        slice(max(0, span.start - margin), min(size, span.stop + margin))
-        for span, margin, size in zip(window, margins, shape, strict=True)
-    )
 
 
 def pixels_to_change(foreground: int, eta_beta: float) -> int:

@@ -6,14 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from anl_seg.noise.base import (
-    Mask,
-    Surroundings,
-    UncorruptibleError,
-    bounding_box,
-    cheapest,
-    pixels_to_change,
-)
+from anl_seg.geometry import Mask, bounding_box
+from anl_seg.noise.base import Surroundings, UncorruptibleError, cheapest, pixels_to_change
 
 
 def draw_cut(rng: np.random.Generator, ndim: int) -> dict[str, Any]:

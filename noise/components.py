@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from anl_seg.geometry import Mask, Window
 from anl_seg.noise.base import (
-    Mask,
     Surroundings,
     UncorruptibleError,
-    Window,
     cheapest,
     draw_seed,
     pixels_to_change,

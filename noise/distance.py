@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anl_seg.noise.base import Mask
+from anl_seg.geometry import Mask
 
 
 def city_block(region: Mask) -> NDArray[Any]:

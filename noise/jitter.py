@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anl_seg.geometry import Mask, bounding_box
 from anl_seg.noise.base import (
-    Mask,
     Surroundings,
     UncorruptibleError,
-    bounding_box,
     cheapest,
     draw_seed,
     pixels_to_change,

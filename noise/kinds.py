@@ -12,8 +12,9 @@ from typing import Any, Concatenate, NamedTuple
 
 import numpy as np
 
+from anl_seg.geometry import Mask
 from anl_seg.noise import affine, class_swap, components, jitter, morphology, polygon
-from anl_seg.noise.base import Mask, Surroundings
+from anl_seg.noise.base import Surroundings
 
 
 class Kind(NamedTuple):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
-from anl_seg.noise.base import Mask, Surroundings, UncorruptibleError
+from anl_seg.geometry import Mask
+from anl_seg.noise.base import Surroundings, UncorruptibleError
 from anl_seg.noise.levels import check_eta_beta
 from anl_seg.noise.measures import measure
 from anl_seg.noise.methods import CORRECTED, Method

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
-from anl_seg.noise.base import Mask, Surroundings, bounding_box
+from anl_seg.geometry import Mask, hausdorff_95, surface_distances
 
 
 class Measures(NamedTuple):
@@ -55,29 +53,10 @@ def measure(clean: Mask, noisy: Mask, spacing: tuple[float, ...] | None = None) 
     changed = int(np.count_nonzero(clean ^ noisy))
     if changed == 0:
         return UNCHANGED
-    steps = Surroundings(spacing).steps(clean)
+    steps = spacing or (1.0,) * clean.ndim
     return Measures(
         achieved=changed / before,
         dice=(before + after - changed) / (before + after),
         area_change=after / before - 1,
-        hd95=_hd95(_surface(clean, steps), _surface(noisy, steps)) if after else None,
+        hd95=hausdorff_95(*surface_distances(clean, noisy, steps)) if after else None,
     )
-
-
-def _hd95(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    ways = (KDTree(other).query(one)[0], KDTree(one).query(other)[0])
-    return float(max(np.percentile(way, 95) for way in ways))
-
-
-def _surface(mask: Mask, steps: tuple[float, ...]) -> NDArray[np.float64]:
-    """The places of the object pixels that touch background or the border of the image."""
-    window = bounding_box(mask)
-    padded = np.pad(mask[window], 1)
-    inner = [slice(1, -1)] * mask.ndim
-    within = padded[tuple(inner)].copy()
-    for axis in range(mask.ndim):
-        for neighbours in (slice(None, -2), slice(2, None)):
-            within &= padded[tuple([*inner[:axis], neighbours, *inner[axis + 1 :]])]
-    start = [span.start for span in window]
-    places = np.argwhere(mask[window] & ~within) + start
-    return np.asarray(places * np.array(steps), np.float64)

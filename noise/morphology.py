@@ -17,16 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from anl_seg.geometry import Mask, Window, bounding_box, widen
 from anl_seg.noise.base import (
-    Mask,
     Surroundings,
     UncorruptibleError,
-    Window,
-    bounding_box,
     cheapest,
     draw_seed,
     pixels_to_change,
-    widen,
 )
 from anl_seg.noise.distance import distance_inside
 

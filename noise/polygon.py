@@ -9,14 +9,8 @@ from numpy.typing import NDArray
 from skimage import draw as skimage_draw
 from skimage import measure as skimage_measure
 
-from anl_seg.noise.base import (
-    Mask,
-    Surroundings,
-    UncorruptibleError,
-    Window,
-    bounding_box,
-    widen,
-)
+from anl_seg.geometry import Mask, Window, bounding_box, widen
+from anl_seg.noise.base import Surroundings, UncorruptibleError
 
 draw: Any = skimage_draw  # Any, as scikit-image is typed in parts only
 measure: Any = skimage_measure

@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
-from anl_seg.noise.base import Mask, Surroundings, UncorruptibleError, bounding_box, widen
+from anl_seg.geometry import Mask, bounding_box, widen
+from anl_seg.noise.base import Surroundings, UncorruptibleError
 from anl_seg.noise.distance import city_block
 from anl_seg.noise.morphology import rooms
 

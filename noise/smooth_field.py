@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anl_seg.noise.base import Window
+from anl_seg.geometry import Window
 
 #: The field has this many knots along each side of its box.
 KNOTS = 6

@@ -15,6 +15,7 @@ LEAVES = {
     "cifar100",
     "errors",
     "formats",
+    "geometry",
     "paper",
     "printable",
     "processes",

@@ -1,28 +1,17 @@
-"""Distances between the surfaces of two masks, in 2D and 3D with spacing, and metrics of them.
-
-SimpleITK finds the surfaces and the distances: it is well kept, already needed to read NIfTI, knows
-spacing, and takes a fraction of a second on a 3D class. Of the others, the last release of
-surface-distance uses names that NumPy 2 removed and SciPy deprecates, and MONAI would load torch.
-Definitions are those of Metrics Reloaded and MONAI: a surface is the pixels of the mask that have a
-face in common with a pixel outside it (beyond the image all is outside), distances go from centre
-to centre.
-
-References:
-    Maier-Hein, Reinke et al., "Metrics reloaded", Nature Methods 21, 2024.
-"""
+"""Distances between the surfaces of a prediction and its reference, and metrics of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: SimpleITK's distances are float32: a distance that equals the tolerance is within it.
+from anl_seg.geometry import hausdorff_95, surface_distances
+
+#: A distance that equals the tolerance is within it, also after rounding.
 ROUNDING = 1e-5
 
 
@@ -82,11 +71,7 @@ def surfaces(
     n_empty = 2 - int(prediction.any()) - int(reference.any())
     if n_empty:
         return Surfaces(nothing, nothing, n_empty == 2, diagonal, tolerance)
-    box = _bounding_box(prediction | reference)
-    contours = [_contour(mask[box], spacing) for mask in (prediction, reference)]
-    to_reference, to_prediction = (
-        _distances(contours[here], contours[there]) for here, there in ((0, 1), (1, 0))
-    )
+    to_reference, to_prediction = surface_distances(prediction, reference, spacing)
     return Surfaces(to_reference, to_prediction, False, diagonal, tolerance)
 
 
@@ -100,8 +85,7 @@ def hd95(surfaces: Surfaces) -> float:
         return math.nan
     if surfaces.one_empty:
         return surfaces.diagonal
-    both = (surfaces.to_reference, surfaces.to_prediction)
-    return max(float(np.percentile(distances, 95)) for distances in both)
+    return hausdorff_95(surfaces.to_reference, surfaces.to_prediction)
 
 
 def assd(surfaces: Surfaces) -> float:
@@ -124,31 +108,3 @@ def nsd(surfaces: Surfaces) -> float:
         return 0.0
     distances = np.concatenate([surfaces.to_reference, surfaces.to_prediction])
     return float((distances <= surfaces.tolerance * (1 + ROUNDING)).mean())
-
-
-def _simpleitk() -> Any:  # noqa: ANN401 (it is typed in parts only)
-    return import_module("SimpleITK")  # takes as long to load as hundreds of PNG masks
-
-
-def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        (occupied,) = np.nonzero(mask.any(axis=others))
-        box.append(slice(occupied[0], occupied[-1] + 1))
-    return tuple(box)
-
-
-def _contour(mask: NDArray[np.bool_], spacing: Sequence[float]) -> Any:  # noqa: ANN401 (an image)
-    sitk = _simpleitk()
-    padded = sitk.GetImageFromArray(np.pad(mask, 1).view(np.uint8))
-    padded.SetSpacing([float(step) for step in reversed(spacing)])
-    return sitk.BinaryContour(padded, fullyConnected=False)
-
-
-def _distances(here: Any, there: Any) -> NDArray[np.float64]:  # noqa: ANN401 (images)
-    """From each surface pixel of one image to the nearest of the other."""
-    sitk = _simpleitk()
-    far = sitk.SignedMaurerDistanceMap(there, squaredDistance=False, useImageSpacing=True)
-    on_surface = sitk.GetArrayViewFromImage(here) > 0
-    return np.asarray(sitk.GetArrayViewFromImage(far)[on_surface], dtype=np.float64)

@@ -6,9 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from anl_seg.geometry import bounding_box
 from anl_seg.noise import affine
 from anl_seg.noise.affine import directions, displace, draw_motion
-from anl_seg.noise.base import Surroundings, UncorruptibleError, bounding_box
+from anl_seg.noise.base import Surroundings, UncorruptibleError
 
 ANYWHERE = Surroundings()
 

@@ -5,8 +5,8 @@ import pytest
 from noise.shapes import ball, disc
 from scipy import ndimage
 
+from anl_seg.geometry import bounding_box
 from anl_seg.noise import PAPER_KINDS, corrupt, generator
-from anl_seg.noise.base import bounding_box
 
 LESION = disc((140, 160), 70, 75, 30)
 VOLUME = ball((20, 60, 70), (10, 30, 35), 15, (2, 1, 1))
