@@ -183,7 +183,7 @@ def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window) -> bool:
     pixels = np.count_nonzero(noisy)
     if pixels != np.count_nonzero(mask[box]):
         return pixels == 0
-    return np.array_equal(noisy[box], mask[box])
+    return bool(np.array_equal(noisy[box], mask[box]))
 
 
 def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float, seed: int) -> None:
