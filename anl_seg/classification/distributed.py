@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+if dist.is_available():
+    # DistributedDataParallel imports this module, whose functions keep the process group of that
+    # moment as a default argument. Imported before there is a group, they keep none.
+    import torch.distributed.nn
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,10 @@ class Ranks:
 def ranks() -> Iterator[Ranks]:
     """Join the processes that torchrun started, if it did, and leave them at the end.
 
-    What lies on a GPU goes through NCCL, everything else through gloo.
+    What lies on a GPU goes through NCCL, everything else through gloo. Objects that use the group,
+    such as a network in `DistributedDataParallel`, must not outlive the context. The threads of
+    gloo end with the last reference to the group. A thread that is left and frees a tensor while
+    Python shuts down aborts the process, which happens on busy machines.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
@@ -42,6 +51,7 @@ def ranks() -> Iterator[Ranks]:
     try:
         yield Ranks(dist.get_rank(), local_rank, dist.get_world_size())
     finally:
+        gc.collect()  # DistributedDataParallel is part of reference cycles
         dist.destroy_process_group()
 
 

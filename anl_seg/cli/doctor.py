@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 
-def command() -> None:
+def command(
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Mend the installation first: delete what earlier versions of anl-seg left among "
+            "nnU-Net's files, and make nnU-Net find our trainers.",
+        ),
+    ] = False,
+) -> None:
     """Check anl-seg, torch, nnU-Net, our trainer, the variables; exit code 1 if one is wrong."""
-    from anl_seg.trainers.installation import checks
+    from anl_seg.trainers.installation import checks, repair
 
+    if fix:
+        for done in repair():
+            print(f"fixed {done}")
     wrong = 0
     for check in checks():
         mark = "ok   " if check.cure is None else "WRONG"

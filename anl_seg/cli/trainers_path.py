@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def command() -> None:
-    """Print the folder for nnUNet_extTrainer, which only editable installs need."""
+    """Print the folder for nnUNet_extTrainer, if you prefer that way of finding trainers."""
     from anl_seg.trainers.installation import discovery_folder
 
     print(discovery_folder())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import sysconfig
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,13 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
 import anl_seg.trainers
 from anl_seg.cli import main
-from anl_seg.trainers.installation import VARIABLES, discovery_folder, find_trainer
+from anl_seg.trainers import installation
+from anl_seg.trainers.installation import (
+    START_FILE,
+    VARIABLES,
+    discovery_folder,
+    find_trainer,
+)
 
 
 @pytest.fixture
@@ -22,6 +30,8 @@ def healthy(tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("nnUNet_extTrainer", str(discovery_folder()))
     monkeypatch.setenv("PATH", sysconfig.get_path("scripts"))
+    for name in ("nnUNet_n_proc_DA", "nnUNet_def_n_proc"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -43,7 +53,6 @@ def test_nnunet_finds_the_trainer(healthy):
 
 
 def test_nnunet_finds_every_trainer(healthy, monkeypatch):
-    import anl_seg.trainers.installation as installation
     from anl_seg.trainers import TRAINERS, trainer, variants
 
     public = {
@@ -77,7 +86,7 @@ def test_the_search_gives_the_same_class_every_time(healthy):
 
 
 def test_the_discovery_folder_holds_one_module_and_no_package():
-    # an __init__.py there would replace nnU-Net's own on installation
+    # nnU-Net imports every module of a folder that nnUNet_extTrainer names
     names = [p.name for p in discovery_folder().iterdir() if p.name != "__pycache__"]
     assert names == ["nnUNetTrainerANL.py"]
 
@@ -137,6 +146,78 @@ def test_doctor_names_a_missing_folder(healthy, capsys):
     assert f"cure: mkdir -p {healthy / 'nnUNet_raw'}" in text
 
 
+def test_doctor_sees_a_file_in_place_of_a_folder(healthy, capsys):
+    (healthy / "nnUNet_raw").rmdir()
+    (healthy / "nnUNet_raw").touch()
+    code, text = doctor(capsys)
+    assert code == 1
+    assert f"WRONG nnUNet_raw: {healthy / 'nnUNet_raw'} is a file" in text
+    assert "mkdir" not in text
+
+
+def test_doctor_sees_an_external_folder_that_is_none(healthy, monkeypatch, capsys):
+    kept = discovery_folder()
+    (healthy / "file").touch()
+    monkeypatch.setenv("nnUNet_extTrainer", f"{kept}:{healthy / 'file'}:{healthy / 'none'}")
+    code, text = doctor(capsys)
+    assert code == 1
+    assert f"{healthy / 'file'}, {healthy / 'none'} is not a folder" in text
+    assert f"cure: export nnUNet_extTrainer={kept}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "cure"),
+    [
+        ("nnUNet_n_proc_DA", "0", "training only: nnUNet_n_proc_DA=0 nnUNetv2_train"),
+        ("nnUNet_n_proc_DA", "-1", "unset nnUNet_n_proc_DA"),
+        ("nnUNet_n_proc_DA", "two", "unset nnUNet_n_proc_DA"),
+        ("nnUNet_def_n_proc", "0", "unset nnUNet_def_n_proc"),
+        ("nnUNet_def_n_proc", "", "unset nnUNet_def_n_proc"),
+    ],
+)
+def test_doctor_sees_numbers_with_which_nnunet_cannot_work(
+    healthy, monkeypatch, capsys, name, value, cure
+):
+    monkeypatch.setenv(name, value)
+    code, text = doctor(capsys)
+    assert code == 1
+    assert f"WRONG {name}: " in text
+    assert cure in text
+
+
+def test_doctor_is_content_with_other_numbers(healthy, monkeypatch, capsys):
+    monkeypatch.setenv("nnUNet_n_proc_DA", "4")
+    monkeypatch.setenv("nnUNet_def_n_proc", "2")
+    _, text = doctor(capsys)
+    assert "ok    nnUNet_n_proc_DA: 4" in text
+    assert "ok    nnUNet_def_n_proc: 2" in text
+
+
+def test_what_python_runs_at_its_start_imports_almost_nothing():
+    code = """if True:
+        import sys
+        for name in [name for name in sys.modules if name.startswith("anl_seg")]:
+            del sys.modules[name]
+        before = {*sys.modules, "__future__"}
+        import anl_seg.trainers.hook
+        print(*sorted(set(sys.modules) - before))
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["anl_seg", "anl_seg.trainers", "anl_seg.trainers.hook"]
+
+
+def test_a_start_file_without_anl_seg_does_nothing():
+    file = Path(installation.__file__).with_name(START_FILE)
+    code = "import sys; before = [*sys.meta_path]\n" + file.read_text()
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code + "print(before == sys.meta_path)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 def test_doctor_sees_another_environments_nnunet(healthy, monkeypatch, capsys):
     other = healthy / "bin"
     other.mkdir()
@@ -149,8 +230,6 @@ def test_doctor_sees_another_environments_nnunet(healthy, monkeypatch, capsys):
 
 
 def test_doctor_sees_that_the_trainer_is_not_found(healthy, monkeypatch, capsys):
-    import anl_seg.trainers.installation as installation
-
     monkeypatch.setattr(installation, "TRAINER", "nnUNetTrainerANLx")
     code, text = doctor(capsys)
     assert code == 1

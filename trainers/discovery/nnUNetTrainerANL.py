@@ -1,7 +1,7 @@
-"""Where nnU-Net finds our trainers: this file is installed beside its own `nnUNetTrainer.py`.
+"""Gives our trainers to nnU-Net: through `anl_seg.trainers.hook`, or through nnUNet_extTrainer.
 
-Every search for any trainer imports this module, so it imports nothing itself until one of our
-classes is asked for (PEP 562).
+Every search for any trainer asks this module, so it imports nothing itself until one of our classes
+is asked for (PEP 562).
 """
 
 NAMES = {

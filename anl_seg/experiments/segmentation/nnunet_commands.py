@@ -131,4 +131,6 @@ class NnUNet:
         for folder in (self.raw, self.preprocessed, self.results):
             folder.mkdir(parents=True, exist_ok=True)
             variables[folder.name] = str(folder.resolve())
-        return os.environ | variables
+        variables = os.environ | variables
+        variables.pop("nnUNet_n_proc_DA", None)  # 0, for reproducible trainings, breaks planning
+        return variables
