@@ -180,7 +180,7 @@ def _place(mask: Mask, box: Window, scene: _Scene, pose: Pose) -> Mask:
 
 def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window) -> bool:
     """Whether `noisy` is empty or equals `mask`, whose object lies in `box`."""
-    pixels = np.count_nonzero(noisy)
+    pixels = int(np.count_nonzero(noisy))
     if pixels != np.count_nonzero(mask[box]):
         return pixels == 0
     return bool(np.array_equal(noisy[box], mask[box]))

@@ -20,7 +20,7 @@ from anl_seg.formats.files import atomic_path
 from anl_seg.formats.images import read_picture
 from anl_seg.formats.masks import read_labels
 from anl_seg.formats.text import read_json
-from anl_seg.noise.base import Mask
+from anl_seg.geometry import Mask
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
 #: Where it lies in a noisy data set: not among the masks, where it would be taken for one.
