@@ -16,6 +16,7 @@ from anl_seg.printable import make_printable
 COMMANDS = {
     "demo": "demo",
     "doctor": "doctor",
+    "convert": "convert",
     "isic": "isic",
     "noise": "noise",
     "plan": "plan",

@@ -1,0 +1,488 @@
+"""A folder of images and a folder of masks, turned into an nnU-Net raw data set."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import anl_seg
+from anl_seg.errors import InputError, listed
+from anl_seg.formats.files import write_json
+from anl_seg.formats.folders import atomic_folder
+from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, Geometry, read_image
+from anl_seg.formats.masks import are_grey, check_links, grey_message, to_labels
+from anl_seg.progress import Track, untracked
+
+#: Pictures that are no label maps: JPEG changes values.
+JPEG_ENDINGS = (".jpg", ".jpeg")
+PICTURE_ENDINGS = (".png", ".bmp", *JPEG_ENDINGS)
+#: What nnU-Net gets: pictures as PNG, volumes as NIfTI.
+PICTURE, VOLUME = ".png", ".nii.gz"
+#: The end of a name that may tell images from masks: "_mask" in "lesion_01_mask".
+SUFFIX = re.compile(r"[-_. ][A-Za-z]*\d*$")
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An image and its mask; `part` is nnU-Net's name of the part that they belong to, Tr or Ts."""
+
+    name: str
+    part: str
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written.
+
+    Attributes:
+        folder: The data set.
+        n_training: Training pairs.
+        n_test: Test pairs.
+        labels: Name of each label and its value, as in dataset.json.
+    """
+
+    folder: Path
+    n_training: int
+    n_test: int
+    labels: dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Masks:
+    """How the masks say their labels.
+
+    Attributes:
+        threshold: Pixels of at least this value are foreground; None for label values as they are.
+        names: Name -> colour, in the order of the labels; None for masks of one channel.
+    """
+
+    threshold: float | None
+    names: Mapping[str, Colour] | None
+
+
+def read_colours(path: Path) -> dict[str, Colour]:
+    """Read a table of label names and colours, a CSV file with the columns `name` and `color`.
+
+    Args:
+        path: The table. The first row is the background. A color is hexadecimal, such as #ff8000.
+
+    Raises:
+        InputError: If a column is missing, or a name or colour is missing, wrong or given twice.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    colours: dict[str, Colour] = {}
+    for number, row in enumerate(rows, 2):
+        name, code = (row.get("name") or "").strip(), (row.get("color") or "").strip()
+        if not name or not re.fullmatch(r"#?[0-9A-Fa-f]{6}", code):
+            raise InputError(
+                f"{path}, line {number}: expected the columns name and color with a value such as "
+                f"lesion,#ff8000, found {','.join(value or '' for value in row.values())}"
+            )
+        red, green, blue = bytes.fromhex(code.lstrip("#"))
+        if name in colours or (red, green, blue) in colours.values():
+            raise InputError(
+                f"{path}, line {number}: {name} or {code} stands in an earlier line too"
+            )
+        colours[name] = (red, green, blue)
+    if len(colours) < 2:
+        raise InputError(
+            f"{path}: holds {len(colours)} colours; list the background and each class"
+        )
+    return colours
+
+
+def convert(
+    images: Path,
+    masks: Path,
+    dst: Path,
+    *,
+    threshold: float | None = None,
+    colours: Mapping[str, Colour] | None = None,
+    test_share: float = 0.0,
+    seed: int = 0,
+    track: Track = untracked,
+) -> Conversion:
+    """Write an nnU-Net raw data set from images and masks that are paired by their names.
+
+    Pictures (PNG, JPEG, BMP, TIFF of one page) become PNG, volumes (NIfTI and other formats of
+    SimpleITK, TIFF with slices) become NIfTI with their spacing. Labels become 0 to K-1. `dst` is
+    written whole or not at all.
+
+    Args:
+        images: Folder of images, grey or RGB.
+        masks: Folder of masks, named like their images, or with the same ending on each name, such
+            as `_mask`.
+        dst: Folder of the data set, `.../DatasetXXX_Name`; must not exist.
+        threshold: Makes grey masks binary: pixels of at least this value are foreground.
+        colours: Name -> colour for masks in colour, background first (`read_colours`).
+        test_share: Share of the pairs that become test cases (`imagesTs`, `labelsTs`), drawn by
+            `seed`, in [0, 1).
+        seed: Seed of that choice.
+        track: Shows the progress.
+
+    Raises:
+        InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: half of
+            a pair, unreadable, sizes that differ, values that are no labels. The message counts
+            them and names the first ten.
+    """
+    if dst.exists():
+        raise InputError(f"{dst} already exists; delete it, or choose another -d or --name")
+    pairs = pair_files(_files(images), _files(masks))
+    cases = _draw_test_cases(pairs, test_share, seed)
+    reading = _Masks(threshold, colours)
+    values, problems = _survey(cases, reading, track)
+    if problems:
+        raise InputError(f"nothing was written, because files cannot be used: {listed(problems)}")
+    labels = _name_labels(sorted(values), reading)
+    ending = VOLUME if _is_volume(cases[0].image) else PICTURE
+    with atomic_folder(dst) as folder:
+        n_channels = _write_all(cases, folder, reading, sorted(values), ending, track)
+        training = sum(case.part == "Tr" for case in cases)
+        settings = {"threshold": threshold, "test_share": test_share, "seed": seed}
+        write_json(
+            folder / "dataset.json",
+            _dataset_json(images, masks, labels, training, ending, n_channels, settings),
+        )
+    return Conversion(dst, training, len(cases) - training, labels)
+
+
+# Pairs
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Files of a folder that may be images, by name without ending."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of images and one of masks")
+    known = sorted({*ENDINGS, *PICTURE_ENDINGS}, key=len, reverse=True)
+    found: dict[str, Path] = {}
+    paths = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(tuple(known))]
+    check_links(folder, paths)
+    for path in paths:
+        if path.name.startswith(".") or not path.is_file():
+            continue
+        ending = next(each for each in known if path.name.lower().endswith(each))
+        stem = path.name[: -len(ending)]
+        if stem in found:
+            raise InputError(
+                f"{folder}: {found[stem].name} and {path.name} have one name; keep one of them"
+            )
+        found[stem] = path
+    if not found:
+        raise InputError(
+            f"{folder}: no images found, expected files that end in {', '.join(known)}"
+        )
+    return found
+
+
+def pair_files(
+    images: Mapping[str, Path], masks: Mapping[str, Path]
+) -> dict[str, tuple[Path, Path]]:
+    """Pair images and masks by name, with an ending that all names of a folder have in common.
+
+    Args:
+        images: Name without file ending -> image.
+        masks: Name without file ending -> mask.
+
+    Returns:
+        Case name -> (image, mask), sorted.
+
+    Raises:
+        InputError: If an image has no mask or a mask no image.
+
+    Example:
+        >>> found = pair_files({"a_img": Path("a_img.png")}, {"a_mask": Path("a_mask.png")})
+        >>> found["a"][1].name
+        'a_mask.png'
+    """
+    options = [
+        (_without(images, first), _without(masks, second))
+        for first in _common_suffixes(images)
+        for second in _common_suffixes(masks)
+    ]
+    image_of, mask_of = max(options, key=lambda pair: len(pair[0].keys() & pair[1].keys()))
+    left_over = [
+        f"{image_of[case]} has no mask" for case in sorted(image_of.keys() - mask_of.keys())
+    ]
+    left_over += [
+        f"{mask_of[case]} has no image" for case in sorted(mask_of.keys() - image_of.keys())
+    ]
+    if left_over:
+        raise InputError(
+            f"images and masks are paired by name, and {listed(left_over, 'files are left over')}"
+        )
+    return {case: (image_of[case], mask_of[case]) for case in sorted(image_of)}
+
+
+def _common_suffixes(names: Iterable[str]) -> list[str]:
+    """The empty suffix, and the one that all names share, if there is one."""
+    endings = {match.group() if (match := SUFFIX.search(name)) else "" for name in names}
+    shared = endings.pop() if len(endings) == 1 else ""
+    return ["", shared] if shared else [""]
+
+
+def _without(files: Mapping[str, Path], suffix: str) -> dict[str, Path]:
+    return {name.removesuffix(suffix): path for name, path in files.items()}
+
+
+def _draw_test_cases(pairs: Mapping[str, tuple[Path, Path]], share: float, seed: int) -> list[Case]:
+    if not 0 <= share < 1:
+        raise InputError(f"--test-share must be at least 0 and below 1, got {share:g}")
+    n_test = round(share * len(pairs))
+    if n_test == len(pairs):
+        raise InputError(f"--test-share {share:g} of {len(pairs)} pairs leaves none to train on")
+    chosen = set(np.random.default_rng(seed).permutation(len(pairs))[:n_test].tolist())
+    return [
+        Case(name, "Ts" if number in chosen else "Tr", image, mask)
+        for number, (name, (image, mask)) in enumerate(pairs.items())
+    ]
+
+
+# Reading
+
+
+def _is_volume(path: Path) -> bool:
+    name = path.name.lower()
+    if name.endswith(PICTURE_ENDINGS):
+        return False
+    return not name.endswith(TIFF_ENDINGS) or _read_tiff(path)[1]
+
+
+def _read_tiff(path: Path) -> tuple[NDArray[Any], bool]:
+    """Pixels of a TIFF, and whether they are slices of a volume instead of channels."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        pixels, page = file.asarray(), file.pages.first
+        channels = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+    return pixels, pixels.ndim == 3 and not channels
+
+
+def read_picture(path: Path) -> NDArray[Any]:
+    """Read a picture, grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16; alpha is dropped.
+
+    Raises:
+        InputError: If the file cannot be read as such. The message is one line.
+    """
+    try:
+        if path.name.lower().endswith(TIFF_ENDINGS):
+            pixels, is_volume = _read_tiff(path)
+            if is_volume:
+                raise InputError(
+                    f"{path}: holds slices, but other images are 2D; use one kind only"
+                )
+        else:
+            with Image.open(path) as picture:
+                plain = picture.convert("RGB") if picture.mode in {"P", "CMYK"} else picture
+                pixels = np.asarray(plain.convert("L") if plain.mode in {"1", "LA"} else plain)
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+    if pixels.ndim == 3 and pixels.shape[-1] == 4:
+        pixels = pixels[..., :3]
+    if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 2**16:
+        pixels = pixels.astype(np.uint16)  # Pillow's mode of 16-bit PNG
+    if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
+        raise InputError(
+            f"{path}: holds {pixels.dtype} of shape {pixels.shape}, expected grey or RGB of 8 or "
+            "16 bits; convert it, or save volumes as NIfTI"
+        )
+    return pixels
+
+
+def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
+    """Read the label values of a mask, before they are numbered."""
+    if reading.names is not None:
+        return _labels_of_colours(path, read_picture(path), reading.names)
+    if path.name.lower().endswith(JPEG_ENDINGS):
+        pixels = read_picture(path)
+        if reading.threshold is None:
+            raise InputError(f"{path}: JPEG changes label values; add --threshold 128")
+        if pixels.ndim == 3:
+            pixels = pixels.mean(-1)
+        return to_labels(path, pixels.round().astype(np.uint8), reading.threshold)
+    pixels, _ = _read_grey(path)
+    labels = to_labels(path, pixels, reading.threshold)
+    values = np.unique(labels).tolist()
+    if are_grey(values):
+        raise InputError(grey_message(path, values))
+    return labels
+
+
+def _read_grey(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+    """Read a mask of one channel; RGB of three equal channels counts as one."""
+    if path.name.lower().endswith(PICTURE_ENDINGS):
+        with Image.open(path) as picture:
+            is_rgb = picture.mode in {"RGB", "RGBA"}
+        if is_rgb:
+            pixels = read_picture(path)
+            if not (pixels == pixels[..., :1]).all():
+                raise InputError(
+                    f"{path}: is a mask in colour; list its colours in a table and add --colors"
+                )
+            return pixels[..., 0], None
+    return read_image(path)
+
+
+def _labels_of_colours(
+    path: Path, pixels: NDArray[Any], names: Mapping[str, Colour]
+) -> NDArray[np.uint8]:
+    if pixels.ndim == 2:
+        pixels = np.stack([pixels] * 3, axis=-1)
+    codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    labels = np.full(codes.shape, 255, np.uint8)
+    for label, (red, green, blue) in enumerate(names.values()):
+        labels[codes == (red << 16 | green << 8 | blue)] = label
+    if unknown := np.unique(codes[labels == 255]).tolist():
+        shown = ", ".join(f"#{code:06x}" for code in unknown[:5])
+        raise InputError(f"{path}: has {len(unknown)} colours that --colors does not list: {shown}")
+    return labels
+
+
+def _survey(cases: Sequence[Case], reading: _Masks, track: Track) -> tuple[set[int], list[str]]:
+    """Read all files once; returns the label values that occur, and what is wrong."""
+    volumes = _is_volume(cases[0].image)
+
+    def look(case: Case) -> tuple[set[int], str | None]:
+        try:
+            if _is_volume(case.image) != volumes:
+                return set(), f"{case.image}: some images are 2D and some 3D; use one kind only"
+            shape = _image_shape(case.image, volumes)
+            labels = _read_mask(case.mask, reading)
+        except InputError as error:
+            return set(), str(error)
+        if labels.shape != shape:
+            return set(), f"{case.mask}: has the shape {labels.shape}, its image {shape}"
+        return set(np.unique(labels).tolist()), None
+
+    with ThreadPoolExecutor() as pool:
+        found = list(track([pool.submit(look, case) for case in cases], "reading"))
+    results = [each.result() for each in found]
+    values = set[int]().union(*(each for each, _ in results))
+    problems = [problem for _, problem in results if problem is not None]
+    if not problems and not values - {0}:
+        problems = ["the masks hold background alone"]
+    return values, problems
+
+
+def _image_shape(path: Path, volume: bool) -> tuple[int, ...]:
+    if not volume:
+        return read_picture(path).shape[:2]
+    return read_image(path)[0].shape
+
+
+def _name_labels(values: Sequence[int], reading: _Masks) -> dict[str, int]:
+    """Names of the labels 0 to K-1, as dataset.json has them."""
+    if reading.names is not None:
+        return {name: label for label, name in enumerate(reading.names)}
+    foreground = [value for value in values if value]
+    if len(foreground) == 1:
+        return {"background": 0, "foreground": 1}
+    names = {f"label_{value}": label for label, value in enumerate(foreground, 1)}
+    return {"background": 0, **names}
+
+
+# Writing
+
+
+def _write_all(
+    cases: Sequence[Case],
+    folder: Path,
+    reading: _Masks,
+    values: Sequence[int],
+    ending: str,
+    track: Track,
+) -> int:
+    """Write all cases; returns the number of image channels."""
+    for part in {case.part for case in cases}:
+        (folder / f"images{part}").mkdir()
+        (folder / f"labels{part}").mkdir()
+    numbers = np.zeros(max(values) + 1, np.uint8)
+    if reading.names is not None:
+        numbers = np.arange(len(reading.names), dtype=np.uint8)
+    else:
+        foreground = [value for value in values if value]
+        numbers[foreground] = np.arange(1, len(foreground) + 1)
+    in_colour = ending == PICTURE and any(read_picture(case.image).ndim == 3 for case in cases)
+
+    def write(case: Case) -> None:
+        labels = numbers[_read_mask(case.mask, reading)]
+        image = folder / f"images{case.part}" / f"{case.name}_0000{ending}"
+        mask = folder / f"labels{case.part}" / f"{case.name}{ending}"
+        if ending == VOLUME:
+            pixels, geometry = read_image(case.image)
+            _write_volume(image, pixels, geometry)
+            _write_volume(mask, labels, geometry)
+            return
+        pixels = read_picture(case.image)
+        if in_colour and pixels.ndim == 2:
+            pixels = np.stack([pixels] * 3, axis=-1)
+        _write_picture(image, pixels)
+        _write_picture(mask, labels)
+
+    with ThreadPoolExecutor() as pool:
+        for each in track([pool.submit(write, case) for case in cases], "writing"):
+            each.result()
+    return 3 if in_colour else 1
+
+
+def _write_picture(path: Path, pixels: NDArray[Any]) -> None:
+    """Write a PNG with OpenCV, which knows RGB of 16 bits."""
+    import cv2
+
+    _, encoded = cv2.imencode(PICTURE, pixels[..., ::-1] if pixels.ndim == 3 else pixels)
+    path.write_bytes(encoded.tobytes())
+
+
+def _write_volume(path: Path, pixels: NDArray[Any], geometry: Geometry | None) -> None:
+    import SimpleITK as sitk
+
+    image: Any = sitk.GetImageFromArray(pixels)
+    if geometry is not None:
+        image.SetSpacing(geometry.spacing[::-1])
+        if geometry.origin is not None:
+            image.SetOrigin(geometry.origin)
+        if geometry.direction is not None:
+            image.SetDirection(geometry.direction)
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _dataset_json(
+    images: Path,
+    masks: Path,
+    labels: Mapping[str, int],
+    n_training: int,
+    ending: str,
+    n_channels: int,
+    settings: Mapping[str, Any],
+) -> dict[str, Any]:
+    """nnU-Net's description of the data set. nnU-Net ignores the key `provenance`."""
+    channels = {"0": "R", "1": "G", "2": "B"} if n_channels == 3 else {"0": "image"}
+    reader = {"overwrite_image_reader_writer": "NaturalImage2DIO"} if ending == PICTURE else {}
+    return {
+        "channel_names": channels,
+        "labels": dict(labels),
+        "numTraining": n_training,
+        "file_ending": ending,
+        **reader,
+        "provenance": {
+            "images": str(images.resolve()),
+            "masks": str(masks.resolve()),
+            "converter": f"anl-seg {anl_seg.__version__} convert",
+            **settings,
+        },
+    }

@@ -1,0 +1,179 @@
+"""Folders of images and masks become nnU-Net raw data sets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tifffile
+from PIL import Image
+
+from anl_seg.datasets.image_folders import convert, pair_files, read_colours
+from anl_seg.errors import InputError
+
+MASK = np.zeros((20, 30), np.uint8)
+MASK[4:12, 5:21] = 1
+
+
+@pytest.fixture
+def folders(tmp_path):
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    images.mkdir()
+    masks.mkdir()
+    return images, masks
+
+
+def picture(path, pixels):
+    Image.fromarray(pixels).save(path)
+
+
+def fill(folders, n=5, mask=MASK * 255, name="{}.png", image=None):
+    images, masks = folders
+    image = np.full((20, 30, 3), 90, np.uint8) if image is None else image
+    for i in range(n):
+        picture(images / f"case{i}.jpg", image)
+        picture(masks / name.format(f"case{i}"), mask)
+
+
+def read(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_masks_of_0_and_255_become_labels_and_a_share_becomes_test_cases(folders, tmp_path):
+    fill(folders, 10)
+    done = convert(*folders, tmp_path / "Dataset510_X", test_share=0.2, seed=1)
+    assert (done.n_training, done.n_test) == (8, 2)
+    assert done.labels == {"background": 0, "foreground": 1}
+    content = json.loads((done.folder / "dataset.json").read_text())
+    assert content["numTraining"] == 8
+    assert content["channel_names"] == {"0": "R", "1": "G", "2": "B"}
+    labels = sorted((done.folder / "labelsTr").iterdir())
+    assert len(labels) == 8
+    assert all(np.array_equal(read(path), MASK) for path in labels)
+    test = {path.name for path in (done.folder / "labelsTs").iterdir()}
+    assert {path.name.replace("_0000", "") for path in (done.folder / "imagesTs").iterdir()} == test
+    again = convert(*folders, tmp_path / "Dataset511_X", test_share=0.2, seed=1)
+    assert {path.name for path in (again.folder / "labelsTs").iterdir()} == test
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "case"),
+    [
+        ("a1", "a1_mask", "a1"),
+        ("ISIC_0000001", "ISIC_0000001_segmentation", "ISIC_0000001"),
+        ("x-img", "x-gt", "x"),
+        ("case_001_0000", "case_001", "case_001"),
+    ],
+)
+def test_pairs_are_found_by_the_ending_that_all_names_share(image, mask, case):
+    other = {name: name.replace("a1", "a2").replace("01", "02").replace("x", "y")
+             for name in (image, mask, case)}  # fmt: skip
+    images = {name: Path(name) for name in (image, other[image])}
+    masks = {name: Path(name) for name in (mask, other[mask])}
+    assert pair_files(images, masks) == {
+        case: (Path(image), Path(mask)),
+        other[case]: (Path(other[image]), Path(other[mask])),
+    }
+
+
+def test_names_without_a_partner_are_listed(folders, tmp_path):
+    fill(folders)
+    (folders[1] / "case3.png").unlink()
+    with pytest.raises(InputError, match=r"case3\.jpg has no mask"):
+        convert(*folders, tmp_path / "Dataset510_X")
+    assert not (tmp_path / "Dataset510_X").exists()
+
+
+def test_masks_in_colour_through_a_table(folders, tmp_path):
+    colours = np.array([[0, 0, 0], [255, 128, 0], [0, 0, 255]], np.uint8)
+    labels = MASK.copy()
+    labels[15:, 2:9] = 2
+    fill(folders, mask=colours[labels])
+    table = tmp_path / "colors.csv"
+    table.write_text("name,color\nbackground,#000000\nlesion,#FF8000\nruler,0000ff\n")
+    done = convert(*folders, tmp_path / "Dataset510_X", colours=read_colours(table))
+    assert done.labels == {"background": 0, "lesion": 1, "ruler": 2}
+    assert np.array_equal(read(done.folder / "labelsTr" / "case0.png"), labels)
+    table.write_text("name,color\nbackground,#000000\nlesion,#FF8000\n")
+    with pytest.raises(InputError, match="#0000ff"):
+        convert(*folders, tmp_path / "Dataset511_X", colours=read_colours(table))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("background,black\n", "line 2"),
+        ("background,#000000\nlesion,#000000\n", "line 3"),
+        ("background,#000000\n", "1 colours"),
+    ],
+)
+def test_a_wrong_table_of_colours_is_named(tmp_path, rows, message):
+    table = tmp_path / "colors.csv"
+    table.write_text("name,color\n" + rows)
+    with pytest.raises(InputError, match=message):
+        read_colours(table)
+
+
+def test_grey_and_jpeg_masks_need_a_threshold(folders, tmp_path):
+    soft = MASK * 200 + 20
+    fill(folders, mask=soft + np.arange(30, dtype=np.uint8), name="{}.jpg")
+    with pytest.raises(InputError, match="--threshold"):
+        convert(*folders, tmp_path / "Dataset510_X")
+    done = convert(*folders, tmp_path / "Dataset510_X", threshold=128)
+    assert (read(done.folder / "labelsTr" / "case0.png") != MASK).mean() < 0.02
+
+
+def test_labels_are_numbered_without_gaps(folders, tmp_path):
+    labels = MASK * 3
+    labels[15:, 2:9] = 7
+    fill(folders, mask=labels)
+    done = convert(*folders, tmp_path / "Dataset510_X")
+    assert done.labels == {"background": 0, "label_3": 1, "label_7": 2}
+    assert np.unique(read(done.folder / "labelsTr" / "case0.png")).tolist() == [0, 1, 2]
+
+
+def test_volumes_keep_their_spacing(folders, tmp_path):
+    images, masks = folders
+    labels = np.stack([MASK] * 4)
+    for folder, pixels in ((images, labels * 100.5), (masks, labels)):
+        image = sitk.GetImageFromArray(pixels)
+        image.SetSpacing((0.5, 0.75, 3))
+        sitk.WriteImage(image, str(folder / "a.nii.gz"))
+    done = convert(images, masks, tmp_path / "Dataset510_X")
+    for name in ("imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz"):
+        assert sitk.ReadImage(str(done.folder / name)).GetSpacing() == (0.5, 0.75, 3)
+    written = sitk.ReadImage(str(done.folder / "labelsTr/a.nii.gz"))
+    assert np.array_equal(sitk.GetArrayFromImage(written), labels)
+
+
+def test_tiff_slices_are_a_volume_and_16_bit_pictures_keep_their_values(folders, tmp_path):
+    images, masks = folders
+    tifffile.imwrite(images / "a.tif", np.stack([MASK] * 4) * 9, photometric="minisblack")
+    tifffile.imwrite(masks / "a.tif", np.stack([MASK] * 4), photometric="minisblack")
+    done = convert(images, masks, tmp_path / "Dataset510_X")
+    assert (done.folder / "labelsTr/a.nii.gz").exists()
+    deep = MASK.astype(np.uint16) * 40000
+    tifffile.imwrite(images / "a.tif", np.stack([deep] * 3, -1), photometric="rgb")
+    tifffile.imwrite(masks / "a.tif", MASK, photometric="minisblack")
+    done = convert(images, masks, tmp_path / "Dataset511_X")
+    import cv2
+
+    image = cv2.imread(str(done.folder / "imagesTr/a_0000.png"), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(image, np.stack([deep] * 3, -1))
+
+
+def test_sizes_that_differ_are_named(folders, tmp_path):
+    fill(folders, image=np.zeros((20, 31, 3), np.uint8))
+    with pytest.raises(InputError, match=r"\(20, 30\).*\(20, 31\)"):
+        convert(*folders, tmp_path / "Dataset510_X")
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, 0.95])
+def test_a_share_that_leaves_nothing_to_train_on_is_refused(folders, tmp_path, share):
+    fill(folders)
+    with pytest.raises(InputError, match="--test-share"):
+        convert(*folders, tmp_path / "Dataset510_X", test_share=share)

@@ -1,0 +1,30 @@
+"""nnU-Net's own check of a raw data set."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+
+from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset_integrity
+
+from anl_seg.errors import InputError
+
+
+def check_integrity(folder: Path, num_processes: int) -> None:
+    """Let nnU-Net check a raw data set, as its `--verify_dataset_integrity` does.
+
+    Args:
+        folder: The data set, `.../DatasetXXX_Name`.
+        num_processes: Processes to read the files with.
+
+    Raises:
+        InputError: If nnU-Net finds fault with it. The message holds nnU-Net's words.
+    """
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            verify_dataset_integrity(str(folder), num_processes)
+    except (AssertionError, RuntimeError) as error:
+        words = " ".join(f"{printed.getvalue()} {error}".split())
+        raise InputError(f"{folder}: nnU-Net's integrity check found: {words[-500:]}") from error
