@@ -37,11 +37,14 @@ class TrainerSettings:
         dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0. None for the default, as
             in the next four.
         ce_weight: Weight of plain cross entropy, nnU-Net's other term, beside the loss, >= 0.
-        warmup: Share of the epochs, in [0, 1), that train with nnU-Net's own loss first.
+        warmup: Share of the epochs, in [0, 1], that train with nnU-Net's own loss first. The
+            warm-up also ends when the labels are corrected; 1 is for that end alone.
         ema: Decay of the moving average of the weights, in [0, 1). Validation, checkpoints and
             prediction use the average. 0 for none.
         bootstrap: Weight of the network's own prediction in the labels after the warm-up, in
             [0, 1). Needs a warm-up.
+        correct_labels: Whether the network's own predictions replace the training labels once the
+            validation Dice is past its peak (`anl_seg.trainers.correction`). None for the default.
         protocol: A name from `anl_seg.trainers.protocols.PROTOCOLS`.
         epochs: Number of epochs; None for the protocol's, then the trainer class's (nnU-Net: 1000).
         iterations: Training steps per epoch; None for the protocol's, then the trainer class's
@@ -63,6 +66,7 @@ class TrainerSettings:
     warmup: float | None = None
     ema: float | None = None
     bootstrap: float | None = None
+    correct_labels: bool | None = None
     protocol: str = "nnunet"
     epochs: int | None = None
     iterations: int | None = None
@@ -91,18 +95,24 @@ class TrainerSettings:
 
     def _complete(self) -> None:
         """Fill in the defaults of the options and of the loss's hyper-parameters."""
-        ours = defaults(self.loss, str(self.optimizer), self.protocol)
+        ours = defaults(self.loss, self.protocol)
         for name in OPTIONS:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, ours[name])
+        if self.correct_labels is None:
+            object.__setattr__(self, "correct_labels", ours["correct_labels"])
         complete = _complete_parameters(self.loss, self.loss_parameters, ours["loss_parameters"])
         object.__setattr__(self, "loss_parameters", complete)
 
     def _check_options(self) -> None:
-        """Check the numbers beside the loss, and that they fit each other."""
+        """Check the options beside the loss, and that they fit each other."""
+        if not isinstance(self.correct_labels, bool):
+            raise InputError(f"correct_labels must be true or false, got {self.correct_labels!r}")
         limits = {"delta": math.inf, "dice_weight": math.inf, "ce_weight": math.inf}
         for name in ("delta", *OPTIONS):
             value, limit = getattr(self, name), limits.get(name, 1)
+            if name == "warmup" and value == 1 and self.correct_labels:
+                continue
             if not _is_number(value) or not 0 <= value < limit:
                 raise InputError(f"{name} must be a number in [0, {limit}), got {value!r}")
         beside = {"dice_weight": "Dice", "ce_weight": "cross entropy"}
@@ -118,9 +128,11 @@ class TrainerSettings:
             )
 
     def warmup_epochs(self, epochs: int) -> int:
-        """Return how many of all `epochs` are warm-up: at least one if there is any, never all."""
+        """Return how many of all `epochs` are warm-up: at least one if there is any, not all."""
         if not self.warmup:
             return 0
+        if self.warmup == 1:
+            return epochs  # unless the labels are corrected before
         return min(max(1, round(self.warmup * epochs)), epochs - 1)
 
     @property

@@ -8,8 +8,9 @@ from __future__ import annotations
 import math
 import os
 import random
+import shutil
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from batchgeneratorsv2.transforms.utils.compose import ComposeTransforms
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 from nnunetv2.utilities.default_n_proc_DA import get_allowed_n_proc_DA
 from numpy.typing import NDArray
@@ -36,6 +38,13 @@ from anl_seg.trainers.augmentation import lighten, make_reproducible
 from anl_seg.trainers.averaging import WeightAverage
 from anl_seg.trainers.checkpoints import differences
 from anl_seg.trainers.clean_labels import CleanLabels
+from anl_seg.trainers.correction import (
+    CORRECTED_LABELS,
+    LabelCorrection,
+    WithCorrectedLabels,
+    correct_labels,
+    publish,
+)
 from anl_seg.trainers.datasets import OnePass, WithCleanLabels
 from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
 from anl_seg.trainers.monitor import TestImageMonitor
@@ -55,6 +64,8 @@ LOSS_STATE = "loss_state"
 #: Key of the first group in a checkpoint under which the weights are, if there is a moving average:
 #: `network_weights` is the average, which plain nnU-Net then predicts with.
 AVERAGE_STATE = "average_state"
+#: Key of the first group in a checkpoint for the state of the label correction.
+CORRECTION_STATE = "correction_state"
 
 Part = TypeVar("Part", bound=nn.Module)
 
@@ -82,6 +93,15 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     #: The training cases, if an epoch is one pass over them.
     one_pass: OnePass | None = None
+
+    #: The correction of the labels, if the settings ask for it and the data allow it.
+    correction: LabelCorrection | None = None
+
+    #: The validation cases in whole passes, which keeps chance out of their Dice.
+    validation_pass: OnePass | None = None
+
+    #: nnU-Net's training cases with the given labels.
+    given_cases: Any = None
 
     #: Folder of the preprocessed clean labels of this fold, if they are known.
     clean_labels: Path | None = None
@@ -259,6 +279,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if self.one_pass is not None:
             self.one_pass.restart()
         for warm_up in self._parts_of_loss(WarmUp):
+            if self.correction is not None and self.correction.done_in is not None:
+                warm_up.epochs = min(warm_up.epochs, self.correction.done_in + 1)
             warm_up.start_epoch(self.current_epoch)
             if self.current_epoch == warm_up.epochs:
                 self.memorisation = diagnosis.Memorisation()  # the new loss has other values
@@ -287,6 +309,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def on_validation_epoch_start(self) -> None:
         """Start the online validation, with the averaged weights if there are any."""
         super().on_validation_epoch_start()
+        if self.validation_pass is not None:
+            self.validation_pass.restart()
         if self.average is not None:
             self.average.swap()
 
@@ -302,6 +326,11 @@ class nnUNetTrainerANL(nnUNetTrainer):
             dist.all_reduce(total)
             counts = total.cpu().numpy()
         self._look_for_trouble(*counts)
+        if self.correction is not None:
+            with self._averaged():
+                due = self.correction.watch(_mean_dice(*counts), self.network.parameters())
+            if due:
+                self._correct_labels(self.correction)
 
     def _look_for_trouble(
         self, true: NDArray[Any], false: NDArray[Any], missed: NDArray[Any]
@@ -316,12 +345,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if found := self.missing_foreground.update(true + false, true + missed):
             advice = diagnosis.advise_against_background(self.settings)
             self.print_to_log_file(f"anl-seg: warning: {found}; {advice}")
-        both = 2 * true + false + missed
-        if self.clean_labels is None and both.any():  # clean labels say more, see on_epoch_end
-            dice = float(np.mean(2 * true[both > 0] / both[both > 0]))
+        dice = _mean_dice(true, false, missed)
+        if self.clean_labels is None:  # clean labels say more, see on_epoch_end
             self._warn_of_memorisation("validation Dice", -self.train_loss, dice)
 
     def _warn_of_memorisation(self, what: str, fit: float, dice: float) -> None:
+        if self.correction is not None and self.correction.done_in is None:
+            return  # the correction looks for the same
         if fall := self.memorisation.update(fit, dice):
             self.print_to_log_file(
                 f"anl-seg: warning: the network seems to memorise wrong labels: {what} has fallen "
@@ -397,8 +427,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
     # Data
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """Add clean labels to the training cases if they are known, and whole passes if asked."""
+        """Wrap the training cases: corrected labels, clean labels, whole passes."""
         training, validation = super().get_tr_and_val_datasets()
+        self.given_cases = training
+        self.correction = self._prepare_correction(training, validation)
+        if self.correction is not None:
+            training = WithCorrectedLabels(training, self.correction.folder)
+            validation = self.validation_pass = OnePass(validation)
         self.clean_labels = self._prepare_clean_labels(training, validation)
         if self.clean_labels is not None:
             training = WithCleanLabels(training, self.clean_labels)
@@ -414,6 +449,90 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if self.settings.seed is not None:
             make_reproducible(composed)
         return composed
+
+    def _prepare_correction(self, training: Any, validation: Any) -> LabelCorrection | None:  # noqa: ANN401
+        """Prepare the correction of labels; None if it is off or cannot be done."""
+        if not self.settings.correct_labels:
+            return None
+        obstacles = {
+            "region-based training": self.label_manager.has_regions,
+            "a cascade": self.is_cascaded,
+            "a fold whose validation cases are training cases": bool(
+                set(training.identifiers) & set(validation.identifiers)
+            ),
+        }
+        for name, present in obstacles.items():
+            if present:
+                self.print_to_log_file(f"anl-seg: labels are not corrected: this is {name}")
+                return None
+        if self.correction is None:  # else it came with a checkpoint
+            self.correction = LabelCorrection(
+                Path(self.output_folder, CORRECTED_LABELS), self.num_epochs
+            )
+        if self.correction.done_in is None and self.local_rank == 0:  # of an earlier training
+            shutil.rmtree(self.correction.folder, ignore_errors=True)
+        if self.is_ddp:
+            dist.barrier()
+        return self.correction
+
+    def _correct_labels(self, correction: LabelCorrection) -> None:
+        """Replace the training labels by predictions of the best epoch, and go on from there."""
+        self.print_to_log_file(
+            f"anl-seg: validation Dice is past its peak of epoch {correction.peak.best_epoch}; the "
+            "network of that epoch now predicts the training cases, and these masks replace the "
+            "given labels"
+        )
+        correction.restore(self.network.parameters())
+        with self._averaged():
+            correction.restore(self.network.parameters())
+        self.optimizer.state.clear()  # its momentum belongs to other weights
+        rank, world = self.local_rank, dist.get_world_size() if self.is_ddp else 1
+        partial = correction.folder.with_name(f"{CORRECTED_LABELS}.partial")
+        changed = correct_labels(
+            self.given_cases,
+            sorted(self.given_cases.identifiers)[rank::world],
+            self._label_predictor(),
+            partial,
+            ignore_label=self.label_manager.ignore_label,
+        )
+        self.set_deep_supervision_enabled(self.enable_deep_supervision)
+        if self.is_ddp:
+            dist.barrier()
+        if rank == 0:
+            publish(partial, correction.folder)
+        if self.is_ddp:
+            dist.barrier()
+        correction.finish(self.current_epoch)
+        self.memorisation = diagnosis.Memorisation()
+        self.print_to_log_file(
+            f"anl-seg: {np.mean(list(changed.values())):.1%} of the pixels have changed; the new "
+            f"labels are in {correction.folder}"
+        )
+
+    def _label_predictor(self) -> Callable[[Any], NDArray[Any]]:
+        """Return what predicts the labels of a preprocessed image as nnU-Net's validation does."""
+        self.set_deep_supervision_enabled(False)
+        self.network.eval()
+        predictor = nnUNetPredictor(
+            perform_everything_on_device=True, device=self.device, allow_tqdm=False
+        )
+        predictor.manual_initialization(
+            self.network,
+            self.plans_manager,
+            self.configuration_manager,
+            None,
+            self.dataset_json,
+            type(self).__name__,
+            self.inference_allowed_mirroring_axes,
+        )
+
+        def predict(image: Any) -> NDArray[Any]:  # noqa: ANN401 (an array of nnU-Net's)
+            with self._autocast():
+                logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(image))
+            labels: NDArray[Any] = logits.argmax(0).cpu().numpy()
+            return labels
+
+        return predict
 
     def _prepare_clean_labels(self, training: Any, validation: Any) -> Path | None:  # noqa: ANN401
         """Preprocess the clean labels of a fold like its labels.
@@ -478,8 +597,11 @@ class nnUNetTrainerANL(nnUNetTrainer):
             first = self.optimizer.param_groups[0]
             if self.average is not None:
                 first[AVERAGE_STATE] = self.average.state()
+            if self.correction is not None:
+                first[CORRECTION_STATE] = self.correction.state()
             super().save_checkpoint(str(partial))
             first.pop(AVERAGE_STATE, None)
+            first.pop(CORRECTION_STATE, None)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Load a checkpoint with the same settings. Exits with code 2 if they differ."""
@@ -491,8 +613,14 @@ class nnUNetTrainerANL(nnUNetTrainer):
         super().load_checkpoint(filename_or_checkpoint)
         if self.robust_loss is not None and self._loss_parameters():
             self.robust_loss.load_state_dict(self.optimizer.param_groups[-1][LOSS_STATE])
+        first = self.optimizer.param_groups[0]
         if self.average is not None:
-            self.average.load(self.optimizer.param_groups[0].pop(AVERAGE_STATE))
+            self.average.load(first.pop(AVERAGE_STATE))
+        if CORRECTION_STATE in first:
+            self.correction = LabelCorrection(
+                Path(self.output_folder, CORRECTED_LABELS), self.num_epochs
+            )
+            self.correction.load(first.pop(CORRECTION_STATE))
 
     def _check_same(self, plans: Mapping[str, Any], filename: str) -> None:
         """Check that settings and configuration are those of the plans in a checkpoint."""
@@ -551,6 +679,12 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.print_to_log_file(f"anl-seg: error: {error}", also_print_to_console=False)
             print(f"nnUNetTrainerANL: error: {error}", file=sys.stderr)
             raise SystemExit(2) from error
+
+
+def _mean_dice(true: NDArray[Any], false: NDArray[Any], missed: NDArray[Any]) -> float:
+    """Return the mean Dice of the classes that occur, from numbers of pixels; NaN if none does."""
+    both = 2 * true + false + missed
+    return float(np.mean(2 * true[both > 0] / both[both > 0])) if both.any() else math.nan
 
 
 def _keep_to_threads() -> None:

@@ -20,7 +20,6 @@ def command(
 
     from anl_seg.losses import GUIDE, PRESETS, canonical_name, describe, names
     from anl_seg.trainers.defaults import defaults
-    from anl_seg.trainers.protocols import LEARNING_RATES
 
     if name is None:
         table = Table("name", "formula", "parameters", "source", box=None, pad_edge=False)
@@ -45,12 +44,11 @@ def command(
             print(f"  use      if {advice.situation}. {advice.reason}")
     for key, parameter in spec.parameters.items():
         print(f"  {key:7}  {parameter}, {parameter.default:g} by default")
-    for optimizer in LEARNING_RATES:
-        ours = defaults(name, optimizer)
-        values = ours.pop("loss_parameters") | {key: ours[key] for key in ours if ours[key]}
-        if values:
-            text = ", ".join(f"{key} {value:g}" for key, value in values.items())
-            print(f"  nnU-Net  {text} by default with {optimizer} (anl-seg plan)")
+    ours = defaults(name)
+    values = ours.pop("loss_parameters") | {key: ours[key] for key in ours if ours[key]}
+    if values:
+        text = ", ".join(f"{key} {value:g}" for key, value in values.items())
+        print(f"  nnU-Net  {text} by default (anl-seg plan)")
     if spec.note:
         print(f"  note     {spec.note}")
     for dataset, presets in PRESETS.items():

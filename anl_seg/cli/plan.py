@@ -99,6 +99,15 @@ def command(
             f"(default: {describe_default('bootstrap')}). Reed 2015."
         ),
     ] = None,
+    correct_labels: Annotated[
+        bool | None,
+        typer.Option(
+            "--correct-labels/--keep-labels",
+            help="Replace the training labels by the network's own predictions once the validation "
+            "Dice is past its peak (default: correct for anl-ce under nnunet, else keep). "
+            "Liu 2022.",
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs (nnU-Net: 1000).")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps per epoch (nnU-Net: 250).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
@@ -143,6 +152,7 @@ def command(
             warmup=warmup,
             ema=ema,
             bootstrap=bootstrap,
+            correct_labels=correct_labels,
             epochs=epochs,
             iterations=iterations,
             optimizer=optimizer,

@@ -83,7 +83,7 @@ def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
         (["-d", "777", "--as", "1e-4"], "a letter first"),
         (["-d", "777", "--as", "Splits_Final"], "is a file of nnU-Net's own"),
         (
-            [*X, "--alpha", "0", "--beta", "0"],
+            [*X, "--alpha", "0", "--beta", "0", "--dice-weight", "0"],
             "alpha and beta of anl-ce must not",
         ),
         ([*X, "--small"], "no 'architecture' to make small"),
@@ -189,7 +189,8 @@ def test_all_settings_are_written(folder):
             "--lambda",
             "4",
         ],
-        *["--ce-weight", "0.25", "--warmup", "0.1", "--ema", "0.99", "--bootstrap", "0.2"],
+        *["--correct-labels", "--ce-weight", "0.25", "--warmup", "0.1", "--ema", "0.99"],
+        *["--bootstrap", "0.2"],
         *["--delta", "1e-5", "--dice-weight", "0.5", "--epochs", "6", "--iterations", "7"],
         *["--batch-size", "8", "--optimizer", "adam", "--seed", "9", "--precision", "bf16"],
     )
@@ -205,6 +206,7 @@ def test_all_settings_are_written(folder):
         "warmup": 0.1,
         "ema": 0.99,
         "bootstrap": 0.2,
+        "correct_labels": True,
         "protocol": "nnunet",
         "epochs": 6,
         "iterations": 7,
@@ -344,4 +346,4 @@ def test_c_chooses_the_configurations_to_change(folder, capsys):
 def test_help_shows_the_defaults_of_the_losses(capsys):
     assert run("--help") == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "20 with sgd, 5 with adam" in text
+    assert "0.99 for anl-ce under nnunet, else 0" in text

@@ -19,6 +19,10 @@ CASES = [f"case{number}" for number in range(6)]
 TEST_CASES = ["test0", "test1"]
 
 
+#: The loss alone: what the default adds to it is off, so that a test switches on its own subject.
+ALONE = {"dice_weight": 0.0, "warmup": 0.0, "ema": 0.0, "correct_labels": False}
+
+
 def hand_plans(dimensions: int, patch: list[int], stages: int) -> dict[str, Any]:
     """Plans as nnU-Net writes them, for a U-Net of 4 features a stage."""
     architecture = {
@@ -109,12 +113,15 @@ def make_trainer(nnunet_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         stages: int = 3,
         name: str = "nnUNetTrainerANL",
         plans: Path | None = None,
+        recommended: bool = False,
     ) -> Any:
         content = hand_plans(dimensions, patch or [32] * dimensions, stages)
         if plans is not None:
             content = json.loads(plans.read_text())
         content["continue_training"] = False  # nnU-Net's own command line puts it there
-        if settings is not None:
+        if not recommended and plans is None:
+            content[PLANS_KEY] = {**ALONE, **(settings or {})}
+        elif settings is not None:
             content[PLANS_KEY] = settings
         device = torch.device("cpu")
         trainer = getattr(trainers, name)

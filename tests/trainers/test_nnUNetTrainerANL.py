@@ -228,7 +228,7 @@ def test_settings_travel_in_the_checkpoint_and_are_checked(make_trainer, tmp_pat
     trainer.save_checkpoint(path)
 
     carried = torch.load(path, weights_only=False)["init_args"]["plans"]["anl_seg"]
-    assert carried["loss_parameters"] == {"alpha": 2.0, "beta": 20.0, "p_min": 1e-7}
+    assert carried["loss_parameters"] == {"alpha": 2.0, "beta": 5.0, "p_min": 1e-7}
 
     again = make_trainer(settings)
     again.load_checkpoint(path)

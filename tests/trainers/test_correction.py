@@ -1,0 +1,111 @@
+"""When labels are corrected, and to what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anl_seg.trainers.correction import (
+    ValidationPeak,
+    WithCorrectedLabels,
+    correct_labels,
+    publish,
+)
+
+
+class Dataset:
+    """Two cases, as nnU-Net's data sets give them."""
+
+    identifiers = ("a", "b")
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def load_case(self, case):
+        return np.zeros((3, 4, 4), np.float32), self.labels[case], None, {"case": case}
+
+
+def labels(*foreground, ignored=(), dtype=np.int16):
+    given = np.zeros((1, 4, 4), dtype)
+    for value, rows in enumerate(foreground, 1):
+        given[0, rows] = value
+    given[0, list(ignored)] = 9
+    return given
+
+
+def test_a_rising_validation_has_no_peak():
+    peak = ValidationPeak(np.linspace(0.5, 0.8, 30))
+    assert not peak.has_passed
+    assert peak.best_epoch == 29
+
+
+def test_a_fall_of_one_point_is_seen_and_its_peak_named():
+    dice = [0.64, 0.665, 0.666, 0.665, 0.662, 0.658, 0.655]
+    assert [ValidationPeak(dice[: n + 1]).has_passed for n in range(7)] == [False] * 6 + [True]
+    assert ValidationPeak(dice).best_epoch == 1  # the next one is not better by two thousandths
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_plateau_with_chance_is_no_fall(seed):
+    rng = np.random.default_rng(seed)
+    dice = 0.85 * (1 - np.exp(-np.arange(100) / 5)) + rng.normal(0, 0.002, 100)
+    assert not any(ValidationPeak(dice[:n], epochs=100).has_passed for n in range(4, 100))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_slow_fall_is_seen_in_spite_of_chance(seed):
+    rng = np.random.default_rng(seed)
+    epochs = np.arange(100)
+    dice = 0.85 * (1 - np.exp(-epochs / 3)) - 0.0008 * epochs + rng.normal(0, 0.004, 100)
+    assert any(ValidationPeak(dice[:n], epochs=100).has_passed for n in range(4, 100))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_long_trainings_look_at_more_epochs_at_a_time(seed):
+    rng = np.random.default_rng(seed)
+    epochs = np.arange(1000)
+    plateau = 0.85 * (1 - np.exp(-epochs / 50)) + rng.normal(0, 0.005, 1000)
+    falling = plateau - 0.03 * (1 - np.exp(-np.maximum(epochs - 200, 0) / 200))
+    assert not any(ValidationPeak(plateau[:n], epochs=1000).has_passed for n in range(4, 1000, 20))
+    assert any(ValidationPeak(falling[:n], epochs=1000).has_passed for n in range(4, 1000, 20))
+
+
+def test_nothing_learned_counts_as_zero():
+    peak = ValidationPeak([float("nan"), 0.2, 0.5])
+    assert peak.dice[0] == 0
+    assert peak.best_epoch == 2
+
+
+def test_labels_become_the_prediction_and_ignored_pixels_stay(tmp_path):
+    dataset = Dataset({"a": labels([0, 1], ignored=[3]), "b": labels([0])})
+    dataset.labels["b"][0, 3] = -1
+    wanted = np.zeros((4, 4), np.int64)
+    wanted[1:4] = 1
+    changed = correct_labels(dataset, ["a", "b"], lambda image: wanted, tmp_path, ignore_label=9)
+    assert np.load(tmp_path / "a.npy").tolist() == labels([1, 2], ignored=[3]).tolist()
+    assert np.load(tmp_path / "b.npy")[0, :, 0].tolist() == [0, 1, 1, -1]
+    assert np.load(tmp_path / "a.npy").dtype == np.int16
+    assert changed == {"a": 0.5, "b": 0.75}
+
+
+def test_a_class_that_the_network_does_not_find_is_not_lost(tmp_path):
+    dataset = Dataset({"a": labels([0], [2]), "b": labels([0])})
+    wanted = np.zeros((4, 4), np.int64)
+    wanted[:2] = 1
+    changed = correct_labels(dataset, ["a", "b"], lambda image: wanted, tmp_path)
+    assert np.load(tmp_path / "a.npy").tolist() == dataset.labels["a"].tolist()
+    assert changed == {"a": 0.0, "b": 0.25}
+
+
+def test_the_data_set_gives_corrected_labels_once_all_are_written(tmp_path):
+    given = {"a": labels([0]), "b": labels([1])}
+    folder = tmp_path / "corrected"
+    dataset = WithCorrectedLabels(Dataset(given), folder)
+    assert dataset.load_case("a")[1] is given["a"]
+    correct_labels(
+        Dataset(given), ["a", "b"], lambda image: np.eye(4, dtype=int), tmp_path / "part"
+    )
+    assert dataset.load_case("a")[1] is given["a"]
+    publish(tmp_path / "part", folder)
+    assert np.array_equal(dataset.load_case("a")[1][0], np.eye(4))
+    assert dataset.load_case("b")[3] == {"case": "b"}
