@@ -7,7 +7,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from anl_seg.errors import CommandFailedError
+
+#: Items that a process is given at a time.
+CHUNK = 4
 
 
 def end_with_parent() -> None:
@@ -41,3 +51,24 @@ def program_ends_with_parent() -> Callable[[], None] | None:
 def processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def process_map(num_processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Give `map`, in this process or over several; results come in the order of the items.
+
+    Raises:
+        CommandFailedError: If a process is ended from outside.
+    """
+    if num_processes == 1:
+        yield map
+        return
+    context = multiprocessing.get_context("spawn")  # forking is not safe beside threads
+    try:
+        with ProcessPoolExecutor(num_processes, context, end_with_parent) as pool:
+            yield partial(pool.map, chunksize=CHUNK)
+    except BrokenProcessPool as error:
+        raise CommandFailedError(
+            f"one of {num_processes} processes was ended before its work was done, as happens if "
+            "memory runs out; use fewer processes (-np)"
+        ) from error

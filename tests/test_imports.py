@@ -29,6 +29,7 @@ ROOMS = {
     "noise": ("noise", LEAVES),
     "datasets": ("anl_seg/datasets", LEAVES),
     "evaluation": ("anl_seg/evaluation", LEAVES),
+    "suspects": ("anl_seg/suspects", LEAVES),
     "trainers": ("trainers", LEAVES | {"losses"}),
     "classification": ("anl_seg/classification", LEAVES | {"losses", "noise", "datasets"}),
     "experiments": (
@@ -43,6 +44,7 @@ ROOMS = {
             "noise",
             "datasets",
             "evaluation",
+            "suspects",
             "trainers",
             "classification",
             "experiments",
@@ -108,6 +110,7 @@ def loaded_after(statement: str, folder: Path) -> set[str]:
         ("import anl_seg.noise", {"torch", "nnunetv2", "matplotlib"}),
         ("import anl_seg.evaluation", {"torch", "nnunetv2", "matplotlib"}),
         ("import anl_seg.datasets", {"torch", "nnunetv2", "matplotlib"}),
+        ("import anl_seg.suspects", {"torch", "nnunetv2", "matplotlib"}),
         (
             "import anl_seg.noise.labels; from anl_seg.datasets import cifar_n, classification",
             {"torch", "nnunetv2", "sklearn", "matplotlib"},

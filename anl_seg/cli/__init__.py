@@ -22,6 +22,8 @@ COMMANDS = {
     "plan": "plan",
     "evaluate": "evaluate",
     "compare": "compare",
+    "suspects": "suspects",
+    "revise": "revise",
     "export": "export",
     "losses": "losses",
     "label-noise": "label_noise",

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from anl_seg.errors import CommandFailedError, InputError, listed, named
+from anl_seg.errors import InputError, listed, named
 from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.folder_checks import not_in_manifest, unknown_labels, unpaired
 from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, given_labels
@@ -20,12 +16,10 @@ from anl_seg.evaluation.metrics import Counts, Label, count, count_values, overl
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
 from anl_seg.formats.masks import find_masks
 from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
-from anl_seg.processes import end_with_parent
+from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 
 DEFAULTS = Conventions()
-#: Cases given to a process at a time.
-CHUNK_CASES = 4
 
 
 @dataclass(frozen=True)
@@ -193,26 +187,6 @@ def _measure_all(
             else:
                 problems += result
     return cases
-
-
-@contextmanager
-def process_map(num_processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """Give `map`, in this process or over several.
-
-    Raises:
-        CommandFailedError: If a process is ended from outside.
-    """
-    if num_processes == 1:
-        yield map
-        return
-    try:
-        with ProcessPoolExecutor(num_processes, get_context("spawn"), end_with_parent) as pool:
-            yield partial(pool.map, chunksize=CHUNK_CASES)
-    except BrokenProcessPool as error:
-        raise CommandFailedError(
-            f"one of {num_processes} processes was ended before its work was done, as happens if "
-            "memory runs out; use fewer processes (-np)"
-        ) from error
 
 
 def _found(cases: Mapping[str, MeasuredCase]) -> set[int]:

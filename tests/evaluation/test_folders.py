@@ -13,7 +13,7 @@ from PIL import Image
 
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.evaluation import Conventions, Counts, evaluate_folders
-from anl_seg.evaluation.folders import process_map
+from anl_seg.processes import process_map
 
 MASK = np.array([[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 2, 2]], dtype=np.uint8)
 BINARY = (MASK == 1).astype(np.uint8)

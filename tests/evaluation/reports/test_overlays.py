@@ -15,13 +15,12 @@ from anl_seg.errors import InputError
 from anl_seg.evaluation.reports.overlays import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
-    MAX_SIDE,
     OTHER_CLASS,
     CaseFiles,
     draw_overlay,
     find_pictures,
-    outline,
 )
+from anl_seg.formats.pictures import MAX_SIDE, outline
 
 
 def filled(path, shape):

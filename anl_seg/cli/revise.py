@@ -1,0 +1,107 @@
+"""`anl-seg revise`: a new data set from decisions on suspects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def command(
+    source: Annotated[
+        Path, typer.Argument(metavar="SRC", help="Raw data set of nnU-Net.", show_default=False)
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DST",
+            help="New raw data set, such as $nnUNet_raw/Dataset503_Revised.",
+            show_default=False,
+        ),
+    ],
+    decisions: Annotated[
+        Path,
+        typer.Option(
+            "--decisions", metavar="FILE", help="decisions.csv, downloaded from the gallery."
+        ),
+    ],
+    how: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="drop|ignore|predict|DIR",
+            help="drop: leave out cases marked wrong or unsure. ignore: set the pixels in which "
+            "they differ from the prediction to the ignore label. predict: replace wrong masks by "
+            "the prediction. DIR: replace them by the corrected masks in this folder.",
+        ),
+    ],
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="REPORT",
+            help="Output of anl-seg suspects, with the predicted masks (default: the folder of "
+            "decisions.csv).",
+        ),
+    ] = None,
+) -> None:
+    """Write a new nnU-Net data set without the wrong masks.
+
+    Nothing is overwritten. The new data set keeps the folds and, in labelsTr_given, the given
+    masks; revision.csv says what was done to each case.
+    """
+    from anl_seg.cli.progress import track
+    from anl_seg.suspects.decisions import read_decisions
+    from anl_seg.suspects.examine import dataset_files
+    from anl_seg.suspects.report import PREDICTIONS
+    from anl_seg.suspects.revise import CORRECT, DROP, IGNORE, PREDICT, Revision, revise
+
+    cases = dataset_files(source)
+    marks = read_decisions(decisions, list(cases))
+    if how == DROP:
+        revision = Revision(source, target, marks, DROP)
+    elif how in (IGNORE, PREDICT):
+        masks = (report or decisions.parent) / PREDICTIONS
+        revision = Revision(source, target, marks, how, masks)
+    else:
+        revision = Revision(source, target, marks, CORRECT, Path(how))
+    splits, place = _splits(source, target)
+    done = revise(revision, splits, track=track)
+    if place is not None:
+        _keep_splits(target, place)
+    actions = [each.action for each in done]
+    counts = (f"{actions.count(action)} {action}" for action in sorted(set(actions)))
+    typer.echo(f"{target}: {', '.join(counts)}; revision.csv says what was done to each case")
+    if place is None:
+        typer.echo("the source has no folds yet, so nnU-Net will make new ones")
+    else:
+        typer.echo(f"folds kept in {place}")
+    typer.echo(f"next: nnUNetv2_plan_and_preprocess -d {target.name[7:10]}")
+
+
+def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Path | None]:
+    """nnU-Net's folds of the source, and the file that holds those of the target."""
+    import os
+
+    from anl_seg.errors import InputError
+    from anl_seg.formats.nnunet import PREPROCESSED
+    from anl_seg.formats.text import read_json
+    from anl_seg.suspects.revise import SPLITS
+
+    root = os.environ.get(PREPROCESSED)
+    if not root or not (Path(root) / source.resolve().name / SPLITS).exists():
+        return [], None
+    place = Path(root) / target.name / SPLITS
+    if place.exists():
+        raise InputError(f"{place} exists, with the folds of another data set; delete it first")
+    return read_json(Path(root) / source.resolve().name / SPLITS), place
+
+
+def _keep_splits(target: Path, place: Path) -> None:
+    """Put the folds where nnU-Net looks for them."""
+    from anl_seg.formats.files import write_json
+    from anl_seg.formats.text import read_json
+    from anl_seg.suspects.revise import SPLITS
+
+    write_json(place, read_json(target / SPLITS))

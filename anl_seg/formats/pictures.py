@@ -1,0 +1,102 @@
+"""Pictures for pages: outlines of masks as SVG paths, images as data URIs."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anl_seg.errors import InputError
+from anl_seg.formats.images import read_picture
+
+#: Longest side of what is shown, in pixels; larger masks and pictures are thinned out to it.
+MAX_SIDE = 384
+#: What a picture may end with, besides the endings that SimpleITK reads.
+PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
+#: Pillow's modes with colours, or with grey values of 8 bits.
+COLOURED = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
+JPEG_QUALITY = 82
+#: Grey values are spread between these percentiles, so that single bright voxels do not darken all.
+GREY_PERCENTILES = (0.5, 99.5)
+
+
+def outline(mask: NDArray[np.bool_]) -> str:
+    """Outline of a mask `(H, W)` as SVG path data in pixels, x to the right, y down.
+
+    Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1). The line runs
+    a quarter of a pixel inside the mask, so that even single pixels and holes have an outline.
+
+    Example:
+        >>> outline(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=bool))
+        'M1.25 1.25L1.25 1.75L1.75 1.75L1.75 1.25Z'
+    """
+    if not mask.any():
+        return ""
+    doubled = mask.view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return "".join(_path(contour[:, 0] / 2 + 0.25) for contour in contours)
+
+
+def _path(points: NDArray[np.float64]) -> str:
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points.tolist()) + "Z"
+
+
+def picture_uri(
+    path: Path, shape: tuple[int, ...], plane: int | None, size: tuple[int, int]
+) -> str:
+    """Encode an image as a JPEG data URI, scaled to `size` if it is large or a slice.
+
+    Args:
+        path: The image, of any size if 2D, on the masks' grid if 3D.
+        shape: Shape of its mask.
+        plane: Which slice of a volume is shown, None for a 2D image.
+        size: Width and height.
+
+    Raises:
+        InputError: If the file cannot be read, or a volume is on another grid.
+    """
+    picture = _read_picture(path, shape, plane)
+    if max(picture.shape) > MAX_SIDE or plane is not None:
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
+    return data_uri(picture, ".jpg", cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
+
+
+def data_uri(pixels: cv2.typing.MatLike, ending: str, *options: int) -> str:
+    """Encode an image, blue before red as OpenCV has it, as PNG or JPEG."""
+    _, encoded = cv2.imencode(ending, pixels, options)
+    kind = "jpeg" if ending == ".jpg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode()}"
+
+
+def _read_picture(path: Path, shape: tuple[int, ...], plane: int | None) -> NDArray[np.uint8]:
+    """The image, blue before red; grey values are spread over all that a screen can show."""
+    try:
+        pixels = _decode(path)
+    except Exception as error:  # image decoders raise all kinds of errors on damaged files
+        raise InputError(f"{path}: cannot be read as an image ({error}); replace it") from error
+    if plane is not None:
+        if pixels.shape[:3] != shape:
+            raise InputError(
+                f"{path}: has shape {pixels.shape}, its mask {shape}; both must be on one grid"
+            )
+        pixels = pixels[plane]
+    if pixels.dtype != np.uint8:
+        low, high = np.percentile(pixels, GREY_PERCENTILES)
+        spread = (pixels.astype(np.float64) - low) / max(high - low, 1e-12)
+        pixels = (255 * spread.clip(0, 1)).astype(np.uint8)
+    if pixels.ndim == 2:
+        return np.repeat(pixels[..., None], 3, axis=2)
+    return np.ascontiguousarray(pixels[..., 2::-1])
+
+
+def _decode(path: Path) -> NDArray[Any]:
+    """Pixels as they are stored, with the colours of a palette in place of its indices."""
+    if path.name.lower().endswith(PICTURE_ENDINGS):
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB") if picture.mode in COLOURED else picture)
+    return read_picture(path)

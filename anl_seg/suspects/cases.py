@@ -1,0 +1,244 @@
+"""One case of a data set: its files read, checked, and each class compared with the prediction."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from anl_seg.errors import InputError
+from anl_seg.formats.images import ENDINGS, read_image
+from anl_seg.formats.masks import Labels, read_labels_and_geometry
+from anl_seg.suspects.classes import Classes, Floats, Label, members
+from anl_seg.suspects.evidence import Evidence, measure
+
+#: What probabilities may be stored as, besides images.
+ARRAY_ENDINGS = (".npz", ".npy")
+#: Probabilities of a pixel may differ from a sum of one by this much: files hold float16.
+SUM_TOLERANCE = 0.02
+#: Pixels less likely than this are background wherever the masks are cropped to an object.
+LIKELY = 0.01
+#: Pixels kept around an object.
+MARGIN = 8
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one case.
+
+    Attributes:
+        case: Its name.
+        label: The given label map.
+        prediction: Probabilities, or a predicted label map.
+        fold: The fold whose network predicted it, "" if that is unknown.
+        images: Channels of its image, for the pictures only.
+    """
+
+    case: str
+    label: Path
+    prediction: Path
+    fold: str = ""
+    images: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """The arrays of one case, all on one grid.
+
+    Attributes:
+        labels: The given label map, `(*S)`.
+        probabilities: `(channels, *S)`, float32.
+        predicted: The predicted label map, `(*S)`.
+        spacing: Size of a pixel along each axis.
+        unit: "mm" if the file says how large a pixel is, otherwise "px".
+    """
+
+    labels: Labels
+    probabilities: Floats
+    predicted: Labels
+    spacing: tuple[float, ...]
+    unit: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was found in one case.
+
+    Attributes:
+        case: Its name.
+        evidence: Class -> its evidence; classes in neither mask are absent.
+        boxes: Class -> where both masks differ most: start and stop along each axis, in pixels.
+        shape: Shape of the label map.
+        spacing: Size of a pixel along each axis.
+        unit: "mm" or "px".
+        soft: Whether the prediction holds probabilities, not only 0 and 1.
+    """
+
+    case: str
+    evidence: Mapping[Label, Evidence]
+    boxes: Mapping[Label, tuple[tuple[int, int], ...]]
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    unit: str
+    soft: bool
+
+
+def read_case(files: CaseFiles, classes: Classes) -> Case:
+    """Read one case and check that label map and probabilities fit together.
+
+    Raises:
+        InputError: If a file cannot be read, the shapes or classes differ, or the probabilities are
+            none. The message is one line.
+    """
+    labels, geometry = read_labels_and_geometry(files.label)
+    unknown = sorted(set(np.unique(labels).tolist()) - classes.allowed)
+    if unknown:
+        raise InputError(
+            f"{files.label}: holds the labels {unknown}, expected {sorted(classes.allowed)}; "
+            "correct the mask or the labels in dataset.json"
+        )
+    probabilities = read_probabilities(files.prediction, labels.shape, classes)
+    return Case(
+        labels,
+        probabilities,
+        classes.predicted(probabilities),
+        geometry.spacing if geometry else (1.0,) * labels.ndim,
+        "mm" if geometry else "px",
+    )
+
+
+def read_probabilities(path: Path, shape: tuple[int, ...], classes: Classes) -> Floats:
+    """Read the probabilities of one case, `(channels, *shape)`.
+
+    A label map gives probabilities of 0 and 1; a single channel is that of the only foreground
+    class.
+
+    Raises:
+        InputError: If they do not fit the label map or the classes, or are no probabilities.
+    """
+    stored = read_stored(path)
+    if stored.shape == shape and stored.dtype.kind in "bui":
+        return _of_label_map(path, stored, classes)
+    if stored.shape == shape and np.array_equal(stored, np.rint(stored)):
+        return _of_label_map(path, stored.astype(np.int64), classes)
+    found = stored.astype(np.float32)
+    if found.shape == shape and classes.channels == 2:
+        found = np.stack([1 - found, found])
+    if found.ndim == len(shape) + 2 and found.shape[1] == 1:  # nnU-Net's 2D: one slice
+        found = found[:, 0]
+    if found.shape != (classes.channels, *shape):
+        raise InputError(
+            f"{path}: has shape {stored.shape}, its label map {shape} and {classes.channels} "
+            f"channels make {(classes.channels, *shape)}; is it of another data set?"
+        )
+    _check_probabilities(path, found, classes)
+    return found
+
+
+def read_stored(path: Path) -> NDArray[Any]:
+    """Read an array file or an image with the values that it holds.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    if not path.name.lower().endswith(ARRAY_ENDINGS):
+        return read_image(path)[0]
+    try:
+        with path.open("rb") as file:
+            content = np.load(file)
+            if isinstance(content, np.ndarray):
+                return content
+            name = "probabilities" if "probabilities" in content.files else content.files[0]
+            return np.asarray(content[name])
+    except (OSError, ValueError, EOFError, IndexError, BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: cannot be read as an array ({error}); write the probabilities again"
+        ) from error
+
+
+def _of_label_map(path: Path, labels: NDArray[Any], classes: Classes) -> Floats:
+    unknown = sorted(set(np.unique(labels).tolist()) - classes.allowed)
+    if unknown:
+        raise InputError(
+            f"{path}: predicts the labels {unknown}, expected {sorted(classes.allowed)}; "
+            "is it of another data set?"
+        )
+    if classes.regions:
+        return np.stack([members(labels, label) for label in classes.names]).astype(np.float32)
+    return np.stack([labels == label for label in range(classes.channels)]).astype(np.float32)
+
+
+def _check_probabilities(path: Path, found: Floats, classes: Classes) -> None:
+    lowest, highest = float(found.min()), float(found.max())
+    if not (lowest >= -SUM_TOLERANCE and highest <= 1 + SUM_TOLERANCE):  # NaN fails too
+        raise InputError(
+            f"{path}: holds values from {lowest:g} to {highest:g}, expected probabilities from 0 "
+            "to 1; apply softmax (or the sigmoid for regions) before saving"
+        )
+    if classes.regions:
+        return
+    sums = found.sum(0)
+    worst = float(sums.flat[np.abs(sums - 1).argmax()])
+    if abs(worst - 1) > SUM_TOLERANCE:
+        raise InputError(
+            f"{path}: the probabilities of a pixel sum to {worst:.3g}, expected 1; "
+            "save the softmax of all classes, the background among them"
+        )
+
+
+def judge(case: Case, classes: Classes, name: str = "") -> Judged:
+    """Compare each class of a case with the prediction."""
+    evidence, boxes = {}, {}
+    judged = np.ones(case.labels.shape, dtype=bool)
+    if classes.ignore_label is not None:
+        judged = case.labels != classes.ignore_label
+    for place, label in enumerate(classes.names):
+        given = members(case.labels, label) & judged
+        predicted = members(case.predicted, label) & judged
+        if not (given.any() or predicted.any()):
+            continue
+        probability = np.where(judged, classes.channel(case.probabilities, place), 0)
+        cut = _around(given | predicted | (probability > LIKELY))
+        given, predicted, probability = given[cut], predicted[cut], probability[cut]
+        foreign = [(each != 0)[cut] for each in (case.labels, case.predicted)]
+        other = (predicted & ~given & foreign[0]) | (given & ~predicted & foreign[1])
+        evidence[label] = measure(probability, given, predicted, case.spacing, other)
+        boxes[label] = _box(given ^ predicted, cut)
+    soft = bool(((case.probabilities > 0) & (case.probabilities < 1)).any())
+    return Judged(name, evidence, boxes, case.labels.shape, case.spacing, case.unit, soft)
+
+
+def _around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box around a mask, and a margin."""
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return tuple(
+        slice(max(0, side.start - MARGIN), min(size, side.stop + MARGIN))
+        for side, size in zip(box, mask.shape, strict=True)
+    )
+
+
+def _box(differs: NDArray[np.bool_], cut: Sequence[slice]) -> tuple[tuple[int, int], ...]:
+    """The box around the largest piece of a mask, in pixels of the whole image; () if empty."""
+    pieces, count = ndimage.label(differs)
+    if not count:
+        return ()
+    largest = int(np.bincount(pieces.ravel())[1:].argmax())
+    box = ndimage.find_objects(pieces)[largest]
+    return tuple(
+        (side.start + place.start, side.stop + place.start)
+        for side, place in zip(box, cut, strict=True)
+    )
+
+
+def stem(path: Path) -> str:
+    """The name of a file without an ending of images or arrays."""
+    name = path.name
+    found = (end for end in (*ARRAY_ENDINGS, *ENDINGS) if name.lower().endswith(end))
+    return name[: len(name) - len(next(found, ""))]

@@ -1,0 +1,171 @@
+"""Judge all cases of a data set, one file at a time, and keep the predicted masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from anl_seg.errors import InputError, listed, named
+from anl_seg.formats.images import write_image
+from anl_seg.formats.masks import find_masks, read_labels
+from anl_seg.formats.text import read_json
+from anl_seg.processes import process_map
+from anl_seg.progress import Track, untracked
+from anl_seg.suspects.cases import (
+    ARRAY_ENDINGS,
+    CaseFiles,
+    Judged,
+    judge,
+    read_case,
+    read_stored,
+    stem,
+)
+from anl_seg.suspects.classes import Classes, declared_classes, plain_classes
+
+DATASET_JSON = "dataset.json"
+
+
+def examine(
+    files: Sequence[CaseFiles],
+    classes: Classes,
+    predictions: Path | None = None,
+    *,
+    num_processes: int = 1,
+    track: Track = untracked,
+) -> list[Judged]:
+    """Judge cases; the memory needed is that of one case for each process.
+
+    Args:
+        files: The cases.
+        classes: The classes of the data set.
+        predictions: Folder for the predicted masks, in the format and geometry of the given ones.
+        num_processes: Processes that work on cases.
+        track: Shows the cases done.
+
+    Raises:
+        InputError: If files do not fit together; the message names all of them.
+    """
+    if predictions is not None:
+        predictions.mkdir(parents=True, exist_ok=True)
+    work = partial(_examine, classes=classes, predictions=predictions)
+    problems: list[str] = []
+    judged: list[Judged] = []
+    with process_map(num_processes) as map_:
+        results = iter(map_(work, files))
+        for _ in track(files, "judging"):
+            found = next(results)
+            if isinstance(found, str):
+                problems.append(found)
+            else:
+                judged.append(found)
+    if problems:
+        raise InputError(listed(problems))
+    return judged
+
+
+def _examine(files: CaseFiles, classes: Classes, predictions: Path | None) -> Judged | str:
+    try:
+        case = read_case(files, classes)
+    except InputError as error:
+        return str(error)
+    if predictions is not None:
+        write_image(predictions / files.label.name, case.predicted, like=files.label)
+    return judge(case, classes, files.case)
+
+
+def dataset_files(raw: Path) -> dict[str, CaseFiles]:
+    """List the cases of a raw data set of nnU-Net: label map and images, no prediction yet.
+
+    Raises:
+        InputError: If `dataset.json` is missing or wrong, or there are no label maps.
+    """
+    content = read_json(raw / DATASET_JSON)
+    ending = content.get("file_ending") if isinstance(content, dict) else None
+    if not isinstance(ending, str):
+        raise InputError(f"{raw / DATASET_JSON}: has no file_ending; complete the file")
+    pictures = _images(raw / "imagesTr")
+    found = {
+        path.name.removesuffix(ending): path
+        for path in sorted((raw / "labelsTr").glob(f"*{ending}"))
+        if not path.name.startswith(".")
+    }
+    if not found:
+        raise InputError(f"{raw / 'labelsTr'}: no {ending} files; give a complete raw data set")
+    return {
+        case: CaseFiles(case, path, path, images=tuple(pictures.get(case, ())))
+        for case, path in found.items()
+    }
+
+
+def pair_files(predictions: Path, labels: Path, images: Path | None = None) -> list[CaseFiles]:
+    """Pair the predictions and label maps of two folders by name.
+
+    Args:
+        predictions: Probabilities (`.npz`, `.npy` or images) or masks.
+        labels: The given label maps.
+        images: Images of the cases, or None.
+
+    Raises:
+        InputError: If a folder is missing or empty, or a prediction has no label map.
+    """
+    given = find_masks(labels)
+    found = _predictions(predictions)
+    if unknown := sorted(set(found) - set(given)):
+        raise InputError(
+            f"{predictions}: {len(unknown)} of {len(found)} predictions have no label map in "
+            f"{labels}: {named(unknown)}; are they of another data set?"
+        )
+    pictures = _images(images) if images else {}
+    return [
+        CaseFiles(case, given[case], path, images=tuple(pictures.get(case, ())))
+        for case, path in sorted(found.items())
+    ]
+
+
+def _predictions(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder of predictions")
+    arrays = {
+        stem(path): path
+        for path in sorted(folder.iterdir())
+        if path.name.endswith(ARRAY_ENDINGS) and not path.name.startswith(".")
+    }
+    return arrays or find_masks(folder)
+
+
+def _images(folder: Path) -> dict[str, list[Path]]:
+    """Case -> the files of its channels: `CASE.png`, or nnU-Net's `CASE_0000.png`, ..."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of images")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        name = stem(path) if stem(path) != path.name else path.stem
+        base, _, channel = name.rpartition("_")
+        case = base if len(channel) == 4 and channel.isdigit() else name
+        found.setdefault(case, []).append(path)
+        if case != name:
+            found.setdefault(name, []).append(path)
+    return found
+
+
+def classes_of_folders(files: Sequence[CaseFiles]) -> Classes:
+    """Find the classes of plain folders: a `dataset.json`, the channels, or the labels that occur.
+
+    Raises:
+        InputError: If a file cannot be read.
+    """
+    first = files[0]
+    for folder in (first.prediction.parent, first.label.parent, first.label.parent.parent):
+        if (folder / DATASET_JSON).exists():
+            return declared_classes(folder / DATASET_JSON)
+    dimensions = read_labels(first.label).ndim
+    stored = read_stored(first.prediction)
+    if stored.ndim > dimensions:
+        return plain_classes(len(stored))
+    if not np.array_equal(stored, np.rint(stored)):
+        return plain_classes(2)
+    masks = (path for each in files for path in (each.label, each.prediction))
+    return plain_classes(1 + max(1, *(int(read_stored(path).max()) for path in masks)))

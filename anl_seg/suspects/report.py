@@ -1,0 +1,96 @@
+"""The files of a report: `suspects.csv`, `suspects.json` and the predicted masks."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from anl_seg.formats.files import write_json, write_text
+from anl_seg.suspects.ranking import Ranking, Suspect
+
+CSV_NAME = "suspects.csv"
+JSON_NAME = "suspects.json"
+#: Folder of the predicted masks, one file a case, for `anl-seg revise`.
+PREDICTIONS = "predictions"
+COLUMNS = (
+    *("case", "score", "rank", "kind", "class", "dice", "area_change", "shift", "unit"),
+    *("box", "fold"),
+)
+
+
+def write_files(ranking: Ranking, output: Path, source: Mapping[str, Any]) -> list[Path]:
+    """Write `suspects.csv` and `suspects.json`.
+
+    Args:
+        ranking: The ranked cases.
+        output: Folder of the report.
+        source: What was judged and by which network, for the JSON file.
+    """
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_row(suspect) for suspect in ranking.suspects)
+    write_text(output / CSV_NAME, table.getvalue())
+    estimate = ranking.estimate
+    content = {
+        "source": dict(source),
+        "agreement": _number(ranking.agreement),
+        "wrong_masks": {
+            "cases": estimate.cases,
+            "estimate": _number(estimate.wrong),
+            "low": _number(estimate.low),
+            "high": _number(estimate.high),
+            "in_words": estimate.in_words,
+        },
+        "cases": [_entry(suspect) for suspect in ranking.suspects],
+        "not_judged": dict(ranking.not_judged),
+    }
+    write_json(output / JSON_NAME, content)
+    return [output / CSV_NAME, output / JSON_NAME]
+
+
+def box_in_words(suspect: Suspect) -> str:
+    """The box as start and stop along each axis, as in `12:40 8:33`; "" if there is none."""
+    return " ".join(f"{start}:{stop}" for start, stop in suspect.box)
+
+
+def class_in_words(suspect: Suspect) -> str:
+    """Name of the class, or its label if it has none."""
+    if suspect.label is None:
+        return ""
+    return suspect.name or str(suspect.label)
+
+
+def _row(suspect: Suspect) -> list[object]:
+    return [
+        suspect.case,
+        f"{suspect.score:.6f}",
+        suspect.rank,
+        suspect.kind,
+        class_in_words(suspect),
+        f"{suspect.dice:.4f}",
+        "" if math.isnan(suspect.area_change) else f"{suspect.area_change:.4f}",
+        f"{suspect.shift:.3f}",
+        suspect.unit,
+        box_in_words(suspect),
+        suspect.fold,
+    ]
+
+
+def _entry(suspect: Suspect) -> dict[str, Any]:
+    names = (name for name in COLUMNS if name not in ("class", "box"))
+    values = {name: getattr(suspect, name) for name in names}
+    return {
+        **{name: _number(value) for name, value in values.items()},
+        "class": class_in_words(suspect),
+        "box": [list(side) for side in suspect.box],
+        "scores": {str(label): _number(value) for label, value in suspect.by_class.items()},
+    }
+
+
+def _number(value: Any) -> Any:  # noqa: ANN401 (NaN is no JSON)
+    return None if isinstance(value, float) and math.isnan(value) else value

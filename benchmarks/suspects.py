@@ -1,0 +1,351 @@
+"""How well `anl-seg suspects` tells wrong masks from right ones, on 1,700 real pairs of ISIC-2017.
+
+    python benchmarks/suspects.py ISIC_FOLDER WORK_FOLDER [--stage train] [--only 2]
+
+ISIC_FOLDER has the challenge's layout. Images and masks are downsized to 64 x 64 pixels, the masks
+corrupted by `anl-seg noise`, and networks trained in this process on five folds. What is done in
+WORK_FOLDER is kept, so a stopped study resumes. Writes the tables in benchmarks/suspects.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.optimize import minimize
+
+from anl_seg.suspects.evidence import Evidence, measure
+from anl_seg.suspects.scoring import SUSPICIOUS, features
+
+SIZE = 64
+FOLDS = 5
+EPOCHS = 10
+BATCH = 16
+LEARNING_RATE = 3e-3
+SEED = 1
+#: Name -> eta_alpha, eta_beta and kinds of noise.
+PAPER = "erosion,dilation,affine"
+NOISES = {
+    "0.7/0.7": ("0.7", "0.7", PAPER),
+    "0.3/0.5": ("0.3", "0.5", PAPER),
+    "0.5/0.7": ("0.5", "0.7", PAPER),
+    "jitter 0.5/0.5": ("0.5", "0.5", "jitter"),
+    "spurious-blob 0.5/0.5": ("0.5", "0.5", "spurious-blob"),
+    "0.3/0.7": ("0.3", "0.7", PAPER),
+}
+LOSSES = ("dice+ce", "anl-ce")
+Floats = NDArray[np.float32]
+Cases = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Study:
+    """The folders of the study.
+
+    Attributes:
+        source: ISIC-2017 in the challenge's layout.
+        work: Where everything is kept.
+    """
+
+    source: Path
+    work: Path
+
+    def masks(self, noise: str | None) -> Path:
+        """The folder of the training masks under a noise, or of the right ones."""
+        return self.work / "masks" / (noise or "right").replace("/", "-").replace(" ", "_")
+
+    def probabilities(self, loss: str, noise: str | None, fold: int) -> Path:
+        """The file of the foreground's probabilities of one fold, `(cases, H, W)`."""
+        return self.work / loss / self.masks(noise).name / f"fold_{fold}.npy"
+
+
+def prepare(study: Study) -> None:
+    """Downsize images and masks, and corrupt the masks, if that is not done."""
+    images = study.work / "images.npy"
+    right = study.masks(None)
+    if not images.exists():
+        right.mkdir(parents=True, exist_ok=True)
+        pictures = []
+        for path in mask_files(study):
+            shrunk(path, "L").point(lambda value: 255 * (value >= 128)).save(
+                right / f"{case_of(path)}.png"
+            )
+            pictures.append(np.asarray(shrunk(image_of(path), "RGB")))
+        np.save(images, np.stack(pictures))
+    for noise, (eta_alpha, eta_beta, kinds) in NOISES.items():
+        if not study.masks(noise).exists():
+            command = ["anl-seg", "noise", right, study.masks(noise), "--kinds", kinds]
+            command += ["--eta-alpha", eta_alpha, "--eta-beta", eta_beta, "--seed", SEED]
+            subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
+
+
+def mask_files(study: Study) -> list[Path]:
+    """The challenge's training masks, sorted by case."""
+    files = sorted((study.source / "ISIC-2017_Training_Part1_GroundTruth").glob("*.png"))
+    if not files:
+        sys.exit(f"{study.source}: no masks in ISIC-2017_Training_Part1_GroundTruth")
+    return files
+
+
+def case_of(mask: Path) -> str:
+    """The name of a case from that of its mask."""
+    return mask.stem.removesuffix("_segmentation")
+
+
+def image_of(mask: Path) -> Path:
+    """The image of a mask."""
+    return mask.parents[1] / "ISIC-2017_Training_Data" / f"{case_of(mask)}.jpg"
+
+
+def shrunk(path: Path, mode: str) -> Image.Image:
+    """An image at the study's size, each pixel the mean of its area."""
+    with Image.open(path) as image:
+        return image.convert(mode).resize((SIZE, SIZE), Image.Resampling.BOX)
+
+
+def load_masks(folder: Path) -> NDArray[np.int64]:
+    """All masks of a folder as 0 and 1, `(cases, H, W)`."""
+    files = sorted(folder.glob("*.png"))
+    return np.stack([np.asarray(Image.open(path)) > 0 for path in files]).astype(np.int64)
+
+
+def load_images(study: Study) -> Floats:
+    """All images, standardised one by one, `(cases, 3, H, W)`."""
+    images = np.load(study.work / "images.npy").astype(np.float32).transpose(0, 3, 1, 2)
+    axes = (2, 3)
+    spread = images.std(axes, keepdims=True) + 1e-3
+    return np.asarray((images - images.mean(axes, keepdims=True)) / spread)
+
+
+def folds(count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Training and validation cases of every fold: nnU-Net's own split of sorted names."""
+    from sklearn.model_selection import KFold
+
+    yield from KFold(FOLDS, shuffle=True, random_state=12345).split(np.arange(count))
+
+
+def jobs() -> list[tuple[str, str, int]]:
+    """Loss, noise and fold of every training, in an order that gives a whole table early."""
+    first, *others = NOISES
+    rounds = [
+        *[("dice+ce", first, fold) for fold in range(FOLDS)],
+        *[("dice+ce", noise, fold) for noise in others for fold in range(2)],
+        *[("anl-ce", noise, fold) for noise in NOISES for fold in range(2)],
+    ]
+    everything = [
+        (loss, noise, fold) for fold in range(FOLDS) for loss in LOSSES for noise in NOISES
+    ]
+    return list(dict.fromkeys([*rounds, *everything]))
+
+
+def train(study: Study, only: int | None) -> None:
+    """Do the trainings that are missing, at most `only` of them."""
+    images = load_images(study)
+    missing = [job for job in jobs() if not study.probabilities(*job).exists()]
+    for loss, noise, fold in missing[:only]:
+        start = time.process_time()
+        labels = load_masks(study.masks(noise))
+        training, validation = list(folds(len(images)))[fold]
+        network = fit(images[training], labels[training], loss, SEED + fold)
+        found = predict(network, images[validation])
+        path = study.probabilities(loss, noise, fold)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial.npy")
+        np.save(partial, found.astype(np.float16))
+        partial.replace(path)
+        right = load_masks(study.masks(None))[validation] > 0
+        overlap = dice(found >= 0.5, right).mean()
+        seconds = time.process_time() - start
+        print(f"{loss} {noise} fold {fold}: Dice {overlap:.3f}, {seconds:.0f} s CPU", flush=True)
+
+
+def dice(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Dice of every case, masks `(cases, H, W)`; 1 if both are empty."""
+    axes = (1, 2)
+    total = predicted.sum(axes) + reference.sum(axes)
+    both = 2 * (predicted & reference).sum(axes)
+    return np.where(total > 0, both / np.maximum(total, 1), 1.0)
+
+
+def build_network():  # noqa: ANN201 (torch is imported late)
+    """A small U-Net of nnU-Net's kind; it works at half the size and its logits are enlarged."""
+    import torch
+    from dynamic_network_architectures.architectures.unet import PlainConvUNet
+    from torch import nn
+
+    class HalfSize(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = PlainConvUNet(
+                **dict(input_channels=12, n_stages=4, features_per_stage=(16, 32, 64, 128)),
+                **dict(conv_op=nn.Conv2d, kernel_sizes=3, strides=(1, 2, 2, 2)),
+                **dict(n_conv_per_stage=2, n_conv_per_stage_decoder=1, num_classes=2),
+                **dict(conv_bias=True, norm_op=nn.InstanceNorm2d),
+                **dict(norm_op_kwargs={"eps": 1e-5, "affine": True}),
+                **dict(nonlin=nn.LeakyReLU, nonlin_kwargs={"inplace": True}),
+            )
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            halves = nn.functional.pixel_unshuffle(images, 2)
+            halves = halves.contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = self.inner(halves)
+            return nn.functional.interpolate(logits.float(), scale_factor=2.0, mode="bilinear")
+
+    return HalfSize().to(memory_format=torch.channels_last)
+
+
+def build_loss(name: str):  # noqa: ANN201
+    """nnU-Net's own loss, or one of ours by its name, on logits and labels `(B, H, W)`."""
+    from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+    from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+
+    from anl_seg import losses
+
+    if name == "anl-ce":
+        return losses.create(name, alpha=5, beta=5)  # the weights that our trainers take with Adam
+    soft_dice = {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": False}
+    own = DC_and_CE_loss(soft_dice, {}, dice_class=MemoryEfficientSoftDiceLoss)
+    return lambda logits, labels: own(logits, labels[:, None])
+
+
+def fit(images: Floats, labels: NDArray[np.int64], loss_name: str, seed: int):  # noqa: ANN201
+    """Train a network; images are mirrored and transposed at random."""
+    import torch
+
+    torch.manual_seed(seed)
+    order = np.random.default_rng(seed)
+    network, loss = build_network(), build_loss(loss_name)
+    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4)
+    steps = EPOCHS * (len(images) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, steps, pct_start=0.2)
+    for _ in range(EPOCHS):
+        shuffled = order.permutation(len(images))
+        for first in range(0, len(images) - BATCH + 1, BATCH):
+            chosen = shuffled[first : first + BATCH]
+            batch, target = turned(images[chosen], labels[chosen], order)
+            optimiser.zero_grad()
+            loss(network(torch.from_numpy(batch)), torch.from_numpy(target)).backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 12.0)
+            optimiser.step()
+            schedule.step()
+    return network
+
+
+def turned(
+    images: Floats, labels: NDArray[np.int64], random: np.random.Generator
+) -> tuple[Floats, NDArray[np.int64]]:
+    """A batch in one of the eight positions of a square, a little brighter or darker."""
+    if random.random() < 0.5:
+        images, labels = images.swapaxes(-1, -2), labels.swapaxes(-1, -2)
+    axes = [axis for axis in (-1, -2) if random.random() < 0.5]
+    light = random.normal(0, 0.2, (len(images), images.shape[1], 1, 1)).astype(np.float32)
+    return np.flip(images, axes) + light, np.ascontiguousarray(np.flip(labels, axes))
+
+
+def predict(network, images: Floats) -> Floats:  # noqa: ANN001
+    """Probability of the foreground, `(cases, H, W)`: mean over an image and its mirror image."""
+    import torch
+
+    network.eval()
+    found = []
+    with torch.no_grad():
+        for batch in np.array_split(images, max(1, len(images) // 64)):
+            both = [batch, np.ascontiguousarray(batch[..., ::-1])]
+            straight, mirrored = (network(torch.from_numpy(each)).softmax(1)[:, 1] for each in both)
+            found.append((straight + mirrored.flip(-1)).numpy() / 2)
+    return np.concatenate(found)
+
+
+def found_evidence(study: Study, loss: str, noise: str) -> tuple[list[Evidence], Cases, Cases]:
+    """Evidence of the judged cases, their numbers, and whether their mask is wrong."""
+    right, given = (load_masks(study.masks(each)) > 0 for each in (None, noise))
+    evidence, numbers = [], []
+    for fold, (_, validation) in enumerate(folds(len(right))):
+        path = study.probabilities(loss, noise, fold)
+        if not path.exists():
+            continue
+        for number, probability in zip(validation, np.load(path).astype(np.float32), strict=True):
+            evidence.append(measure(probability, given[number], probability > 0.5, (1.0, 1.0)))
+            numbers.append(number)
+    chosen = np.array(numbers, dtype=np.int64)
+    return evidence, chosen, (right != given).any((1, 2))[chosen]
+
+
+def fit_weights(study: Study) -> None:
+    """Print the weights of the score, learned on every second case of all noises and losses.
+
+    In each set of masks, right and wrong ones weigh the same. Weights of lengths and of
+    separate parts may not be negative: a mask that lies farther away is not less suspicious.
+    """
+    names, columns, wrong, balance = [], [], [], []
+    for loss, noise in product(LOSSES, NOISES):
+        evidence, numbers, faulty = found_evidence(study, loss, noise)
+        if not evidence:
+            continue
+        half = numbers % 2 == 0
+        table = features(evidence)
+        names = list(table)
+        columns.append(np.stack(list(table.values()), axis=1)[half])
+        wrong.append(faulty[half])
+        share = faulty[half].mean()
+        balance.append(np.where(faulty[half], 0.5 / share, 0.5 / (1 - share)))
+    bounds = [(0, None) if name in SUSPICIOUS else (None, None) for name in names]
+    weights, intercept = regression(*map(np.concatenate, (columns, wrong, balance)), bounds)
+    for name, weight in zip(names, weights, strict=True):
+        print(f'    "{name}": {weight:.3f},')
+    print(f"INTERCEPT = {intercept:.3f}")
+
+
+def regression(
+    columns: Cases, wrong: Cases, balance: Cases, bounds: list[tuple[int | None, None]]
+) -> tuple[Cases, float]:
+    """Logistic regression with an L2 penalty on standardised columns: weights and intercept."""
+    mean, spread = columns.mean(0), columns.std(0)
+    table = (columns - mean) / spread
+
+    def objective(parameters: Cases) -> tuple[float, Cases]:
+        *weights, intercept = parameters
+        odds = table @ weights + intercept
+        error = balance * (1 / (1 + np.exp(-odds)) - wrong)
+        loss = (balance * (np.logaddexp(0, odds) - wrong * odds)).sum()
+        slope = np.append(table.T @ error + weights, error.sum())
+        return loss + 0.5 * np.square(weights).sum(), slope
+
+    start = np.zeros(columns.shape[1] + 1)
+    found = minimize(
+        objective, start, jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)],
+        options={"maxiter": 5000, "maxfun": 20_000},
+    )  # fmt: skip
+    weights = found.x[:-1] / spread
+    return weights, float(found.x[-1] - weights @ mean)
+
+
+def main() -> None:
+    """Do what is missing and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--stage", choices=["train", "fit"])
+    parser.add_argument("--only", type=int, help="at most so many trainings")
+    arguments = parser.parse_args()
+    study = Study(arguments.source, arguments.work)
+    prepare(study)
+    if arguments.stage == "fit":
+        fit_weights(study)
+        return
+    train(study, arguments.only)
+
+
+if __name__ == "__main__":
+    main()

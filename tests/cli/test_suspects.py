@@ -1,0 +1,111 @@
+"""`anl-seg suspects` and `anl-seg revise`: from two folders to a new data set, and exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from suspects.conftest import cases, raw  # noqa: F401 (fixtures)
+
+from anl_seg.cli import main
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as end:
+        main(list(map(str, arguments)))
+    return end.value.code or 0
+
+
+def judge(raw, output):  # noqa: F811
+    softmax = raw.parents[1] / "softmax"
+    return run(
+        *("suspects", "--predictions", softmax, "--labels", raw / "labelsTr"),
+        *("--images", raw / "imagesTr", "-o", output),
+    )
+
+
+@pytest.fixture
+def report(raw, tmp_path):  # noqa: F811
+    assert judge(raw, tmp_path / "report") == 0
+    return tmp_path / "report"
+
+
+def test_report(raw, cases, capsys, tmp_path):  # noqa: F811
+    report = tmp_path / "report"
+    assert judge(raw, report) == 0
+    printed = capsys.readouterr().out
+    assert "The first 20 of 40 cases" in printed
+    assert re.search(r"About \d+ of 40 masks are probably wrong|cannot be told", printed)
+    with (report / "suspects.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert ",".join(rows[0]) == "case,score,rank,kind,class,dice,area_change,shift,unit,box,fold"
+    assert [int(row["rank"]) for row in rows] == list(range(1, 41))
+    scores = [float(row["score"]) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    wrong = {case for case, (*_, kind) in cases.items() if kind}
+    assert len(wrong & {row["case"] for row in rows[:20]}) >= 16
+    content = json.loads((report / "suspects.json").read_text())
+    assert [each["case"] for each in content["cases"]] == [row["case"] for row in rows]
+    assert content["wrong_masks"]["cases"] == 40
+
+
+def test_predicted_masks_are_kept(report, cases):  # noqa: F811
+    for case, (_, probabilities, _) in cases.items():
+        found = np.asarray(Image.open(report / "predictions" / f"{case}.png"))
+        assert np.array_equal(found, probabilities.argmax(0))
+
+
+def test_the_page_names_no_other_file(report):
+    page = (report / "suspects.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 40
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", page)
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+
+
+def test_the_way_back(report, raw, capsys, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
+    decisions = report / "decisions.csv"
+    decisions.write_text("case,decision\ncase_00,wrong\ncase_01,unsure\ncase_05,fine\n")
+    target = raw.parent / "Dataset502_Revised"
+    assert run("revise", raw, target, "--decisions", decisions, "--as", "predict") == 0
+    assert "39 kept, 1 predicted" in capsys.readouterr().out
+    new, predicted = (
+        np.asarray(Image.open(folder / "case_00.png"))
+        for folder in (target / "labelsTr", report / "predictions")
+    )
+    assert np.array_equal(new, predicted)
+
+
+def test_folds_are_kept_for_nnunet(report, raw, monkeypatch, tmp_path):  # noqa: F811
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    splits = [{"train": ["case_02", "case_03"], "val": ["case_00", "case_01"]}]
+    place = tmp_path / "preprocessed" / raw.name / "splits_final.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps(splits))
+    decisions = report / "decisions.csv"
+    decisions.write_text("case,decision\ncase_00,wrong\n")
+    target = raw.parent / "Dataset502_Revised"
+    assert run("revise", raw, target, "--decisions", decisions, "--as", "drop") == 0
+    kept = json.loads((tmp_path / "preprocessed" / target.name / "splits_final.json").read_text())
+    assert kept == [{"train": ["case_02", "case_03"], "val": ["case_01"]}]
+
+
+def test_bad_input(raw, tmp_path, capsys):  # noqa: F811
+    assert run("suspects", "-o", tmp_path / "report") == 2
+    assert "give -d for a data set" in capsys.readouterr().err
+    softmax = tmp_path / "softmax"
+    np.savez(softmax / "case_00.npz", probabilities=np.full((2, 48, 48), 0.7))
+    assert judge(raw, tmp_path / "report") == 2
+    assert "sum to 1.4, expected 1" in capsys.readouterr().err
+    assert not list((tmp_path).glob("report/suspects.*"))
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text("case,decision\nstranger,wrong\n")
+    target = raw.parent / "Dataset502_Revised"
+    assert run("revise", raw, target, "--decisions", decisions, "--as", "drop") == 2
+    assert "stranger" in capsys.readouterr().err
+    assert not target.exists()

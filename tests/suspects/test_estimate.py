@@ -1,0 +1,35 @@
+"""The number of wrong masks: close where it can be known, and refused where it cannot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from anl_seg.suspects.estimate import estimate_wrong
+
+
+def odds(wrong, cases, distance, seed=0):
+    """Log likelihood ratios of right and wrong masks, of two normal distributions."""
+    is_wrong = np.arange(cases) < wrong
+    drawn = np.random.default_rng(seed).normal(np.where(is_wrong, distance / 2, -distance / 2))
+    return distance * drawn
+
+
+@pytest.mark.parametrize("wrong", [0, 30, 150, 280])
+def test_the_interval_holds_the_number(wrong):
+    found = estimate_wrong(odds(wrong, 300, 3.0), agreement=0.8, soft=True)
+    assert found.low <= wrong <= found.high
+    assert abs(found.wrong - wrong) < 20
+    assert f"About {found.wrong:.0f} of 300 masks" in found.in_words
+
+
+def test_it_says_when_it_cannot_tell():
+    values = odds(50, 100, 3.0)
+    for reason, found in {
+        "too few": estimate_wrong(values[:10], 0.8, soft=True),
+        "give probabilities": estimate_wrong(values, 0.8, soft=False),
+        "median Dice 0.31": estimate_wrong(values, 0.31, soft=True),
+        "overlap too much": estimate_wrong(values * 0.05, 0.8, soft=True),
+    }.items():
+        assert np.isnan(found.wrong)
+        assert reason in found.in_words

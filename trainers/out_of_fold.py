@@ -1,0 +1,192 @@
+"""Predictions of training cases by networks that did not see them: nnU-Net's cross-validation."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anl_seg.errors import InputError, named
+from anl_seg.formats.files import atomic_path, write_json
+from anl_seg.formats.text import read_json
+from anl_seg.progress import Track, untracked
+
+ALL = "all"
+SPLITS = "splits_final.json"
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A case and the network that predicts it.
+
+    Attributes:
+        case: Name of the case.
+        fold: "0" to "4"; "all" for a network that was trained on the case.
+        file: The softmax that nnU-Net's validation has written, or None.
+    """
+
+    case: str
+    fold: str
+    file: Path | None
+
+
+def held_out_cases(
+    model: Path,
+    splits: Path,
+    folds: Sequence[str],
+    cases: Sequence[str],
+    checkpoint: str = "checkpoint_final.pth",
+) -> list[HeldOut]:
+    """List the cases that trained folds can judge.
+
+    Args:
+        model: Folder such as nnUNet_results/Dataset501_X/nnUNetTrainerANL__plans__2d.
+        splits: nnU-Net's `splits_final.json` of the data set.
+        folds: The folds (none: every fold from 0 on that has the checkpoint). "all" judges all
+            cases, although its network was trained on them.
+        cases: All cases of the data set.
+        checkpoint: Name of the checkpoint of each fold.
+
+    Raises:
+        InputError: If a fold was not trained, has no validation cases, or those of other data.
+    """
+    trained = sorted(path.parent.name[5:] for path in model.glob(f"fold_*/{checkpoint}"))
+    wanted = list(folds) or [fold for fold in trained if fold != ALL]
+    if missing := [fold for fold in wanted if fold not in trained]:
+        raise InputError(
+            f"{model}: fold {named(missing)} has no {checkpoint} (trained: "
+            f"{named(trained) or 'none'}); train it, or name the trained folds with -f"
+        )
+    if not wanted and trained:
+        raise InputError(
+            f"{model}: only fold all is trained, and it saw every case; train the folds 0 to 4, or "
+            "judge by it with --in-sample"
+        )
+    if not wanted:
+        raise InputError(f"{model}: no fold has a {checkpoint}; train with nnUNetv2_train first")
+    parts = {fold: _validation_cases(splits, fold, cases) for fold in wanted}
+    return [
+        HeldOut(case, fold, _softmax(model, fold, case))
+        for fold, names in parts.items()
+        for case in names
+    ]
+
+
+def _validation_cases(splits: Path, fold: str, cases: Sequence[str]) -> Sequence[str]:
+    if fold == ALL:
+        return cases
+    if not splits.exists():
+        raise InputError(f"{splits}: no such file, so the cases of fold {fold} are unknown")
+    parts = read_json(splits)
+    if not fold.isdecimal() or int(fold) >= len(parts):
+        raise InputError(f"-f {fold}: {splits} has the folds 0 to {len(parts) - 1}")
+    names: list[str] = parts[int(fold)]["val"]
+    if not names:
+        raise InputError(f"-f {fold}: this fold has no validation cases in {splits}")
+    if unknown := sorted(set(names) - set(cases)):
+        raise InputError(
+            f"{splits}: {len(unknown)} cases of fold {fold} are not in labelsTr: {named(unknown)}; "
+            "were the folds made for another data set?"
+        )
+    return names
+
+
+def _softmax(model: Path, fold: str, case: str) -> Path | None:
+    """The probabilities that nnU-Net's validation has written with --npz, if any."""
+    file = model / f"fold_{fold}" / "validation" / f"{case}.npz"
+    return file if fold != ALL and file.exists() else None
+
+
+def predict(
+    model: Path,
+    cases: Sequence[HeldOut],
+    images: Mapping[str, Sequence[Path]],
+    output: Path,
+    device: str | None,
+    checkpoint: str = "checkpoint_final.pth",
+    track: Track = untracked,
+) -> dict[str, Path]:
+    """Predict cases with the checkpoint of their fold.
+
+    Args:
+        model: Folder such as nnUNet_results/Dataset501_X/nnUNetTrainerANL__plans__2d.
+        cases: What to predict.
+        images: Case -> the files of its channels.
+        output: Gets `CASE.npz` with the probabilities; files that exist are kept, so that stopped
+            work resumes.
+        device: "cpu", "cuda" or "mps" (None: "cuda" if there is one, otherwise "cpu").
+        checkpoint: Name of the checkpoint of each fold.
+        track: Shows the cases done.
+
+    Returns:
+        Case -> the file of its probabilities.
+
+    Raises:
+        InputError: If the network is a cascade, or `output` holds predictions of another network.
+    """
+    if model.name.endswith("_cascade_fullres"):
+        raise InputError(
+            f"{model}: a cascade needs the predictions of the stage before; run nnUNetv2_train "
+            "... --val --npz for each fold instead"
+        )
+    _claim(output, model, cases, checkpoint)
+    files = {each.case: output / f"{each.case}.npz" for each in cases}
+    missing = sorted(
+        (each for each in cases if not files[each.case].exists()), key=lambda each: each.fold
+    )
+    predictor, loaded = None, ""
+    for each in track(missing, "predicting"):
+        if each.fold != loaded:
+            predictor, loaded = _predictor(model, each.fold, checkpoint, device), each.fold
+        probabilities = _probabilities(predictor, images[each.case])
+        with atomic_path(files[each.case]) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, probabilities=probabilities.astype(np.float16))
+    return files
+
+
+def _claim(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str) -> None:
+    """Note which network predicts into a folder, or check that it is the same one."""
+    files = {each.fold: model / f"fold_{each.fold}" / checkpoint for each in cases}
+    network = {"model": str(model.resolve()), "checkpoint": checkpoint}
+    written = {fold: files[fold].stat().st_mtime_ns for fold in sorted(files)}
+    note = output / "network.json"
+    known: dict[str, Any] = {**network, "written": {}}
+    if note.exists():
+        known = read_json(note)
+    before: dict[str, int] = known["written"]
+    if {**known, "written": {}} != {**network, "written": {}} or any(
+        before.get(fold, time) != time for fold, time in written.items()
+    ):
+        raise InputError(
+            f"{output}: holds predictions of another network or checkpoint (see {note.name}); "
+            "delete this folder, or give another -o"
+        )
+    write_json(note, {**network, "written": {**before, **written}})
+
+
+def _predictor(model: Path, fold: str, checkpoint: str, device: str | None) -> Any:  # noqa: ANN401
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    predictor = nnUNetPredictor(
+        device=torch.device(device), perform_everything_on_device=device == "cuda", allow_tqdm=False
+    )
+    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer tells every step
+        predictor.initialize_from_trained_model_folder(str(model), (fold,), checkpoint)
+    return predictor
+
+
+def _probabilities(predictor: Any, images: Sequence[Path]) -> np.ndarray[Any, Any]:  # noqa: ANN401
+    reader = predictor.plans_manager.image_reader_writer_class()
+    image, properties = reader.read_images([str(path) for path in images])
+    with contextlib.redirect_stdout(io.StringIO()):
+        _, probabilities = predictor.predict_single_npy_array(
+            image, properties, None, None, save_or_return_probabilities=True
+        )
+    return np.asarray(probabilities)
