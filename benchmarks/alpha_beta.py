@@ -1,6 +1,6 @@
 """Weights of ANL-CE for segmentation, by Dice on the real ISIC-2017 sample.
 
-    python benchmarks/alpha_beta.py ISIC_FOLDER RUNS_FOLDER [--seeds 1 2 3] [--workers 1]
+    python benchmarks/alpha_beta.py ISIC_FOLDER RUNS_FOLDER [--seeds 1 2 3] [-np 1]
 
 ISIC_FOLDER has the challenge's layout. Finished runs in RUNS_FOLDER are kept, those of `anl-seg
 table 6 --scale small` too, so a stopped search goes on. CPU, nnU-Net's own commands. Writes the
@@ -50,7 +50,7 @@ SEARCHED: list[dict[str, Any]] = [
 
 
 def runs(source: Path, seeds: Sequence[int]) -> list[Run]:
-    """All runs of the search."""
+    """Make all runs of the search."""
     common = {**SCALES[6]["small"].settings, "data": str(source)}
     noise = {"eta_alpha": ETA, "eta_beta": ETA}
     return [
@@ -61,7 +61,7 @@ def runs(source: Path, seeds: Sequence[int]) -> list[Run]:
 
 
 def name(standing: Standing) -> str:
-    """The loss, and its hyper-parameters where it has any."""
+    """Name the loss and its hyper-parameters."""
     settings = standing.record.settings
     values = dict(settings["loss_parameters"])
     if settings["dice_weight"]:
@@ -71,7 +71,7 @@ def name(standing: Standing) -> str:
 
 
 def area(standing: Standing) -> float:
-    """Foreground predicted on the training images over that of their clean masks, their mean."""
+    """Return the mean ratio of the predicted to the clean area of the training images."""
     (summary,) = standing.folder.rglob("validation/summary_clean.json")
     cases = [each["metrics"]["1"] for each in json.loads(summary.read_text())["metric_per_case"]]
     return statistics.mean((x["TP"] + x["FP"]) / (x["TP"] + x["FN"]) for x in cases)
@@ -115,15 +115,17 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("-np", "--num-processes", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="do no runs")
     arguments = parser.parse_args()
     todo = runs(arguments.source, arguments.seeds)
     if arguments.report:
         found = standings(arguments.folder / run.id for run in todo)
     else:
-        with watching(arguments.workers) as watch:
-            found = run_sweep(arguments.folder, todo, LocalExecutor(arguments.workers), watch=watch)
+        with watching(arguments.num_processes) as watch:
+            found = run_sweep(
+                arguments.folder, todo, LocalExecutor(arguments.num_processes), watch=watch
+            )
         print(failures(found))
     write_text(Path(__file__).with_suffix(".md"), table(found, arguments.seeds))
 

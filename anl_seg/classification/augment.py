@@ -25,7 +25,7 @@ class ShiftFlipRotate:
 
 @dataclass(frozen=True)
 class Draws:
-    """What is done to each of n images.
+    """The parameters drawn for each of n images.
 
     Attributes:
         shift: Rows and columns, `(n, 2)` int64: a pixel comes from so far below and to the right.
@@ -38,7 +38,7 @@ class Draws:
     angle_deg: Tensor | None = None
 
     def to(self, device: torch.device) -> Draws:
-        """The same on another device."""
+        """Return the same draws on another device."""
         angle = None if self.angle_deg is None else self.angle_deg.to(device)
         return Draws(self.shift.to(device), self.flipped.to(device), angle)
 
@@ -65,8 +65,8 @@ def gather(images: Tensor, indices: Tensor, draws: Draws) -> Tensor:
 
     Args:
         images: All images, `(N, H, W, C)`.
-        indices: Which ones, `(B,)` int64.
-        draws: What to do to them, `B` draws.
+        indices: Places of the images, `(B,)` int64.
+        draws: Draws for these images, `B` of them.
 
     Returns:
         `(B, H, W, C)`, of the type of `images`.
@@ -88,7 +88,7 @@ def gather(images: Tensor, indices: Tensor, draws: Draws) -> Tensor:
 
 
 def _rotated(y: Tensor, x: Tensor, angle: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where the pixels of a rotated image come from; pixel centres lie at halves."""
+    """Return where the pixels of a rotated image come from; pixel centres lie at halves."""
     down, right = y + 0.5 - height / 2, x + 0.5 - width / 2
     cosine, sine = angle.cos(), angle.sin()
     from_y = (sine * right + cosine * down + height / 2).floor().long()

@@ -1,4 +1,4 @@
-"""What training asks of a data set, whether it lives on the device or in files."""
+"""The interface of a data set in training, whether it lives on the device or in files."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Batches(Protocol):
         ...
 
     def training(self, epoch: int) -> Iterator[Batch]:
-        """Shuffled, augmented batches of an epoch, counted from 0: always the same ones."""
+        """Yield the shuffled, augmented batches of an epoch, counted from 0."""
         ...
 
     def plain(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images as they are, with their labels, in order."""
+        """Yield images without augmentation, with their labels, in order."""
         ...

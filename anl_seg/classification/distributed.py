@@ -20,7 +20,7 @@ if dist.is_available():
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's number, on its machine too, and how many there are; one alone by default."""
+    """Number of this process, also on its machine, and number of all; one process by default."""
 
     rank: int = 0
     local_rank: int = 0
@@ -82,5 +82,5 @@ def share_buffers(model: nn.Module) -> None:
 
 
 def wait_for_all() -> None:
-    """Go on when all processes are here."""
+    """Wait until all processes have come here."""
     sum_over_ranks(torch.zeros(1))

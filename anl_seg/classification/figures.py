@@ -46,7 +46,7 @@ def plot_accuracies(axes: Axes, log: Sequence[Epoch]) -> None:
 
 
 def accuracies(log: Sequence[Epoch]) -> dict[str, list[float]]:
-    """The curves of Fig. 3 in percent, by label; not those of images that there are none of."""
+    """Return the curves of Fig. 3 in per cent, by label; none for images that do not exist."""
     shares = {
         label: [getattr(epoch, name) for epoch in log] for label, (name, *_) in CURVES.items()
     }
@@ -66,7 +66,7 @@ def draw_marginals(
         classes: Names of the K classes.
         shares: Rows of K shares, by name.
         title: Over the picture.
-        path: Of the picture.
+        path: File of the picture.
     """
     figure, axes = _figure(title)
     plot_marginals(axes, classes, shares)

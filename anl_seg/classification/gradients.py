@@ -17,14 +17,14 @@ Box = dict[str, float]
 
 
 def negative_summand(criterion: nn.Module) -> Summand | None:
-    """The normalised negative part of a loss, NNCE or NNFL, if it has one."""
+    """Find the normalised negative part of a loss, NNCE or NNFL, if it has one."""
     summands: tuple[Summand, ...] = getattr(criterion, "summands", ())
     return next((part for part in summands if part.form == "normalized negative"), None)
 
 
 @torch.no_grad()
 def largest_gradients(summand: Summand, logits: Tensor, labels: Tensor) -> Tensor:
-    """The largest derivative of each sample's loss by the probability of another class.
+    """Compute the largest derivative of each sample's loss by the probability of another class.
 
     With T = sum_k (A - l(u_k)), u = log p, it is the maximum over j != y of
 
@@ -54,12 +54,12 @@ def largest_gradients(summand: Summand, logits: Tensor, labels: Tensor) -> Tenso
 
 
 def describe_boxes(values: NDArray[np.floating], wrong: NDArray[np.bool_]) -> dict[str, Box]:
-    """Box plots of the samples that are labelled rightly and wrongly: "clean", "mislabelled".
+    """Describe box plots of rightly and wrongly labelled samples: "clean", "mislabelled".
 
     Args:
         values: One a sample, `(N,)`; those that are not finite, of a diverged training, are left
             out.
-        wrong: Which samples are mislabelled, `(N,)`.
+        wrong: Whether each sample is mislabelled, `(N,)`.
 
     Returns:
         Of each group that has samples: their number n, mean, q1, median and q3, and the whiskers

@@ -32,13 +32,13 @@ def noisy_labels(settings: ClassificationSettings, data: ImageArrays | ImageFile
     if settings.labels is not None:
         if settings.noise != "clean" or settings.eta is not None or settings.human is not None:
             raise InputError(
-                f"{settings.labels} says what the noise is; leave out --noise, --eta and --human"
+                f"{settings.labels} (--labels) says what the noise is; omit --noise, --eta, --human"
             )
         return label_noise.load(settings.labels, data.y_train)
     if isinstance(data, ImageFiles):
         if settings.noise != "clean":
             raise InputError(
-                f"the labels of {data.name} are noisy as they are; leave out --noise "
+                f"the labels of {data.name} are noisy as they are; omit --noise "
                 f"{settings.noise}, or give a file of noisy labels"
             )
         images = human = None
@@ -73,8 +73,8 @@ def make_batches(
         data: The images.
         noisy: Their training labels.
         protocol: Batch size and augmentation.
-        seed: Of order and augmentation.
-        device: Where the batches are wanted.
+        seed: Seed of order and augmentation.
+        device: Device of the batches.
         ranks: This process among those that share each batch.
         workers: Processes that read files; by default one per processor, at most 8.
 

@@ -1,4 +1,4 @@
-"""How the paper trained on each data set, one row of data each: Section VI-B, Appendix D-B."""
+"""The paper's training on each data set, a row for each: Section VI-B, Appendix D-B."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anl_seg.losses import PRESETS, Preset
 
 @dataclass(frozen=True)
 class Normalization:
-    """What is subtracted from, and then divides, each channel of pixels in [0, 1]."""
+    """Mean and standard deviation of each channel, for pixels in [0, 1]."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -22,22 +22,22 @@ class Normalization:
 
 @dataclass(frozen=True)
 class ClassificationProtocol:
-    """One row: all that is fixed when data set, noise, loss and seed are chosen.
+    """The training on one data set: all that data set, noise, loss and seed leave open.
 
     Attributes:
         dataset: Name for `anl_seg.datasets.classification.load`.
         model: Name for `anl_seg.classification.models.create`.
         epochs: Passes over the training data.
         batch_size: Images a step, over all processes together.
-        learning_rate: Of the first epoch.
-        schedule: How it falls; it changes once an epoch.
-        normalization: Of the pixels.
-        augmentation: Of small images that stay on the device, or of photos from files.
+        learning_rate: Rate of the first epoch.
+        schedule: Rule by which the rate falls, once per epoch.
+        normalization: Normalisation of the pixels.
+        augmentation: Augmentation of small images on the device, or of photos from files.
         presets: Loss -> hyper-parameters, L1 and L2.
-        source: Where the row stands in the paper.
-        notes: Where the paper is silent, or the published configuration differs from it.
-        nesterov: Which kind of momentum.
-        momentum: Of SGD, the optimiser of every row.
+        source: Section of the paper.
+        notes: Values that the paper does not give, and differences of the published code.
+        nesterov: Whether momentum is Nesterov's.
+        momentum: Momentum of SGD, the optimiser of every row.
         clip_norm: Upper bound of the norm of all gradients together, the L1 penalty's included.
     """
 

@@ -1,4 +1,4 @@
-"""What a run writes: run.json, logs, TensorBoard's events, the checkpoint, and reading it."""
+"""The files of a run: run.json, logs, TensorBoard's events, the checkpoint, and reading it."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ OF_VALIDATION = ("validation_accuracy", "validation_accuracy_clean")
 
 @dataclass(frozen=True)
 class Epoch:
-    """A line of the log. Accuracies are shares; None where there are no such images.
+    """A line of the log. Accuracies are shares; None if there are no such images.
 
     Attributes:
         epoch: Counted from 1.
-        test_accuracy: On the test set, after the epoch.
-        clean_accuracy: On the training images whose label is right, during the epoch.
+        test_accuracy: Accuracy on the test set, after the epoch.
+        clean_accuracy: Accuracy on the rightly labelled training images, during the epoch.
         mislabelled_accuracy: Share of the other training images predicted as their wrong label.
         loss: Mean over the training images, without penalties.
         lr: Learning rate of the epoch.
         gradients: Box plots of the loss's gradients, see `anl_seg.classification.gradients`; they
             stand in gradients.jsonl, not in the log.
-        validation_accuracy: On the images held out, against the labels given; the log has it only
-            where there are such images.
-        validation_accuracy_clean: Likewise, against the right labels.
+        validation_accuracy: Accuracy on held-out images with the labels as given; the log has it
+            only if images are held out.
+        validation_accuracy_clean: Accuracy on held-out images with the right labels.
     """
 
     epoch: int
@@ -153,7 +153,7 @@ def save_checkpoint(folder: Path, learner: Learner, log: list[Epoch]) -> None:
 
 
 def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
-    """Load what `save_checkpoint` saved, if anything, and give back the log up to there."""
+    """Load the checkpoint, if there is one, and return the log up to it."""
     path = folder / CHECKPOINT_NAME
     if not path.exists():
         return []
@@ -165,7 +165,7 @@ def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
 
 
 def written(folder: Path) -> list[Path]:
-    """The files in `folder` that have the names that a run gives."""
+    """Return the files in `folder` that a run writes."""
     names = (
         *(RUN_NAME, LOG_NAME, GRADIENTS_NAME, CHECKPOINT_NAME, LABELS_NAME, MARGINALS_NAME),
         *(MARGINALS_FIGURE_NAME, ACCURACIES_FIGURE_NAME),
@@ -175,7 +175,7 @@ def written(folder: Path) -> list[Path]:
 
 
 def clear(folder: Path) -> None:
-    """Take away what an earlier run wrote into `folder`, and nothing else."""
+    """Delete what an earlier run wrote into `folder`, and nothing else."""
     for path in written(folder):
         path.unlink()
 

@@ -1,4 +1,4 @@
-"""One run from its settings to its folder: data, noise, training, records, and going on later."""
+"""One run from its settings to its folder: data, noise, training, records, and resuming."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PACKAGES = ("anl-seg", "numpy", "torch", "torchvision")
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run. Accuracies are shares.
+    """The result of a run. Accuracies are shares.
 
     Attributes:
         last: Test accuracy after the last epoch, which the paper's tables report.
@@ -52,8 +52,8 @@ class Result:
         best_epoch: The first epoch that has it, counted from 1.
         further: Accuracy after the last epoch on other sets of the data set, by name, and on what
             is held out: "validation" and, against the right labels, "validation_clean".
-        images_per_second: Of training, evaluation included, since the run was last started; None if
-            it had nothing left to do then.
+        images_per_second: Speed of training, evaluation included, since the run was last started;
+            None if nothing was left to do.
     """
 
     last: float
@@ -80,11 +80,11 @@ def run(
     on a CPU (with as many threads) to the same numbers; a finished one is not trained again.
 
     Args:
-        settings: What to do.
+        settings: Settings of the run.
         folder: Gets run.json, log.jsonl, labels.npz, checkpoint.pt, tensorboard/, marginals.json,
             accuracies.png, marginals.png and, for a loss with a normalised negative part,
             gradients.jsonl.
-        overwrite: Whether what a run wrote into `folder` is taken away first.
+        overwrite: Whether the files of a run in `folder` are deleted first.
         compiled: Whether to use `torch.compile`; by default on CUDA.
         workers: Processes that read image files; by default one per processor, at most 8.
         ranks: This process among several, which all make the call.
@@ -169,7 +169,7 @@ def _epochs(
 
 @contextmanager
 def _torch_state(device: torch.device) -> Iterator[None]:
-    """Let cuDNN look for the fastest algorithms; leave torch as it was, its generators too."""
+    """Let cuDNN look for the fastest algorithms; restore torch's state afterwards."""
     benchmark = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:
@@ -240,7 +240,7 @@ def _describe(
     noisy: NoisyLabels,
     device: torch.device,
 ) -> dict[str, Any]:
-    """All of run.json but the result."""
+    """Return the content of run.json without the result."""
     row = asdict(replace(protocol, presets={}))
     del row["presets"]  # the one that counts stands under "loss"
     schedule = {"rule": type(protocol.schedule).__name__.lower(), **row["schedule"]}
@@ -271,7 +271,7 @@ def _describe(
 
 
 def _recorded(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
-    """What the folder's run.json says, if it is of the same run; None if there is nothing.
+    """Read the folder's run.json, if it is of the same run; None if there is nothing.
 
     Raises:
         InputError: If it is of another run, or there are such files without a run.json.

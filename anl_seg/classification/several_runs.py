@@ -56,10 +56,10 @@ def run_all(
 
     Args:
         runs: Folder -> settings.
-        parallel: How many at a time, each in a process of its own; they share the device.
-        overwrite: As for `run`.
-        compiled: As for `run`.
-        ranks: As for `run`.
+        parallel: Runs at a time, each in a process of its own; they share the device.
+        overwrite: Whether runs in these folders are deleted first.
+        compiled: Whether to use `torch.compile`. Default: on CUDA only.
+        ranks: This process among several, which all make the call.
         track: Shows progress.
         tell: Takes a line of text.
 
@@ -67,12 +67,12 @@ def run_all(
         The runs in the order given.
 
     Raises:
-        InputError: As `run`; what has not begun then is left out.
+        InputError: If a run is impossible; runs that have not begun are then not done.
     """
     ranks = ranks or Ranks()
     if parallel > 1 and ranks.world > 1:
         raise InputError(
-            "torchrun shares out one run, --parallel several; leave out one of the two"
+            "torchrun shares out one run, -np does several at a time; omit one of the two"
         )
     train = partial(run, overwrite=overwrite, compiled=compiled)
     done = []

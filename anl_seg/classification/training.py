@@ -42,7 +42,7 @@ class Learner:
         criterion: The loss; that of T-Loss has a parameter of its own.
         optimizer: Over the parameters of both.
         step: One optimisation step.
-        device: Where it all is.
+        device: Device of network and batches.
         autocast: Makes the context in which the network runs.
         negative: The normalised negative part of the loss, if it has one.
     """
@@ -93,7 +93,7 @@ def make_learner(
             direction a step: so Hoffman et al. (arXiv:1908.02729), whom the paper cites, write it,
             and so delta weighs squares as it does in L2. (The paper gives no formula.)
         protocol: The rest.
-        device: Where to train.
+        device: Device to train on.
         precision: "float32", or "bf16" for autocast; weights and loss stay in float32.
         compiled: Whether network and loss go through `torch.compile`, on one GPU into CUDA graphs;
             with a Jacobian penalty they do not, as it cannot differentiate twice.

@@ -26,11 +26,11 @@ def hold_out(
     Args:
         data: The images.
         noisy: Their training labels.
-        share: From 0, for nothing, to below 1.
-        seed: Of the draw.
+        share: Share to hold out, from 0 to below 1.
+        seed: Seed of the draw.
 
     Returns:
-        What is left to train on, the held-out images among its `further`, and its labels.
+        The remaining images, with the held-out ones among their `further`, and their labels.
 
     Raises:
         InputError: If some class has too few images to be in both parts.
@@ -65,7 +65,7 @@ def hold_out(
 
 
 def _split(noisy: NoisyLabels, share: float, seed: int) -> tuple[Labels, Labels]:
-    """Places of the images to train on, and of those held out, both in their order."""
+    """Return the places of the images to train on and of those held out, both in order."""
     from sklearn.model_selection import train_test_split  # slow to import
 
     try:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with an ETA on a terminal, a plain line now and then elsewhere."""
+"""Show progress: a bar with the time left on a terminal, else a plain line now and then."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def track(items: Iterable[Item], description: str, total: int | None = None) -> 
     """Yield `items` while showing on stderr how far the work is.
 
     Args:
-        items: What to iterate over.
+        items: Items to iterate over.
         description: A few words on the work, such as "corrupting masks".
-        total: Number of items; may be left out where `items` has a length.
+        total: Number of items. Default: the length of `items`.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)

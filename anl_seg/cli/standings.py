@@ -1,4 +1,4 @@
-"""How the runs of a sweep stand: a live table on a terminal, a plain line at changes elsewhere."""
+"""Show the states of runs: a live table on a terminal, else a plain line at each change."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN_RUNS = 12
 
 @contextmanager
 def watching(workers: int) -> Iterator[Callable[[Sequence[Standing]], None]]:
-    """A function to call again and again with how the runs stand; it shows that on stderr."""
+    """Yield a function to call with the states of the runs; it shows them on stderr."""
     if not sys.stderr.isatty():
         yield _lines(workers)
         return
@@ -33,9 +33,9 @@ def watching(workers: int) -> Iterator[Callable[[Sequence[Standing]], None]]:
 
 
 def summary(found: Sequence[Standing], workers: int | None) -> str:
-    """One line: how many runs are in each state, and about how long the others will take.
+    """Say in one line how many runs are in each state, and about how long the others will take.
 
-    `workers` is how many are done at a time; None stands for as many as are running now.
+    `workers` is the number of runs at a time; None stands for as many as are running now.
     """
     from anl_seg.experiments.runs.estimates import in_words, seconds_left
 
@@ -48,7 +48,7 @@ def summary(found: Sequence[Standing], workers: int | None) -> str:
 
 
 def table(found: Sequence[Standing], workers: int | None) -> Table:
-    """The summary, and a row for each run that is running or has failed."""
+    """Return the summary, and a row for each run that is running or has failed."""
     from rich.table import Table
 
     rows = Table(title=summary(found, workers), title_justify="left", title_style="bold")

@@ -1,4 +1,4 @@
-"""The paper's tables as data: what Ye et al., arXiv:2412.02373, printed."""
+"""The paper's tables as data: Ye et al., arXiv:2412.02373."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the CSV files beside it, one for each table of the paper."""
+"""Read the CSV files of this folder, one for each table of the paper."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class PublishedCell:
         loss: Our name of the row's loss.
         printed: The row's method as the table prints it.
         column: The column as the table prints it, or nearly.
-        settings: What the column says of the noise: noise and eta, or eta_alpha and eta_beta.
-        mean: In per cent.
-        std: Over the seeds, in per cent; NaN where the table prints none.
+        settings: Noise of the column: noise and eta, or eta_alpha and eta_beta.
+        mean: Mean in per cent.
+        std: Standard deviation over the seeds in per cent; NaN if the table prints none.
     """
 
     loss: str
@@ -40,7 +40,7 @@ class HyperParameters:
         loss: Our name of the row's loss.
         printed: The row's method as the table prints it.
         column: The data set.
-        symbols: What the table calls the parameters; empty for a loss without any.
+        symbols: Symbols of the parameters in the table; empty for a loss without any.
         values: Our name of the parameter -> its value; `delta` is the paper's δ.
     """
 

@@ -117,7 +117,7 @@ def test_settings_beside_a_file_are_refused(sweep, capsys):
 
 def test_options_that_do_not_fit_are_refused_before_anything_is_written(sweep, tmp_path, capsys):
     assert call("sweep", "sweep.yaml", "--runs", "new", "--slurm", "time=3") == 2
-    assert "--slurm is for --executor slurm" in capsys.readouterr().err
+    assert "--slurm needs --executor slurm" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

@@ -371,4 +371,4 @@ def test_the_command_draws_what_is_there_when_a_run_fails(tmp_path, monkeypatch,
 
 def test_the_command_without_runs(tmp_path, capsys):
     assert command("3", "--dataset", "digits", "--runs", str(tmp_path)) == 2
-    assert "--run makes them" in capsys.readouterr().err
+    assert "--run does them" in capsys.readouterr().err

@@ -56,6 +56,7 @@ def compare_folders(
     metric: str = "Dice",
     images: Path | None = None,
     notes: Sequence[str] = (),
+    plots: Sequence[Plot] = (),
     num_processes: int = 1,
     track: Track = untracked,
 ) -> MethodComparison:
@@ -69,6 +70,7 @@ def compare_folders(
         metric: Name of a row of `METRICS`.
         images: Folder of the images, shown below the outlines.
         notes: Lines for the section "How this was measured", such as what was trained.
+        plots: More plots for the page, such as curves of the trainings.
         num_processes: Processes that measure and draw the cases.
         track: Wraps the cases to show progress.
 
@@ -89,7 +91,13 @@ def compare_folders(
     )
     comparison = compare(methods, metric)
     write_comparison(
-        comparison, output, images=images, notes=notes, num_processes=num_processes, track=track
+        comparison,
+        output,
+        images=images,
+        notes=notes,
+        plots=plots,
+        num_processes=num_processes,
+        track=track,
     )
     return comparison
 
@@ -101,6 +109,7 @@ def write_comparison(
     published: PublishedColumn | None = None,
     images: Path | None = None,
     notes: Sequence[str] = (),
+    plots: Sequence[Plot] = (),
     num_processes: int = 1,
     track: Track = untracked,
 ) -> list[Path]:
@@ -112,6 +121,7 @@ def write_comparison(
         published: Published figures of the same experiment, to stand beside ours.
         images: Folder of the images, named as the cases or as nnU-Net names them.
         notes: More lines for the section "How this was measured".
+        plots: More plots for the page.
         num_processes: Processes that draw the cases.
         track: Wraps the cases to show progress.
 
@@ -133,6 +143,7 @@ def write_comparison(
             published=published,
             images=images,
             notes=notes,
+            plots=plots,
             num_processes=num_processes,
             track=track,
         ),
@@ -150,6 +161,7 @@ def comparison_page(
     published: PublishedColumn | None = None,
     images: Path | None = None,
     notes: Sequence[str] = (),
+    plots: Sequence[Plot] = (),
     num_processes: int = 1,
     track: Track = untracked,
 ) -> str:
@@ -163,7 +175,7 @@ def comparison_page(
         unit=unit,
         reference_dir=first.cases[0].reference_file.parent,
         grids=comparison_grids(comparison, published),
-        plots=_plots(comparison),
+        plots=[*_plots(comparison), *plots],
         several=any(len(method.groups) > 1 for method in comparison.methods),
         classes=class_names(comparison.labels),
         cases=_cases(comparison, images, num_processes, track),

@@ -13,7 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
@@ -182,6 +182,36 @@ def slopes(title: str, baseline: str, values: Mapping[str, Values], axis: str) -
         caption="A line is a case, blue where it rises and dashed orange where it falls; the black "
         "line is the mean.",
     )
+
+
+def curves(
+    title: str, rows: Mapping[str, Values], axis: str, *, below: str = "epoch", caption: str = ""
+) -> Plot:
+    """Curves over the epochs, one line for each name.
+
+    Args:
+        title: Heading.
+        rows: Name -> value of each epoch, NaN if undefined.
+        axis: Label of the vertical axis.
+        below: Label of the horizontal axis.
+        caption: How to read it.
+
+    Example:
+        >>> curves("Dice", {"ce": np.array([0.5, 0.75])}, "Dice").alt
+        'Dice: ce ends at 0.750.'
+    """
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=3.0)
+        for place, (name, values) in enumerate(rows.items()):
+            color = COLOURS[place % len(COLOURS)]
+            style = "-" if place == 0 else "--"
+            axes.plot(range(1, len(values) + 1), values, style, color=color, label=name)
+        axes.set(xlabel=below, ylabel=axis, ylim=(0, 1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False)
+        source = _source(figure)
+    ends = "; ".join(f"{name} ends at {values[-1]:.3f}" for name, values in rows.items())
+    return Plot(title, source, alt=f"{title}: {ends}.", caption=caption)
 
 
 def intervals(title: str, rows: Mapping[str, tuple[float, tuple[float, float]]], axis: str) -> Plot:

@@ -22,7 +22,7 @@ DELTA_COLORS = [
 
 
 def draw_accuracies(placed: Placed) -> Drawing:
-    """One panel a run: test, clean and mislabelled training images (Fig. 3 and 8)."""
+    """Draw one panel for each run: test, clean and mislabelled training images (Fig. 3 and 8)."""
     figure, axes = panels(placed, HEIGHT)
     rows: list[list[object]] = []
     for piece, folder in placed:
@@ -42,7 +42,7 @@ def draw_accuracies(placed: Placed) -> Drawing:
 
 
 def draw_penalties(placed: Placed) -> Drawing:
-    """One panel a penalty, one curve of test accuracy a weight (Fig. 4 and 5)."""
+    """Draw a panel for each penalty, with a curve of test accuracy for each weight (Fig. 4, 5)."""
     figure, axes = panels(placed, WIDE_HEIGHT)
     looks = _looks()
     rows: list[list[object]] = []
@@ -62,7 +62,7 @@ def draw_penalties(placed: Placed) -> Drawing:
 
 
 def _looks() -> dict[str, dict[str, Any]]:
-    """How the curve of each label looks; ANL-CE lies above all others."""
+    """Return the style of the curve of each label; ANL-CE lies above all others."""
     looks: dict[str, dict[str, Any]] = {
         f"{delta:g}": {"color": color, "label": _power_of_ten(delta)}
         for delta, color in zip(DELTAS, DELTA_COLORS, strict=True)

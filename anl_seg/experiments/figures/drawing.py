@@ -1,4 +1,4 @@
-"""A figure by its number: finds its runs, draws it of them, writes picture and numbers."""
+"""Draw a figure by its number: find its runs, write the picture and the numbers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
-    """The runs, each once, that are not done in the folder `root`.
+    """Return the runs, each once, that are not done in the folder `root`.
 
     Raises:
         InputError: If a record cannot be read.
@@ -47,11 +47,11 @@ def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
 
 
 def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Path) -> Path:
-    """Draw a figure of the runs that are done; where there is none, its panel says so.
+    """Draw a figure of the runs that are done; the panel of a missing run says so.
 
     Args:
-        number: Of the figure, 2 to 8.
-        pieces: From `runs_of_figure`.
+        number: Number of the figure, 2 to 8.
+        pieces: Runs from `runs_of_figure`.
         root: Folder of the runs.
         output: The picture; its suffix, `FORMATS`, decides what it is.
 
@@ -67,7 +67,7 @@ def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Pa
         (piece, root / piece.run.id if _is_done(piece.run, root) else None) for piece in pieces
     ]
     if not any(folder for _, folder in placed):
-        raise InputError(f"{root} has none of the runs of figure {number}; --run makes them")
+        raise InputError(f"{root} has none of the runs of figure {number}; --run does them")
     with rc_context(STYLE):
         drawing = FIGURES[number](placed)
         with atomic_path(output) as partial:

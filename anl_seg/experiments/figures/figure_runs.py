@@ -42,9 +42,9 @@ class FigureRun:
 
     Attributes:
         run: The run.
-        row: Title of the row of panels; "" where there is one row only.
+        row: Title of the row of panels; "" if there is one row only.
         column: Title of the column.
-        label: In the legend, where a panel shows several runs.
+        label: Label in the legend, if a panel shows several runs.
     """
 
     run: Run
@@ -56,13 +56,13 @@ class FigureRun:
 def runs_of_figure(
     number: int, dataset: str | None = None, settings: Mapping[str, Any] | None = None
 ) -> list[FigureRun]:
-    """The runs that a figure is made of; some stand in several of its places.
+    """Return the runs of a figure; some stand in several of its places.
 
     Args:
         number: 2 to 8.
-        dataset: A protocol of `anl-seg classify` in place of the paper's; figure 6 has none.
-        settings: Of all runs, such as data, seed, device, epochs; of figure 6 also its scale, as
-            for Table VI.
+        dataset: A protocol of `anl-seg classify` that replaces the paper's; figure 6 has none.
+        settings: Settings of all runs, such as data, seed, device, epochs; of figure 6 also its
+            scale, as for Table VI.
 
     Raises:
         InputError: If there is no such figure, or a setting is impossible.
@@ -173,7 +173,7 @@ def _classification(
 
 
 def _only_weight_decay(dataset: str) -> dict[str, float]:
-    """The penalties of NCE+RCE in place of those of ANL-CE."""
+    """Return the penalties of NCE+RCE, which replace those of ANL-CE."""
     return {"delta": 0.0, "l2": _preset(dataset, "nce+rce").l2}
 
 

@@ -20,7 +20,7 @@ STATISTICS = ("n", "mean", "low", "q1", "median", "q3", "high")
 
 
 def draw_gradients(placed: Placed) -> Drawing:
-    """One panel a run, in each epoch shown one box for each group of images (Fig. 7).
+    """Draw one panel for each run, in each epoch shown one box for each group of images (Fig. 7).
 
     Triangles are means, whiskers reach 1.5 times the box's height; outliers are not drawn.
     """
@@ -60,7 +60,7 @@ def draw_gradients(placed: Placed) -> Drawing:
 
 
 def _evenly(epochs: int) -> list[int]:
-    """Up to `MOST_BOXES` of the epochs 1 to `epochs`, the first and the last among them."""
+    """Return up to `MOST_BOXES` of the epochs 1 to `epochs`, the first and the last among them."""
     if epochs <= MOST_BOXES:
         return list(range(1, epochs + 1))
     step = (epochs - 1) / (MOST_BOXES - 1)

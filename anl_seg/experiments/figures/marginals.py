@@ -14,7 +14,7 @@ HEIGHT = 2.4
 
 
 def draw_marginals(placed: Placed) -> Drawing:
-    """Bars of each class: the labels, which all runs share, and the predictions of each loss."""
+    """Draw bars of each class: the labels, which all runs share, and each loss's predictions."""
     shares = {}
     for piece, folder in placed:
         if folder is not None:

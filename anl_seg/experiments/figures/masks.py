@@ -1,4 +1,4 @@
-"""Figure 6: training images with their right and their noisy masks, and what was learnt of them."""
+"""Figure 6: training images with their right and their noisy masks, and the predictions."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 from anl_seg.errors import InputError
 from anl_seg.evaluation import confusion_matrix, count, dice
+from anl_seg.experiments.figures.outlines import OutlinedCase, draw_columns
 from anl_seg.experiments.figures.style import COLUMN, Drawing, Placed
 from anl_seg.experiments.kinds import SHARED_NAME
 from anl_seg.experiments.runs.records import read_record
-from anl_seg.experiments.segmentation.pictures import Row, draw_columns
 from anl_seg.formats.masks import read_labels
 from anl_seg.formats.noise_manifest import JSON_NAME, NoisyMask, read_noisy_masks
 
@@ -20,7 +20,7 @@ CLEAN, NOISY, PREDICTED = "ground truth", "noisy mask", "prediction"
 
 
 def draw_masks(placed: Placed) -> Drawing:
-    """One column for each kind of noise: image, right mask, noisy mask, predicted mask.
+    """Draw one column for each kind of noise: image, right mask, noisy mask, predicted mask.
 
     It is the first training image of that kind, by name.
 
@@ -48,20 +48,20 @@ def draw_masks(placed: Placed) -> Drawing:
 
 
 def _data_of(folder: Path) -> Path:
-    """The noisy data set of a run, known by the hash of its manifest."""
+    """Find the noisy data set of a run by the hash of its manifest."""
     record = read_record(folder)
     shared = folder.parent / SHARED_NAME
     for path in sorted(shared.glob(f"*/nnUNet_raw/*/{JSON_NAME}")):
         if record and hashlib.sha256(path.read_bytes()).hexdigest() == record.noise_sha256:
             return path.parent
     raise InputError(
-        f"{shared} no longer holds the data set that {folder} was trained on; take that folder "
-        "away and make the run again"
+        f"{shared} no longer holds the data set that {folder} was trained on; delete that "
+        "folder and do the run again"
     )
 
 
-def _case(case: str, noisy: NoisyMask, data: Path, predictions: Path) -> Row:
-    return Row(
+def _case(case: str, noisy: NoisyMask, data: Path, predictions: Path) -> OutlinedCase:
+    return OutlinedCase(
         title=noisy.kind,
         image=data / "imagesTr" / f"{case}_0000.png",
         masks={
@@ -72,6 +72,6 @@ def _case(case: str, noisy: NoisyMask, data: Path, predictions: Path) -> Row:
     )
 
 
-def _dice(case: Row, one: str, other: str) -> float:
+def _dice(case: OutlinedCase, one: str, other: str) -> float:
     matrix = confusion_matrix(read_labels(case.masks[one]), read_labels(case.masks[other]))
     return dice(count(matrix, 1))

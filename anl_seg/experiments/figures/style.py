@@ -36,7 +36,7 @@ class Drawing:
     """A figure, and the numbers in it as a table.
 
     Attributes:
-        figure: What was drawn.
+        figure: The figure.
         columns: Names of the columns of `rows`.
         rows: The numbers.
     """
@@ -50,8 +50,8 @@ def panels(placed: Placed, height: float) -> tuple[Figure, dict[tuple[str, str],
     """Lay out a panel for each row and column that the pieces name, all on the same axes.
 
     Args:
-        placed: What is to be drawn.
-        height: Of a panel, in inches.
+        placed: Runs with their places in the figure.
+        height: Height of a panel in inches.
 
     Returns:
         The figure, and the panels by row and column.
@@ -72,7 +72,7 @@ def panels(placed: Placed, height: float) -> tuple[Figure, dict[tuple[str, str],
 
 
 def add_legend(figure: Figure, **options: Any) -> None:  # noqa: ANN401 (of matplotlib)
-    """One legend above all panels, of all labels in them."""
+    """Add one legend above all panels, with all their labels."""
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):

@@ -1,4 +1,4 @@
-"""Any tree of runs as rows: identity, state, settings, metrics, provenance."""
+"""Collect any tree of runs as rows: identity, state, settings, metrics, provenance."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def collect(root: Path) -> list[dict[str, Any]]:
     """Read all runs below a folder: those with a record, and single ones of `anl-seg classify`.
 
     Returns:
-        A row a run, in the order of their folders. Settings have their own names, hyper-parameters
-        those of the loss; metrics are shares in [0, 1].
+        A row for each run, in the order of their folders. Settings and hyper-parameters have their
+        own names; metrics are shares in [0, 1].
 
     Raises:
         InputError: If there is none, or a file is broken.
     """
     if not root.is_dir():
-        raise InputError(f"{root} is no folder; give the folder of runs")
+        raise InputError(f"{root} is not a folder; give the folder of the runs")
     rows = []
     for folder in sorted({path.parent for path in root.rglob("*.json")}):
         if (seen := records.look(folder)) is not None:
@@ -86,7 +86,7 @@ def _of_classify(root: Path, path: Path) -> dict[str, Any]:
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings with the mappings among them, such as hyper-parameters, spread out."""
+    """Spread out the mappings among settings, such as hyper-parameters."""
     row: dict[str, Any] = {}
     for key, value in settings.items():
         row |= value if isinstance(value, Mapping) else {key: value}

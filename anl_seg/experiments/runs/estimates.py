@@ -1,4 +1,4 @@
-"""How long runs will take, from those that are done."""
+"""Estimate how long runs will take, from those that are done."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from anl_seg.experiments.runs.sweep import Standing
 
 
 def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None:
-    """Estimate the time until all runs are done; None while none is done.
+    """Estimate the seconds until all runs are done; None while none is done.
 
     A run takes as long as the median of those done on the same protocol, else of all done. Failed
     runs are over.
 
     Args:
-        found: How the runs stand.
+        found: States of the runs.
         workers: Runs at a time; None for as many as are running now.
     """
     done = [(_protocol(each), each.record.seconds) for each in found if each.state == DONE]
@@ -34,7 +34,7 @@ def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None
 
 
 def in_words(seconds: float) -> str:
-    """A duration, such as "40 s", "12 min" or "3 h 05 min"."""
+    """Write a duration, such as "40 s", "12 min" or "3 h 05 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

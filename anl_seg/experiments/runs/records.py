@@ -1,4 +1,4 @@
-"""The record of a run in its folder: what it is, how it stands, and what came out."""
+"""The record of a run in its folder: its settings, its state and its results."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class RunRecord:
     """The content of record.json.
 
     Attributes:
-        id: Of the run, and the name of its folder.
+        id: Id of the run, and name of its folder.
         kind: "classification" or "segmentation".
-        settings: All of them.
+        settings: All settings of the run.
         status: "waiting", "running", "stopped", "done" or "failed".
-        attempts: How often it was begun.
-        stops: How often of these it was stopped from outside, which is no failure: by Ctrl-C, or by
-            SLURM, which cancels or preempts it or puts it back into its queue.
-        error: What made it fail, its first line.
+        attempts: Number of times that it was begun.
+        stops: Number of attempts that were stopped from outside, which is no failure: by Ctrl-C,
+            or by SLURM, which cancels, preempts or requeues them.
+        error: First line of the error that it failed with.
         started: When it was last begun, in UTC, ISO 8601.
         ended: When it last ended.
-        seconds: From `started` to `ended`.
+        seconds: Seconds from `started` to `ended`.
         host: The machine.
-        job: Of SLURM, where it ran there.
-        versions: Of what the numbers depend on.
+        job: Job of SLURM, if it ran there.
+        versions: Versions of the packages that the numbers depend on.
         git: Commit of the checkout that it ran from, and whether files had changed since.
-        noise_sha256: Of the noisy class labels, or of the manifest of the noisy masks.
+        noise_sha256: Hash of the noisy class labels, or of the manifest of the noisy masks.
         metrics: Shares in [0, 1], by name: test_accuracy after the last epoch, test_dice.
         schema: Version of this form.
     """
@@ -72,7 +72,7 @@ class RunRecord:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it was last begun; 0 before that."""
+        """Seconds since the run was last begun; 0 before that."""
         if self.started is None:
             return 0.0
         return (datetime.now(timezone.utc) - datetime.fromisoformat(self.started)).total_seconds()
@@ -84,7 +84,7 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """Read record.json; None where there is none.
+    """Read record.json; None if it does not exist.
 
     Raises:
         InputError: If it is broken, or of another version of its form.
@@ -95,7 +95,7 @@ def read_record(folder: Path) -> RunRecord | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); take it away to begin anew") from error
+        raise InputError(f"{path} is no JSON ({error}); delete it to begin anew") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
         raise InputError(
@@ -109,17 +109,17 @@ def read_record(folder: Path) -> RunRecord | None:
 
 
 def find_folders(root: Path) -> list[Path]:
-    """The folders below `root` that hold a record, in order."""
+    """Return the folders below `root` that hold a record, in order."""
     return sorted(path.parent for path in root.rglob(RECORD_NAME))
 
 
 def look(folder: Path) -> tuple[RunRecord, str] | None:
-    """Read a record, and say how the run stands; None where there is no record.
+    """Read a record and the state of its run; None if there is no record.
 
-    It stands as recorded, but "stopped" where whoever ran it is no more.
+    The state is the recorded one, but "stopped" if the process of a running run has ended.
 
     Raises:
-        InputError: As `read_record`.
+        InputError: If the record is broken, or of another version of its form.
     """
     record = read_record(folder)
     if record is None:
@@ -152,7 +152,7 @@ def locked(folder: Path, wait: float = LOCK_SECONDS) -> Iterator[bool]:
 
 
 def log_tail(folder: Path, lines: int = 10) -> str:
-    """The last lines of the log of a run."""
+    """Return the last lines of the log of a run."""
     path = folder / LOG_NAME
     if not path.exists():
         return "(no log)"

@@ -1,4 +1,4 @@
-"""One run of either kind as data: its settings, all spelt out, and the id that they decide."""
+"""One run of either kind as data: complete settings, and the id that they decide."""
 
 from __future__ import annotations
 

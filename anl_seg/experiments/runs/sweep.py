@@ -1,4 +1,4 @@
-"""Many runs in one folder: what is missing is done, by whichever executor, and accounted for."""
+"""Many runs in one folder: an executor does the missing ones, and the states are kept."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEYS = ("kind", "base", "grid", "runs")
 
 
 class Executor(Protocol):
-    """Does runs, given by the folders that hold their records."""
+    """Something that does runs, given by the folders that hold their records."""
 
     def start(self, folders: Sequence[Path]) -> None:
         """Begin with runs, and return at once.
@@ -35,7 +35,7 @@ class Executor(Protocol):
         """
 
     def pending(self, folders: Sequence[Path]) -> set[Path]:
-        """Those of `folders` that were started, here or by an earlier call, and have not ended."""
+        """Return those of `folders` that were started, here or earlier, and have not ended."""
 
     def stop(self) -> None:
         """End what this call started."""
@@ -43,12 +43,12 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Standing:
-    """How one run of a sweep stands.
+    """The state of one run of a sweep.
 
     Attributes:
-        folder: Of the run.
+        folder: Folder of the run.
         state: "waiting", "queued", "running", "stopped", "done" or "failed".
-        record: Its record.
+        record: Record of the run.
     """
 
     folder: Path
@@ -140,10 +140,10 @@ def run_sweep(
 
     Args:
         root: Gets a folder for each run, named after its id.
-        runs: What to do.
-        executor: Does it.
+        runs: Runs to do.
+        executor: Does the runs.
         retries: How often a run is tried again.
-        watch: Is shown how the runs stand, every second.
+        watch: Called with the states of the runs, every second.
 
     Returns:
         How they stand at the end.
@@ -184,7 +184,7 @@ def run_sweep(
 
 
 def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:
-    """How the runs stand in a folder, which is left as it is.
+    """Return the states of runs in a folder, which stays as it is.
 
     Raises:
         InputError: If a record cannot be read.

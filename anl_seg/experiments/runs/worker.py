@@ -77,7 +77,7 @@ def work(folder: Path) -> bool:
 
 
 def _log_to(path: Path) -> None:
-    """Let all that this process and its children print go to the end of a file."""
+    """Append to a file all that this process and its children print."""
     with path.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -88,7 +88,7 @@ def _log_to(path: Path) -> None:
 
 
 def _job() -> str | None:
-    """The job of SLURM that this process is part of, such as "12", or "12_3" of an array."""
+    """Return the job of SLURM that this process is part of, such as "12", or "12_3" of an array."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     if array is not None:
         return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"

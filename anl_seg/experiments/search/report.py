@@ -1,4 +1,4 @@
-"""What came out of a search: a sentence, a table of the trials, and a picture of the surface."""
+"""Results of a search: a sentence, a table of the trials, and a picture of the surface."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def write_report(root: Path, search: Search, trials: Sequence[Trial]) -> list[Pa
 
 
 def in_words(search: Search, trials: Sequence[Trial]) -> str:
-    """How many trials there were, how many failed, and the best values."""
+    """Say how many trials are done, how many failed, and the best values."""
     failed = sum(trial.failed for trial in trials)
     done = sum(trial.objective is not None for trial in trials)
     counts = f"{len(trials)} trials: {done} done, {failed} failed"
@@ -115,7 +115,7 @@ def _draw_curve(axes: Axes, search: Search, name: str, trials: Sequence[Trial]) 
 def _draw_surface(
     figure: Figure, axes: Axes, search: Search, names: Sequence[str], trials: Sequence[Trial]
 ) -> None:
-    """Trials as points; between them, where nothing else is sought, the surface they span."""
+    """Draw trials as points and, if nothing else is searched, the surface that they span."""
     done, failed = _done(trials), [trial for trial in trials if trial.failed]
     colors = [_percent(trial) for trial in done]
     logarithms = np.log10(_places(done, names))
@@ -145,7 +145,7 @@ def _draw_surface(
 
 
 def _label_axes(axes: Axes, search: Search, names: Sequence[str]) -> None:
-    """Both axes hold logarithms, between which a surface is spanned; ticks say the values."""
+    """Label axes that hold logarithms with the values."""
     for axis, name in zip((axes.xaxis, axes.yaxis), names, strict=True):
         ticks = _ticks(*search.ranges[name])
         axis.set_ticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
@@ -157,7 +157,7 @@ def _label_axes(axes: Axes, search: Search, names: Sequence[str]) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Round values from `low` to `high`, both where there are none."""
+    """Return round values from `low` to `high`; these two if there are none."""
     digits = (1, 2, 5) if high / low < MANY else (1,)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [float(f"{digit}e{exponent}") for exponent in exponents for digit in digits]

@@ -1,4 +1,4 @@
-"""Weights of a loss sought on images that are held out of training: the search and its trials."""
+"""Search weights of a loss on images that are held out of training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TPE, GRID = "tpe", "grid"
 DEFAULT_TRIALS = 25
 
 Range = tuple[float, float]
-#: What is searched unless a range is named, where the loss has it.
+#: Hyper-parameters to search by default, if the loss has them.
 BY_DEFAULT = ("alpha", "beta", "lambda_")
 #: Ranges, on a logarithmic scale; they hold all that the paper uses or tries.
 RANGES: Mapping[str, Range] = MappingProxyType(
@@ -55,13 +55,13 @@ GRIDS: Mapping[str, Sequence[float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Search:
-    """What is sought; made by `make_search`.
+    """A search for hyper-parameters; made by `make_search`.
 
     Attributes:
-        kind: Of the runs.
-        settings: Of all runs, hyper-parameters that are not sought among them.
+        kind: Kind of the runs, a key of `KINDS`.
+        settings: Settings of all runs, with the hyper-parameters that are fixed.
         ranges: Name of a hyper-parameter -> the lowest and the highest value.
-        metric: To be as high as possible, of images that are held out of training.
+        metric: Metric of the held-out images that the search raises.
     """
 
     kind: str
@@ -70,7 +70,7 @@ class Search:
     metric: str
 
     def run(self, values: Mapping[str, float]) -> Run:
-        """The run of a trial; its values have three digits, as people write them.
+        """Make the run of a trial; its values are rounded to three digits.
 
         Raises:
             InputError: If a setting or a value is impossible.
@@ -86,11 +86,11 @@ class Trial:
 
     Attributes:
         number: Counted from 0.
-        values: Of the hyper-parameters, as its run has them.
-        objective: A share; None where the run failed or is not done.
+        values: Values of the hyper-parameters, as its run has them.
+        objective: A share; None if the run failed or is not done.
         failed: Whether it was given up.
-        folder: Of its run.
-        record: Of its run, if that was begun.
+        folder: Folder of its run.
+        record: Record of its run, if that was begun.
     """
 
     number: int
@@ -136,7 +136,7 @@ def make_search(
 
     Args:
         kind: "classification" or "segmentation".
-        settings: Of the runs, and hyper-parameters of the loss that are fixed. Without another
+        settings: Settings of the runs, and fixed hyper-parameters of the loss. Without another
             `validation`, a fifth of the training images of a classifier is held out; without
             another `fold`, fold 0 of a segmentation.
         ranges: What is sought, beside or in place of `RANGES` of those in `BY_DEFAULT` that the
@@ -186,9 +186,9 @@ def tune(
 
     Args:
         root: Gets the study and a folder for each run.
-        search: What is sought.
+        search: The search.
         executor: Does the runs.
-        trials: How many in all; without it 25, or the whole grid.
+        trials: Number of trials in all. Default: 25, or the whole grid.
         parallel: Trials that are decided on together.
         sampler: "tpe", the tree-structured Parzen estimator, or "grid", the values of the paper.
         retries: How often a failed run is tried again; then its trial counts as failed.
@@ -238,13 +238,13 @@ def read_tuning(root: Path, storage: str | None = None) -> tuple[Search, list[Tr
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial with the highest objective, the first of several; None where none has any."""
+    """Return the trial with the highest objective, the first of equals; None if none is done."""
     done = [trial for trial in trials if trial.objective is not None]
     return max(done, key=lambda trial: trial.objective or 0.0, default=None)
 
 
 def grid(ranges: Mapping[str, Range]) -> list[dict[str, float]]:
-    """All combinations of the paper's values that lie in the ranges.
+    """Combine the values of the paper that lie in the ranges.
 
     Raises:
         InputError: If there are none for one of the names.
@@ -266,22 +266,24 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _own_name(name: str) -> str:
-    """The name in the table of losses, where lambda is no word of Python's."""
+    """Return the name in the table of losses; lambda is a keyword of Python."""
     return "lambda_" if name == "lambda" else name
 
 
 def _sought(settings: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, Range]:
-    """The ranges given, and those that the loss has by default."""
+    """Return the ranges given, and those that the loss has by default."""
     if twice := sorted(set(ranges) & set(settings)):
-        raise InputError(f"{named(twice)}: fixed by --set and sought by --range; leave out one")
+        raise InputError(
+            f"{named(twice)}: fixed by --set and searched by --range; omit one of the two"
+        )
     loss = settings["loss"]
     has = losses.describe(loss).parameters if loss in losses.names() else ()
     free = [name for name in BY_DEFAULT if name in has and name not in settings]
     sought = {name: RANGES[name] for name in free} | dict(ranges)
     if not sought:
         raise InputError(
-            f"nothing to seek: {loss} has no free {named(BY_DEFAULT)}; name what it has, such as "
-            "--range q=0.1:1, or --range delta"
+            f"nothing to search: {loss} has no free {named(BY_DEFAULT)}; name another "
+            "hyper-parameter, such as --range q=0.1:1, or --range delta"
         )
     return sought
 
@@ -338,7 +340,7 @@ def _sqlite(path: Path) -> RDBStorage:
 
 
 def _about(search: Search) -> dict[str, Any]:
-    """What a search is, as search.json holds it."""
+    """Describe a search as search.json holds it."""
     settings = {name: value for name, value in search.settings.items() if name not in NOT_IN_ID}
     ranges = {name: list(ends) for name, ends in search.ranges.items()}
     return {
@@ -363,7 +365,7 @@ def _recorded(root: Path) -> dict[str, Any] | None:
 def _next(
     root: Path, study: Study, search: Search, total: int, parallel: int
 ) -> dict[int, dict[str, float]]:
-    """Trials to do now, by number: those left open by an earlier call, else new ones."""
+    """Return trials to do now, by number: those that an earlier call left open, else new ones."""
     from optuna.distributions import FloatDistribution
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState
@@ -394,9 +396,9 @@ def _tell(study: Study, number: int, standing: Standing, metric: str) -> None:
     metrics = standing.record.metrics
     if standing.state == DONE and metric not in metrics:
         advice = (
-            "leave out --objective clean if the clean labels of its data are not known"
+            "omit --objective clean if the clean labels of its data are not known"
             if metric.endswith("_clean")
-            else "take this folder away to do the run anew"
+            else "delete this folder to do the run anew"
         )
         has = named(sorted(metrics)) or "no metrics"
         raise InputError(f"{standing.folder} has no {metric}: its record has {has}; {advice}")

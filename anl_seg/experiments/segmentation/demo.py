@@ -1,23 +1,34 @@
-"""The main job, from bad masks to a Dice report: nnU-Net's default loss and ANL-CE side by side."""
+"""The main job, from bad masks to a report: nnU-Net's own loss and our default side by side."""
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from anl_seg.datasets import isic2017, phantom
 from anl_seg.errors import InputError
+from anl_seg.evaluation.conclusions import conclude
+from anl_seg.evaluation.reports.comparison import compare_folders
+from anl_seg.evaluation.reports.plots import Plot, curves
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
-from anl_seg.experiments.segmentation.report import Comparison, write_report
 from anl_seg.formats.files import write_json, write_text
+from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
+from anl_seg.formats.text import read_json
 from anl_seg.noise import NoiseSettings, corrupt_masks
+from anl_seg.processes import processors
+from anl_seg.trainers.memorisation import CURVE
 from anl_seg.trainers.plans import write_plans
 from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
@@ -25,8 +36,10 @@ log = logging.getLogger(__name__)
 
 CLEAN_NAME = "Dataset501_ISIC2017"
 NOISY_ID, NOISY_NAME = 502, "Dataset502_ISIC2017noisy"
-#: What is compared: loss -> name of its plans.
-RUNS = {NNUNET_LOSS: "dice_ce", "anl-ce": "anl_ce"}
+#: Methods to compare, the baseline first -> what their training sets. {} is our default.
+METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {NNUNET_LOSS: {"loss": NNUNET_LOSS}, "anl-ce": {}}
+)
 #: Size of the phantom data set.
 N_TRAINING, N_TEST = 48, 16
 
@@ -36,15 +49,15 @@ Track = Callable[..., Iterator[Any]]
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """What one demo is; kept beside its results, so that a second call goes on only with the same.
+    """Settings of a demo, kept beside its results: a second call goes on only with the same.
 
     Attributes:
-        data: Folder in the ISIC-2017 layout, or None for the phantom.
+        data: Folder in the layout of ISIC-2017, or None for the phantom.
         size: Width and height of the images in pixels.
         eta_alpha: Share of the training masks that are corrupted.
         eta_beta: Changed pixels over foreground pixels of a corrupted mask.
         epochs: Epochs of each training.
-        iterations: Training steps an epoch.
+        iterations: Training steps in an epoch.
         seed: Seed of phantom, noise and training.
     """
 
@@ -58,13 +71,13 @@ class DemoSettings:
 
 
 def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) -> Path:
-    """Do what is not yet done of the demo in `folder`.
+    """Do what is missing of the demo in a folder.
 
     Args:
-        folder: Where everything goes: nnU-Net's folders, logs, predictions, report.
-        settings: What to run.
+        folder: Gets nnU-Net's folders, logs, predictions and the report.
+        settings: Data, noise and length of the trainings.
         device: "cpu", "cuda" or "mps".
-        track: Shows how far a step is.
+        track: Shows the progress of a step.
 
     Returns:
         The path of the report.
@@ -74,12 +87,7 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
             used.
         CommandFailedError: If a command of nnU-Net's fails.
     """
-    trainings = {
-        loss: TrainerSettings(
-            loss, epochs=settings.epochs, iterations=settings.iterations, seed=settings.seed
-        )
-        for loss in RUNS
-    }
+    trainings = {name: _training(name, settings) for name in METHODS}
     nnunet = NnUNet(folder / "nnunet", device)
     clean, noisy = nnunet.raw / CLEAN_NAME, nnunet.raw / NOISY_NAME
 
@@ -87,31 +95,86 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
     _once(folder, "data set", partial(_make_clean_dataset, folder, clean, settings, track))
     _once(folder, "noisy masks", partial(_corrupt, clean, noisy, settings, track))
     _once(folder, "planning and preprocessing", partial(_preprocess, nnunet))
-    for loss, plans in RUNS.items():
-        train = partial(_train, nnunet, plans, trainings[loss], track)
+    for name, training in trainings.items():
+        plans = _plans_name(name)
+        train = partial(_train, nnunet, plans, training, track)
         predict = partial(_predict, nnunet, plans, clean / "imagesTs", folder / plans, track)
-        _once(folder, f"training with {loss}", train)
-        _once(folder, f"predicting with {loss}", predict)
-    return write_report(
+        _once(folder, f"training with {name}", train)
+        _once(folder, f"predicting with {name}", predict)
+    return _report(folder, nnunet, settings, track)
+
+
+def _training(name: str, settings: DemoSettings) -> TrainerSettings:
+    """Return the settings of one method's training."""
+    shared = {"epochs": settings.epochs, "iterations": settings.iterations, "seed": settings.seed}
+    return TrainerSettings(**{**shared, **METHODS[name]})
+
+
+def _plans_name(method: str) -> str:
+    """Return the name of a method's plans: "dice_ce" for "dice+ce"."""
+    return re.sub(r"\W+", "_", method)
+
+
+def _report(folder: Path, nnunet: NnUNet, settings: DemoSettings, track: Track) -> Path:
+    """Compare the predictions for the clean test images, and say the conclusion."""
+    clean = nnunet.raw / CLEAN_NAME
+    noise = read_json(nnunet.raw / NOISY_NAME / MANIFEST_NAME)["summary"]
+    comparison = compare_folders(
+        {name: [folder / _plans_name(name)] for name in METHODS},
+        clean / "labelsTs",
         folder / "report",
-        Comparison(
-            clean=clean,
-            noisy=noisy,
-            test_predictions={loss: folder / plans for loss, plans in RUNS.items()},
-            training_predictions={
-                loss: nnunet.trained(NOISY_NAME, plans) / "validation"
-                for loss, plans in RUNS.items()
-            },
+        images=clean / "imagesTs",
+        notes=[
+            f"{noise['corrupted']} of {noise['cases']} training masks were corrupted",
+            ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value),
+        ],
+        plots=_memorisation_plots(
+            {name: nnunet.trained(NOISY_NAME, _plans_name(name)) / CURVE for name in METHODS}
         ),
-        asdict(settings) | {"device": device},
+        num_processes=processors(),
+        track=track,
     )
+    for line in conclude(comparison).lines:
+        log.info("%s", line)
+    return folder / "report" / "comparison.html"
+
+
+def _memorisation_plots(files: Mapping[str, Path]) -> list[Plot]:
+    """Draw how well each training fits the clean labels, and how many wrong pixels it learns.
+
+    Args:
+        files: Method -> the curve that its trainer wrote.
+    """
+    points = {
+        name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for name, path in files.items()
+    }
+
+    def values(key: str) -> dict[str, NDArray[np.float64]]:
+        return {name: np.array([p[key] for p in rows], float) for name, rows in points.items()}
+
+    return [
+        curves(
+            "Memorisation of wrong pixels",
+            values("memorised"),
+            "share of wrong pixels",
+            caption="Share of the mislabelled training pixels that the network predicts as they "
+            "are labelled. A rising curve means that it learns the noise.",
+        ),
+        curves(
+            "Fit of the clean training labels",
+            values("dice_clean"),
+            "Dice",
+            caption="Dice of the training patches with the clean labels, which no training sees.",
+        ),
+    ]
 
 
 def _claim(folder: Path, settings: DemoSettings, begun: bool) -> None:
-    """Write down what the demo in `folder` is, or check that it is the same as what was `begun`."""
+    """Write the settings into `folder`, or check that the demo in it began with the same."""
     path = folder / "demo.json"
     if begun:
-        if (found := json.loads(path.read_text(encoding="utf-8"))) != asdict(settings):
+        if (found := read_json(path)) != asdict(settings):
             raise InputError(
                 f"{folder} holds a demo with other settings: {found}; choose another folder with -o"
             )

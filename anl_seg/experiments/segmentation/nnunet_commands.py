@@ -36,21 +36,21 @@ class NnUNet:
 
     @property
     def raw(self) -> Path:
-        """The folder of raw data sets."""
+        """Folder of raw data sets."""
         return self.root / "nnUNet_raw"
 
     @property
     def preprocessed(self) -> Path:
-        """The folder of preprocessed data sets and plans."""
+        """Folder of preprocessed data sets and plans."""
         return self.root / "nnUNet_preprocessed"
 
     @property
     def results(self) -> Path:
-        """The folder of trained networks."""
+        """Folder of trained networks."""
         return (self.output or self.root) / "nnUNet_results"
 
     def trained(self, dataset_name: str, plans: str, fold: str = "all") -> Path:
-        """The folder where `train` leaves everything."""
+        """Return the folder that `train` writes to."""
         return self.results / dataset_name / f"{TRAINER}__{plans}__2d" / f"fold_{fold}"
 
     def plan(self, dataset: int) -> None:
@@ -66,7 +66,7 @@ class NnUNet:
         deque(self._lines(f"preprocess_{dataset}", command), maxlen=0)
 
     def train(self, dataset: int, plans: str, fold: str = "all") -> Iterator[int]:
-        """Train, from where a stopped training was, and yield the number of every epoch begun.
+        """Train, or resume a stopped training, and yield the number of every epoch as it begins.
 
         The data are loaded in one process: with several, a seed does not fix their order.
         """
@@ -79,7 +79,7 @@ class NnUNet:
     def predict(
         self, dataset: int, plans: str, images: Path, predictions: Path, fold: str = "all"
     ) -> Iterator[str]:
-        """Predict images with the network that `train` left behind, and yield every case begun."""
+        """Predict images with the trained network, and yield every case as it begins."""
         command = ["nnUNetv2_predict", "-i", images, "-o", predictions, "-d", dataset, "-c", "2d"]
         command += ["-f", fold, "-tr", TRAINER, "-p", plans, "-device", self.device]
         command += ["-npp", WORKERS, "-nps", WORKERS]

@@ -158,6 +158,10 @@ UNUSED: Mapping[str, Any] = MappingProxyType(
         "subset_seed": 1,
         "noise_method": "corrected",
         "noise_kinds": list(PAPER_KINDS),
+        "ce_weight": 0.0,
+        "warmup": 0.0,
+        "ema": 0.0,
+        "bootstrap": 0.0,
     }
 )
 
@@ -175,7 +179,7 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
     """Do what is missing of a run.
 
     Args:
-        settings: What to do.
+        settings: Settings of the run.
         folder: Gets nnU-Net's results, the predictions for the test images, and logs.
         shared: Gets the data sets, which all runs on the same images use together.
 

@@ -1,4 +1,4 @@
-"""Writes a table of the paper as text, Markdown, LaTeX, HTML or CSV."""
+"""Write a table of the paper as text, Markdown, LaTeX, HTML or CSV."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def print_text(report: Report, console: Console) -> None:
 
 
 def written(report: Report, form: str) -> str:
-    """The table as a text of the given format.
+    """Write a table as text of a format.
 
     Raises:
         InputError: If there is no such format.
@@ -83,14 +83,14 @@ FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
 
 
 def _for_csv(value: object) -> object:
-    """A value for a CSV file: nothing for NaN, figures in per cent to 4 decimals."""
+    """Prepare a value for a CSV file: nothing for NaN, figures in per cent to 4 decimals."""
     if not isinstance(value, float):
         return value
     return "" if math.isnan(value) else round(value, 4)
 
 
 def _parts(grid: Grid, width: int) -> Iterator[Grid]:
-    """The table, or as many columns at a time as fit, each part with the names of its rows."""
+    """Yield the table in parts that fit, each with the names of its rows."""
     lines = [grid.headings, *([cell.text for cell in row] for row in grid.rows)]
     widths = [max(cell_len(text) for text in column) + 2 for column in zip(*lines, strict=True)]
     names = range(grid.text_columns)

@@ -1,4 +1,4 @@
-"""What the runs of the paper's Tables I to VII have in common, as data."""
+"""Settings that the runs of each of the paper's Tables I to VII share, as data."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")
 
 @dataclass(frozen=True)
 class TableLayout:
-    """What the paper's text says of all runs of a table.
+    """Settings of all runs of a table, from the paper's text.
 
     Attributes:
-        measure: What the cells hold.
+        measure: Quantity in the cells, with its unit.
         data: The data set, as the paper calls it.
-        kind: Of the runs.
-        settings: Of all runs.
-        seeds: A run each.
-        metric: In the record of a run.
-        metrics: Column -> another metric.
-        rows: Row -> its settings, where they are more than a loss of the row's name.
+        kind: Kind of the runs, a key of `KINDS`.
+        settings: Settings of all runs.
+        seeds: Seeds; each cell has a run for each.
+        metric: Name of the metric in the record of a run.
+        metrics: Column -> metric that replaces `metric`.
+        rows: Row -> its settings, if they are more than a loss of the row's name.
         digits: Decimals that are printed.
     """
 
@@ -42,7 +42,13 @@ class TableLayout:
 
 @dataclass(frozen=True)
 class Scale:
-    """A smaller form of a table: its settings, and what of it is shown unless others are chosen."""
+    """A smaller form of a table.
+
+    Attributes:
+        settings: Settings that replace those of the paper.
+        rows: Rows to show by default.
+        columns: Columns to show by default.
+    """
 
     settings: Mapping[str, Any]
     rows: tuple[str, ...]

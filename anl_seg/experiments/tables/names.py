@@ -1,4 +1,4 @@
-"""Finds rows and columns of the paper's tables by the names that people type."""
+"""Find rows and columns of the paper's tables by the names that people type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def choose_rows(
     """Find the rows asked for, or all of a table's.
 
     Args:
-        cells: Of the table.
+        cells: Cells of the table.
         asked: Names, ours or as printed; a loss that the table lacks becomes a further row.
 
     Returns:
@@ -55,6 +55,6 @@ def _find(name: str, known: Mapping[str, str], kind: str, valid: Sequence[str]) 
 
 
 def _plain(name: str) -> str:
-    """A name without what people write differently: "ANL_CE" is "anl-ce", "0.70, .7" "0.7/0.7"."""
+    """Unify what people write differently: "ANL_CE" is "anl-ce", "0.70, .7" "0.7/0.7"."""
     parts = re.findall(r"[a-z*]+|\d*\.?\d+", name.lower())
     return "".join(f" {float(part):g}" if part[-1].isdigit() else part for part in parts)

@@ -1,4 +1,4 @@
-"""The paper's Tables I to VII as runs: which ones make each cell."""
+"""The paper's Tables I to VII as runs: which runs make each cell."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAME_EXPERIMENT = frozenset({"data", "human", "device"})
 
 @dataclass(frozen=True)
 class Choice:
-    """Which part of a table, and what its runs have in place of the paper's settings.
+    """The chosen part of a table, and the settings that replace the paper's.
 
     Attributes:
         rows: Names of losses, ours or as printed; none for all of the table's. Losses that the
@@ -32,8 +32,8 @@ class Choice:
         columns: Names of columns; none for all.
         seeds: None for the paper's.
         scale: "full", or a name in `SCALES`.
-        settings: Of the runs, of the protocol (`epochs`), or hyper-parameters, which reach the
-            losses that have them.
+        settings: Settings of the runs, or hyper-parameters, which reach the losses that have
+            them.
     """
 
     rows: Sequence[str] = ()
@@ -45,12 +45,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell is made of.
+    """The runs of a cell.
 
     Attributes:
-        runs: One a seed.
-        metric: In their records, a share.
-        published: What the paper has, if it has this cell.
+        runs: A run for each seed.
+        metric: Name of the metric in their records, a share.
+        published: The published figure, if the paper has this cell.
     """
 
     runs: tuple[Run, ...]
@@ -60,18 +60,18 @@ class Cell:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table, laid out.
+    """A table with the runs of every cell.
 
     Attributes:
         number: From 1 to 7.
-        measure: What the cells hold.
+        measure: Quantity in the cells, with its unit.
         data: The data set of the paper.
         rows: Our name of the loss -> the name to print.
-        columns: Their names.
-        cells: By loss and column.
-        seeds: Of the runs.
-        digits: Decimals.
-        changes: What the runs have in place of the paper's settings; empty if the published
+        columns: Names of the columns.
+        cells: (loss, column) -> cell.
+        seeds: Seeds of the runs.
+        digits: Decimals to print.
+        changes: Settings that replace the paper's; empty if the published
             figures are of the same experiment.
         left_out: Columns that these data cannot have, and why.
     """
@@ -89,11 +89,11 @@ class PaperTable:
 
 
 def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
-    """Say which runs make which cells of a table.
+    """Find the runs that make each cell of a table.
 
     Args:
         number: From 1 to 7.
-        choice: Which part; all of it, as in the paper, by default.
+        choice: The part to lay out. Default: all of it, as in the paper.
 
     Raises:
         InputError: If there is no such table, row, column or scale, or a setting is impossible.
@@ -142,13 +142,13 @@ def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
 
 
 def runs_of(table: PaperTable) -> list[Run]:
-    """The runs that make a table, each once: all of the first seed, then those of the next."""
+    """Return the runs of a table, each once: all of the first seed, then those of the next."""
     by_seed = zip(*(cell.runs for cell in table.cells.values()), strict=True)
     return list({run.id: run for runs in by_seed for run in runs}.values())
 
 
 def runs_to_do(table: PaperTable) -> list[Run]:
-    """As `runs_of`, for those who are about to do them.
+    """Return the runs of a table, after a check that they have the files they need.
 
     Raises:
         InputError: If a run needs a file that was not named.
@@ -177,7 +177,7 @@ def _scale(number: int, name: str) -> Scale:
 def _impossible(
     noises: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> dict[str, str]:
-    """The columns that these data cannot have, and why."""
+    """Return the columns that these data cannot have, with the reason."""
     protocol = PROTOCOLS.get(settings["protocol"])
     if protocol is None:  # of segmentation, or unknown: making the runs says so
         return {}
@@ -197,7 +197,7 @@ def _check_names(
     noises: Mapping[str, Mapping[str, Any]],
     given: Mapping[str, Any],
 ) -> None:
-    """See that no setting is one that the table varies, and that each reaches some row."""
+    """Refuse settings that the table varies, and those that no row has."""
     varied = {"loss", "seed", "labels", "loss_parameters"}.union(*noises.values())
     if wrong := sorted(varied & set(given)):
         raise InputError(
@@ -216,7 +216,7 @@ def _settings(
     settings: Mapping[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """The settings of one run."""
+    """Return the settings of one run."""
     row = layout.rows.get(loss, {"loss": loss})
     takes = _hyper_parameters(layout, loss)
     fields = set(find_kind(layout.kind).names)

@@ -24,12 +24,12 @@ SOURCE = "Ye et al., arXiv:2412.02373"
 
 @dataclass(frozen=True)
 class Report:
-    """A table to be printed in some format.
+    """A table with its notes, for any format.
 
     Attributes:
-        head: What must be known before reading it; may be empty.
+        head: Warning above the table; may be empty.
         grid: The table.
-        notes: What is missing, and the command that makes it.
+        notes: Which runs are missing, and the command that does them.
         values: The same figures, a mapping each, all with the same keys.
     """
 
@@ -41,11 +41,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the runs of a cell gave.
+    """Results of the runs of a cell.
 
     Attributes:
         percentages: One for each seed whose run is done.
-        asked: How many seeds there should be.
+        asked: Number of seeds of the cell.
     """
 
     percentages: tuple[float, ...]
@@ -53,22 +53,22 @@ class Outcome:
 
     @property
     def mean(self) -> float:
-        """NaN if no run is done."""
+        """Mean over the seeds in per cent; NaN if no run is done."""
         return statistics.fmean(self.percentages) if self.percentages else math.nan
 
     @property
     def std(self) -> float:
-        """Over the seeds (n - 1); NaN for fewer than two."""
+        """Standard deviation over the seeds (n - 1); NaN for fewer than two."""
         return statistics.stdev(self.percentages) if len(self.percentages) > 1 else math.nan
 
 
 def results_report(table: PaperTable, root: Path, command: str) -> Report:
-    """Ours beside the published figures, with what is missing in the folder `root` of runs.
+    """Set our figures beside the published ones, and say which runs are missing.
 
     Args:
-        table: Which cells.
+        table: The table to fill.
         root: Holds a folder for each run that was begun.
-        command: What makes the missing runs.
+        command: Command that does the missing runs.
 
     Raises:
         InputError: If a record of a run cannot be read.
@@ -84,7 +84,7 @@ def results_report(table: PaperTable, root: Path, command: str) -> Report:
 
 
 def hyper_parameter_report(rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Report:
-    """Table VIII, or a part of it: what the paper trained with, and so do we.
+    """Return Table VIII, or a part of it: the hyper-parameters of the paper, which are ours too.
 
     Raises:
         InputError: If there is no such row or column.
@@ -147,7 +147,7 @@ def _head(table: PaperTable) -> str:
 
 
 def _grid(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> Grid:
-    """Up to three lines for each row of the paper: ours, published, difference."""
+    """Make up to three lines for each row of the paper: ours, published, difference."""
     compared = not table.changes
     ours = {place: outcome.mean for place, outcome in outcomes.items()}
     theirs = {
@@ -232,7 +232,7 @@ def _signed(difference: float, digits: int) -> str:
 
 
 def _tuple(values: Iterable[float]) -> str:
-    """As Table VIII prints hyper-parameters: "(5, 5, 5e-5)"."""
+    """Write hyper-parameters as Table VIII prints them: "(5, 5, 5e-5)"."""
     return f"({', '.join(f'{value:g}'.replace('e-0', 'e-') for value in values)})"
 
 

@@ -114,5 +114,5 @@ def test_a_broken_run_of_classify_is_named(tree, text, message):
 def test_nothing_to_collect(tmp_path):
     with pytest.raises(InputError, match="holds no runs"):
         collect(tmp_path)
-    with pytest.raises(InputError, match=r"nowhere is no folder; give the folder of runs"):
+    with pytest.raises(InputError, match=r"nowhere is not a folder; give the folder of the runs"):
         collect(tmp_path / "nowhere")

@@ -43,7 +43,7 @@ def test_folders_with_records_are_found_in_order(tmp_path, record):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "record.json is no JSON .*; take it away to begin anew"),
+        ("{", "record.json is no JSON .*; delete it to begin anew"),
         ("[]", "has the schema None, this version of anl-seg reads 1"),
         ('{"schema": 2}', "has the schema 2, this version of anl-seg reads 1; use another folder"),
         ('{"schema": 1, "id": "a"}', "is no record of a run: .*kind"),

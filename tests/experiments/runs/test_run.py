@@ -16,6 +16,8 @@ def test_the_id_is_the_one_that_runs_on_disk_have():
     """If this fails, folders of finished runs are no longer found: say so in CHANGELOG.md."""
     run = make_run("classification", {"noise": "symmetric", "eta": 0.4})
     assert run.id == "digits-symmetric-0.4-anl-ce-seed1-b89594a2"
+    run = make_run("segmentation", {"loss": "gce", "data": "isic2017", "eta_alpha": 0})
+    assert run.id == "isic2017-0-0-gce-seed1-9ed9a14c"
 
 
 def test_what_is_not_given_takes_its_default_and_is_spelt_out():
@@ -53,6 +55,8 @@ def test_the_same_run_has_the_same_id(kind, one, other):
         ("segmentation", {"noise_seed": 1}, {"noise_seed": 2}),
         ("segmentation", {"small": False}, {"small": True}),
         ("segmentation", {"n_training": None}, {"n_training": 200}),
+        ("segmentation", {"warmup": 0.0}, {"warmup": 0.1}),
+        ("segmentation", {"ema": 0.0}, {"ema": 0.99}),
         ("segmentation", {"subset_seed": 1}, {"subset_seed": 2}),
         ("segmentation", {"noise_kinds": ["dilation"]}, {"noise_kinds": ["erosion"]}),
         ("segmentation", {"noise_method": "corrected"}, {"noise_method": "published"}),

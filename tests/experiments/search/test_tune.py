@@ -141,8 +141,8 @@ def test_what_is_fixed_is_not_sought():
     [
         ({"kind": "regression"}, r"no kind of run 'regression'.*segmentation"),
         ({"objective": "test"}, r"no objective 'test'.*given, clean"),
-        ({"settings": {"loss": "anl"}}, "nothing to seek: anl has no free alpha"),
-        ({"settings": {"loss": "gce"}}, r"nothing to seek: gce .*--range q=0\.1:1"),
+        ({"settings": {"loss": "anl"}}, "unknown loss 'anl'; did you mean anl-"),
+        ({"settings": {"loss": "gce"}}, r"nothing to search: gce .*--range q=0\.1:1"),
         ({"settings": {"loss": "gce"}, "ranges": {"q": (0.1, 2.0)}}, r"q .*\(0, 1\]"),
         ({"settings": {"loss": "tce"}, "ranges": {"t": (1.0, 6.0)}}, "t .*whole"),
         ({"settings": {"validation": 0.0}}, "validation is 0.0: that leaves no images"),
@@ -338,14 +338,14 @@ def test_a_figure_that_is_no_number_is_a_failure(root):
 def test_clean_labels_that_nobody_knows(root):
     doer = Doer(lambda values: {"metrics": {"validation_accuracy": 0.5}})
     search = make_search("classification", DIGITS, objective="clean")
-    told = r"no validation_accuracy_clean: .* has validation_accuracy; leave out --objective clean"
+    told = r"no validation_accuracy_clean: .* has validation_accuracy; omit --objective clean"
     with pytest.raises(InputError, match=told):
         tune(root, search, doer, trials=1, watch=quiet)
 
 
 def test_a_done_run_without_the_metric_is_told_as_it_is(root):
     search = make_search("classification", DIGITS)
-    told = "has no validation_accuracy: its record has {}; take this folder away"
+    told = "has no validation_accuracy: its record has {}; delete this folder"
     for metrics, has in (({"test_accuracy": 0.5}, "test_accuracy"), ({}, "no metrics")):
         doer = Doer(lambda values, metrics=metrics: {"metrics": metrics})
         with pytest.raises(InputError, match=told.format(has)):
@@ -486,7 +486,7 @@ def test_the_command_tells_what_failed(root, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--loss", "gce"), "nothing to seek"),
+        (("--loss", "gce"), "nothing to search"),
         (("--range", "alpha=1"), "--range takes NAME"),
         (("--set", "validation=1.5"), "validation must be a share"),
         (("--kind", "segmentation", "--dataset", "digits"), "protocol"),

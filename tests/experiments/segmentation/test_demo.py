@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from anl_seg.errors import CommandFailedError, InputError
-from anl_seg.experiments.segmentation.demo import DemoSettings, run_demo
+from anl_seg.experiments.segmentation.demo import DemoSettings, _memorisation_plots, run_demo
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 
 needs_nnunet = pytest.mark.skipif(find_spec("nnunetv2") is None, reason="nnU-Net is not installed")
@@ -42,7 +42,7 @@ def test_the_report_holds_every_test_case_and_both_losses(demo):
         assert case.stem in page
     assert "dice+ce" in page
     assert "anl-ce" in page
-    assert page.count("data:image/png;base64,") == 2
+    assert "Memorisation of wrong pixels" in page
     assert not re.search(r'(src|href)="http', page)  # opens without a network
 
 
@@ -52,17 +52,17 @@ def test_the_figures_are_those_of_the_masks(demo):
     from PIL import Image
 
     folder, report = demo
-    with (folder / "report/anl_ce/cases.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["metric"] == "Dice"]
+    with (folder / "report/cases.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "anl-ce"]
     assert len(rows) == 16
     for row in rows:
         prediction = np.asarray(Image.open(folder / "anl_ce" / f"{row['case']}.png")) > 0
         clean = folder / "nnunet/nnUNet_raw/Dataset501_ISIC2017/labelsTs" / f"{row['case']}.png"
         reference = np.asarray(Image.open(clean)) > 0
         dice = 2 * (prediction & reference).sum() / (prediction.sum() + reference.sum())
-        assert float(row["value"]) == pytest.approx(dice)
-    mean = np.mean([float(row["value"]) for row in rows])
-    assert f"{mean:.3f}" in report.read_text()
+        assert float(row["Dice"]) == pytest.approx(dice)
+    mean = np.mean([float(row["Dice"]) for row in rows])
+    assert f"{100 * mean:.1f}" in report.read_text()
 
 
 @pytest.mark.slow
@@ -126,3 +126,20 @@ def test_a_failing_command_shows_the_end_of_its_log(tmp_path, monkeypatch):
     with pytest.raises(CommandFailedError, match=r"exit code 3(.|\n)*out of memory"):
         epochs.extend(NnUNet(tmp_path, "cpu").train(1, "plans"))
     assert "out of memory" in (tmp_path / "logs/train_plans.txt").read_text()
+
+
+def test_the_command_has_the_defaults_of_the_settings():
+    from anl_seg.cli import demo
+
+    defaults = (demo.DEFAULT_SIZE, demo.DEFAULT_EPOCHS, demo.DEFAULT_ITERATIONS)
+    settings = DemoSettings()
+    assert defaults == (settings.size, settings.epochs, settings.iterations)
+
+
+def test_curves_of_memorisation(tmp_path):
+    rows = [{"memorised": None, "dice_clean": 0.5}, {"memorised": 0.25, "dice_clean": 0.75}]
+    path = tmp_path / "memorisation.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    memorised, clean = _memorisation_plots({"ce": path})
+    assert memorised.alt == "Memorisation of wrong pixels: ce ends at 0.250."
+    assert clean.alt == "Fit of the clean training labels: ce ends at 0.750."

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from anl_seg.errors import CommandFailedError
-from anl_seg.experiments.segmentation.run import _mean_of_last_epochs
+from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.experiments.segmentation.run import _mean_of_last_epochs, keep_random_cases
 from anl_seg.trainers.settings import TrainerSettings
 
 
@@ -34,3 +34,39 @@ def test_fewer_epochs_than_are_tested(tmp_path):
 def test_without_test_images(tmp_path):
     with pytest.raises(CommandFailedError, match="'no test Dice'"):
         _mean_of_last_epochs(TrainerSettings(protocol="isic2017"), tmp_path)
+
+
+def raw_data_set(folder, n):
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir(parents=True)
+    for number in range(n):
+        (folder / "labelsTr" / f"case_{number}.png").touch()
+        (folder / "imagesTr" / f"case_{number}_0000.png").touch()
+    (folder / "dataset.json").write_text(json.dumps({"numTraining": n, "file_ending": ".png"}))
+
+
+def cases_of(folder):
+    masks = {path.stem for path in (folder / "labelsTr").iterdir()}
+    assert {path.name for path in (folder / "imagesTr").iterdir()} == {
+        f"{m}_0000.png" for m in masks
+    }
+    return masks
+
+
+def test_a_random_part_of_the_training_pairs(tmp_path):
+    kept = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        raw_data_set(tmp_path / name, 20)
+        keep_random_cases(tmp_path / name, 5, seed)
+        kept[name] = cases_of(tmp_path / name)
+        about = json.loads((tmp_path / name / "dataset.json").read_text())
+        assert about == {"numTraining": 5, "file_ending": ".png"}
+    assert len(kept["a"]) == 5
+    assert kept["a"] == kept["b"] != kept["c"]
+
+
+def test_more_training_pairs_than_there_are(tmp_path):
+    raw_data_set(tmp_path, 3)
+    with pytest.raises(InputError, match="n_training is 4, but the data have 3 training pairs"):
+        keep_random_cases(tmp_path, 4, 1)
+    assert len(cases_of(tmp_path)) == 3

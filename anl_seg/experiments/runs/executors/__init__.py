@@ -23,9 +23,9 @@ def make_executor(
 
     Args:
         name: "local" or "slurm".
-        root: The folder of the runs.
+        root: Folder of the runs.
         workers: Runs at a time.
-        gpus: GPUs of this machine to deal out, such as "0,1".
+        gpus: GPUs of this machine to share out, such as "0,1".
         slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
 
     Raises:
@@ -35,15 +35,15 @@ def make_executor(
         from anl_seg.experiments.runs.executors.slurm import SlurmExecutor, parse_options
 
         if gpus is not None:
-            raise InputError("--gpus is for this machine; with SLURM: --slurm gpus=1")
+            raise InputError("--gpus is for this machine; use --slurm gpus=1 with --executor slurm")
         return SlurmExecutor(root, parse_options(slurm), parallel=workers)
     if slurm:
-        raise InputError("--slurm is for --executor slurm; leave one of the two away or add it")
+        raise InputError("--slurm needs --executor slurm; add it, or omit --slurm")
     return LocalExecutor(workers, _numbers(gpus))
 
 
 def at_once(workers: int | None, gpus: str | None) -> int:
-    """Runs at a time: as given, else one a GPU of --gpus, else one.
+    """Return the number of runs at a time: as given, else one for each GPU of --gpus, else one.
 
     Raises:
         InputError: If `gpus` are no numbers.
@@ -52,7 +52,7 @@ def at_once(workers: int | None, gpus: str | None) -> int:
 
 
 def standings_below(root: Path) -> list[Standing]:
-    """How all runs below a folder stand, in the order of their folders.
+    """Return the states of all runs below a folder, in the order of their folders.
 
     Raises:
         InputError: If there are none, or a record cannot be read.
@@ -61,7 +61,7 @@ def standings_below(root: Path) -> list[Standing]:
 
     found = standings(records.find_folders(root), in_queue(root))
     if not found:
-        raise InputError(f"{root} holds no runs; choose their folder with -o")
+        raise InputError(f"{root} holds no runs; give their folder with --runs")
     return found
 
 

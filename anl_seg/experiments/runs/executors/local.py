@@ -1,4 +1,4 @@
-"""Runs on this machine: some at a time, each in a process of its own, GPUs dealt out."""
+"""Runs on this machine: some at a time, each in a process of its own, GPUs shared out."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PRELOADED = (
 
 
 class LocalExecutor:
-    """Does up to `workers` runs at a time.
+    """Do up to `workers` runs at a time on this machine.
 
     Args:
-        workers: How many.
-        gpus: Numbers of the GPUs to deal out, one a run at a time; more workers than GPUs share
+        workers: Runs at a time.
+        gpus: Numbers of the GPUs to share out, one a run at a time; more workers than GPUs share
             them. None leaves all GPUs to every run.
     """
 
@@ -47,7 +47,7 @@ class LocalExecutor:
             self._futures[folder] = self._threads.submit(self._do, folder)
 
     def pending(self, folders: Sequence[Path]) -> set[Path]:
-        """Those of `folders` that were started and have not ended."""
+        """Return those of `folders` that were started and have not ended."""
         begun = {folder: self._futures.get(folder) for folder in folders}
         return {folder for folder, future in begun.items() if future and not future.done()}
 
@@ -82,7 +82,7 @@ def _context() -> SpawnContext | ForkServerContext:
 
 
 def _work(folder: Path, cores: int, gpu: int | None) -> None:
-    """In the run's own process: take its share of the machine, then work."""
+    """Do a run in its own process, with its share of the machine."""
     import torch
 
     from anl_seg.experiments.runs.worker import work

@@ -64,11 +64,11 @@ def parse_options(texts: Sequence[str]) -> dict[str, str | bool]:
 
 @dataclass(frozen=True)
 class Job:
-    """What submitit calls on the cluster, in a process of its own.
+    """The function that submitit calls on the cluster, in a process of its own.
 
     Attributes:
-        folder: Of the run.
-        directory: Where the sweep was called: relative paths in settings start there.
+        folder: Folder of the run.
+        directory: Folder that the sweep was called in; relative paths in settings start there.
     """
 
     folder: Path
@@ -88,12 +88,12 @@ class Job:
             sys.exit(1)
 
     def checkpoint(self) -> DelayedSubmission:
-        """What to do when put into the queue again: the same, as runs go on where they were."""
+        """Return the job for a requeue: the same one, since runs resume."""
         return DelayedSubmission(self)
 
 
 class SlurmExecutor:
-    """Does runs as jobs of SLURM.
+    """Do runs as jobs of SLURM.
 
     Each submission has a name of its own, and before it is made, a file of this name in
     `root`/slurm that lists its runs. So any process can tell from squeue alone which runs are in
@@ -101,8 +101,8 @@ class SlurmExecutor:
 
     Args:
         root: Folder of the runs, which the nodes of the cluster must see too.
-        options: As `parse_options` gives them.
-        parallel: How many runs of a submission are done at a time.
+        options: Options from `parse_options`.
+        parallel: Runs of a submission at a time.
 
     Raises:
         InputError: If SLURM's programs are not here.
@@ -111,8 +111,8 @@ class SlurmExecutor:
     def __init__(self, root: Path, options: Mapping[str, str | bool], parallel: int) -> None:
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
             raise InputError(
-                f"found no {named(missing)} in PATH; call this where SLURM's jobs are submitted, "
-                "or leave out --executor slurm"
+                f"found no {named(missing)} in PATH; run this where jobs are submitted to SLURM, "
+                "or omit --executor slurm"
             )
         self._folder = (root / FOLDER_NAME).absolute()
         self._options = dict(options)
@@ -137,7 +137,7 @@ class SlurmExecutor:
             self._asked = time.monotonic()
 
     def pending(self, folders: Sequence[Path]) -> set[Path]:
-        """Those of `folders` that are in the queue or running, whoever submitted them.
+        """Return those of `folders` that are queued or running, whoever submitted them.
 
         While SLURM's controller does not answer, as when it is started anew, they stay what they
         were.
@@ -189,7 +189,7 @@ class SlurmExecutor:
 
 
 def in_queue(root: Path) -> set[Path]:
-    """The runs in `root` that are in the queue or running, as far as SLURM can be asked here."""
+    """Return the runs in `root` that are queued or running; none if SLURM cannot be asked here."""
     folder = root / FOLDER_NAME
     if not folder.is_dir():
         return set()

@@ -1,4 +1,4 @@
-"""Pictures of cases, in rows or columns: the image, then each mask as an outline upon it."""
+"""Pictures of cases side by side: the image, and below it each mask as an outline upon it."""
 
 from __future__ import annotations
 
@@ -19,36 +19,21 @@ PANEL = 2.2
 
 
 @dataclass(frozen=True)
-class Row:
-    """One case: its title, its image, and by column title the masks to draw."""
+class OutlinedCase:
+    """One case to draw.
+
+    Attributes:
+        title: Title above it.
+        image: Its image.
+        masks: Label of a row of pictures -> the mask whose outline it shows.
+    """
 
     title: str
     image: Path
     masks: Mapping[str, Path]
 
 
-def draw_rows(cases: Sequence[Row]) -> Figure:
-    """Draw cases below each other, the image first, then every mask as an outline.
-
-    Args:
-        cases: At least one, all with the same masks.
-
-    Raises:
-        OSError: If an image or a mask cannot be read.
-    """
-    titles = ["image", *cases[0].masks]
-    size = (PANEL * len(titles), PANEL * 1.12 * len(cases))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(len(cases), len(titles), squeeze=False)
-    for case, row in zip(cases, panels, strict=True):
-        _draw_case(case, row)
-        row[0].set_ylabel(case.title, fontsize=8)
-    for title, panel in zip(titles, panels[0], strict=True):
-        panel.set_title(title, fontsize=9)
-    return figure
-
-
-def draw_columns(cases: Sequence[Row], panel: float = PANEL) -> Figure:
+def draw_columns(cases: Sequence[OutlinedCase], panel: float = PANEL) -> Figure:
     """Draw cases side by side, the image above, then every mask as an outline.
 
     Args:
@@ -69,8 +54,8 @@ def draw_columns(cases: Sequence[Row], panel: float = PANEL) -> Figure:
     return figure
 
 
-def _draw_case(case: Row, panels: Iterable[Axes]) -> None:
-    """The image in the first panel, and in each further one with the outline of a mask."""
+def _draw_case(case: OutlinedCase, panels: Iterable[Axes]) -> None:
+    """Draw the image in the first panel, and in each other one with the outline of a mask."""
     image = np.asarray(Image.open(case.image))
     for panel, mask in zip(panels, [None, *case.masks.values()], strict=True):
         panel.imshow(image)
