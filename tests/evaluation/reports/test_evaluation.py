@@ -171,6 +171,6 @@ def test_of_many_cases_the_worst_have_pictures(tmp_path):
         mask[:, n % 5 :] = 0
         Image.fromarray(mask).save(tmp_path / "pred" / f"c{n:03}.png")
     page = evaluation_page(summarize(evaluate_folders(tmp_path / "pred", tmp_path / "ref")))
-    without = page.count("worst 300 cases have a picture")
+    without = page.count(f"worst {MAX_PICTURES} cases have a picture")
     assert 20 - 9 <= without <= 20
     assert page.count("<template") == count
