@@ -151,27 +151,32 @@ OWN_NAMES = tuple(
 NAMES = (*OWN_NAMES, *(each.name for each in dataclasses.fields(TrainerSettings)))
 
 
-#: Settings that were added after ids were first given -> their value if they are not used.
+#: Settings that always count in the id of a run. Others came later: they count if they are used.
+ALWAYS_IN_ID = (
+    *("data", "size", "eta_alpha", "eta_beta", "noise_seed", "small", "fold", "device"),
+    *("loss", "loss_parameters", "delta", "dice_weight", "protocol", "epochs", "iterations"),
+    *("optimizer", "precision", "seed"),
+)
+#: Values with which a later setting is not used.
 UNUSED: Mapping[str, Any] = MappingProxyType(
-    {
-        "n_training": None,
-        "subset_seed": 1,
-        "noise_method": "corrected",
-        "noise_kinds": list(PAPER_KINDS),
-        "ce_weight": 0.0,
-        "warmup": 0.0,
-        "ema": 0.0,
-        "bootstrap": 0.0,
-    }
+    {"subset_seed": 1, "noise_method": "corrected", "noise_kinds": list(PAPER_KINDS)}
 )
 
 
 def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Reduce the settings of a run, as JSON, to what decides its id: ids outlive new settings."""
+    """Reduce the settings of a run to those that its id counts, so that new settings keep old ids.
+
+    Args:
+        settings: All settings, as JSON values.
+
+    Returns:
+        The settings that count. A later one that is switched off, or has its value in `UNUSED`,
+        does not.
+    """
     return {
         name: value
         for name, value in settings.items()
-        if name not in UNUSED or value != UNUSED[name]
+        if name in ALWAYS_IN_ID or (value and value != UNUSED.get(name))
     }
 
 
