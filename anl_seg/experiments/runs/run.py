@@ -65,7 +65,7 @@ def make_run(kind: str, settings: Mapping[str, Any]) -> Run:
 
     Example:
         >>> make_run("classification", {"loss": "ce", "epochs": 3}).id
-        'digits-clean-ce-seed1-XXXXXXXX'
+        'digits-clean-ce-seed1-2258c4b8'
     """
     complete = find_kind(kind).make(settings)
     return Run(kind, MappingProxyType(complete.as_json()), complete.name)
