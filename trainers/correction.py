@@ -34,7 +34,7 @@ LEAST_WINDOW, WINDOW_SHARE = 3, 0.02
 LEAST_FALL = 0.005
 #: A fall must also exceed so many standard errors of such a mean. It is looked for in every epoch,
 #: so the usual two or three would be exceeded by chance.
-STANDARD_ERRORS = 7
+STANDARD_ERRORS = 6
 #: The least rise that makes an epoch the best one, in Dice.
 LEAST_RISE = 0.002
 

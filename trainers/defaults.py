@@ -13,7 +13,7 @@ OPTIONS = ("dice_weight", "ce_weight", "warmup", "ema", "bootstrap")
 _RECOMMENDED: dict[str, Any] = {
     "dice_weight": 1.0,
     "warmup": 1.0,
-    "ema": 0.99,
+    "ema": 0.999,
     "correct_labels": True,
 }
 #: Weights of the active and the negative loss of ANL: the paper's for CIFAR-10. It gives none for
@@ -49,7 +49,7 @@ def describe_default(name: str) -> str:
 
     Example:
         >>> describe_default("ema")
-        '0.99 for anl-ce under nnunet, else 0'
+        '0.999 for anl-ce under nnunet, else 0'
     """
     if name in OPTIONS:
         value = defaults()[name]

@@ -346,4 +346,4 @@ def test_c_chooses_the_configurations_to_change(folder, capsys):
 def test_help_shows_the_defaults_of_the_losses(capsys):
     assert run("--help") == 0
     text = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    assert "0.99 for anl-ce under nnunet, else 0" in text
+    assert "0.999 for anl-ce under nnunet, else 0" in text
