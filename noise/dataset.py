@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -21,8 +21,11 @@ from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, side_cars
 from anl_seg.noise.plan import Plan, plan_masks
 from anl_seg.noise.settings import NoiseSettings
 from anl_seg.noise.summary import summarise
-from anl_seg.noise.workers import run, workers
+from anl_seg.processes import map_in, process_pool
 from anl_seg.progress import Track, untracked
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 #: Held by the run that writes a folder. The system releases it when the process ends, even if it is
 #: killed, so a file that stays behind blocks nobody.
@@ -84,7 +87,7 @@ def corrupt_masks(
     plan = plan_masks(source, settings)
     asked = settings.as_json()
     _check_target(target, asked, overwrite)
-    with workers(processes) as pool:
+    with process_pool(processes) as pool:
         _check_masks(plan, pool, track)
         with _claimed(target):
             _check_target(target, asked, overwrite)  # another run may have ended meanwhile
@@ -130,10 +133,10 @@ def rehearse(
     """
     _check_processes(processes)
     plan = plan_masks(source, settings)
-    with workers(processes) as pool:
+    with process_pool(processes) as pool:
         _check_masks(plan, pool, track)
         work = partial(rehearse_case, source, settings, plan.ignore_label)
-        entries = list(run(work, plan.tasks, pool, track, "counting changes"))
+        entries = list(_run(work, plan.tasks, pool, track, "counting changes"))
     _check_failures(entries, settings)
     return summarise(entries)
 
@@ -150,10 +153,23 @@ def _write_cases(
     }
     todo = [task for task in plan.tasks if task.case not in done]
     work = partial(write_case, source, target, settings, plan.ignore_label)
-    for entry in run(work, todo, pool, track, "corrupting masks"):
+    for entry in _run(work, todo, pool, track, "corrupting masks"):
         manifest.note(target, entry)
         done[entry.case] = entry
     return [done[task.case] for task in plan.tasks]
+
+
+def _run(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    pool: ProcessPoolExecutor | None,
+    track: Track,
+    text: str,
+) -> Iterator[Result]:
+    """Yield `work(item)` for all items, in their order, and show the progress."""
+    results = map_in(pool, work, items)
+    for _ in track(items, text):
+        yield next(results)
 
 
 @contextmanager
@@ -226,7 +242,7 @@ def _check_masks(plan: Plan, pool: ProcessPoolExecutor | None, track: Track) -> 
     """Read every mask once, so that all that is wrong is known before anything is written."""
     work = partial(problem, plan.source, plan.settings, plan.layout.labels, plan.ignore_label)
     files = [task.file for task in plan.tasks]
-    problems = [problem for problem in run(work, files, pool, track, "checking masks") if problem]
+    problems = [problem for problem in _run(work, files, pool, track, "checking masks") if problem]
     if problems:
         raise InputError(listed(problems, f"of {len(files)} masks cannot be used"))
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
-from anl_seg.processes import program_ends_with_parent
+from anl_seg.errors import CommandFailedError
+from anl_seg.processes import map_in, process_pool, program_ends_with_parent
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -73,3 +77,21 @@ def test_no_child_outlives_a_killed_parent(tmp_path, source):
 def test_elsewhere_a_program_is_left_alone(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert program_ends_with_parent() is None
+
+
+def test_a_pool_works_in_order_and_one_process_needs_none():
+    for processes in (1, 2):
+        with process_pool(processes) as pool:
+            assert (pool is None) == (processes == 1)
+            assert list(map_in(pool, math.sqrt, range(9), chunk=2)) == [n**0.5 for n in range(9)]
+
+
+def test_each_process_begins_with_what_was_asked(tmp_path):
+    with process_pool(2, os.chdir, tmp_path) as pool:
+        assert list(map_in(pool, os.path.abspath, ["a"] * 4)) == [str(tmp_path / "a")] * 4
+    assert Path.cwd() != tmp_path
+
+
+def test_a_process_that_was_ended_is_told_with_its_cure():
+    with pytest.raises(CommandFailedError, match="use fewer processes"), process_pool(2) as pool:
+        list(map_in(pool, os._exit, [1]))

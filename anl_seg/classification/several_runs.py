@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -16,7 +15,7 @@ from anl_seg.classification.records import Epoch
 from anl_seg.classification.run import Result, run
 from anl_seg.classification.settings import ClassificationSettings
 from anl_seg.errors import InputError
-from anl_seg.processes import end_with_parent, processors
+from anl_seg.processes import process_pool, processors
 from anl_seg.progress import Track, untracked
 
 DEFAULT_FOLDER = Path("runs")
@@ -112,13 +111,9 @@ def _in_processes(
     track: Track,
 ) -> Iterator[Done]:
     """Yield runs as they end; CPU threads are shared out evenly."""
-    pool = ProcessPoolExecutor(
-        parallel,
-        mp_context=get_context("spawn"),
-        initializer=_begin,
-        initargs=(max(1, processors() // parallel),),
-    )
-    try:
+    threads = max(1, processors() // parallel)
+    with process_pool(parallel, torch.set_num_threads, threads) as pool:
+        assert pool is not None  # one run at a time needs no pool
         futures = {
             pool.submit(train, settings, folder): (settings, folder)
             for folder, settings in runs.items()
@@ -127,14 +122,6 @@ def _in_processes(
         for _ in track(range(len(runs)), f"{len(runs)} runs"):
             future = next(ended)
             yield *futures[future], future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin(threads: int) -> None:
-    """In a process of the pool: take its share of the machine, and end with the parent."""
-    end_with_parent()
-    torch.set_num_threads(threads)
 
 
 def _end_of_epoch(epoch: Epoch) -> str:
