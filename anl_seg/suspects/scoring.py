@@ -27,29 +27,29 @@ FARTHEST = 1.0
 SUSPICIOUS = ("offset", "spread", "shift", "apart")
 #: Feature of `features` -> its weight.
 WEIGHTS = {
-    "offset": 2.307,
-    "spread": 0.000,
-    "shift": 4.483,
-    "log_offset": -2.389,
-    "log_spread": -3.686,
-    "log_shift": -1.088,
-    "log_dice_gap": -1.600,
-    "log_band_gap": -1.113,
+    "offset": 4.440,
+    "spread": 7.669,
+    "shift": 3.581,
+    "log_offset": -3.312,
+    "log_spread": -5.157,
+    "log_shift": -1.320,
+    "log_dice_gap": -1.402,
+    "log_band_gap": -1.244,
     "apart": 0.000,
-    "dice_gap": -0.670,
-    "band_gap": 0.935,
-    "own_dice": -7.183,
-    "own_band": -3.824,
-    "dice_ratio": 4.716,
-    "band_ratio": 0.314,
-    "log_best_dice": 1.976,
-    "band_gap_if_sure": 4.178,
-    "dice_gap_if_sure": -2.362,
-    "offset_if_sure": -2.035,
-    "offset_and_spread": -2.279,
-    "spread_and_gap": 1.008,
+    "dice_gap": -3.375,
+    "band_gap": -2.356,
+    "own_dice": -6.082,
+    "own_band": 3.045,
+    "dice_ratio": 6.691,
+    "band_ratio": 0.514,
+    "log_best_dice": 1.773,
+    "band_gap_if_sure": 4.775,
+    "dice_gap_if_sure": 1.422,
+    "offset_if_sure": -1.777,
+    "offset_and_spread": -2.625,
+    "spread_and_gap": 0.546,
 }
-INTERCEPT = -7.566
+INTERCEPT = -10.430
 
 
 def score(
