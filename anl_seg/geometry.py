@@ -29,7 +29,7 @@ def bounding_box(mask: Mask) -> Window:
     Args:
         mask: Of any number of axes. It must not be empty.
 
-    Example:
+    Examples:
         >>> mask = np.zeros((8, 9), dtype=bool)
         >>> mask[2:4, 5] = True
         >>> bounding_box(mask)
@@ -103,7 +103,7 @@ def hausdorff_95(one_way: NDArray[np.float64], other_way: NDArray[np.float64]) -
         one_way: Distances that `surface_distances` gave, not empty.
         other_way: The same in the other direction.
 
-    Example:
+    Examples:
         >>> hausdorff_95(np.array([0.0, 1.0]), np.array([2.0, 2.0]))
         2.0
     """

@@ -28,7 +28,7 @@ def printable(text: str, encoding: str | None = None) -> str:
     Returns:
         The same text if the encoding has all its characters.
 
-    Example:
+    Examples:
         >>> printable("0.8±0.1", "ascii"), printable("0.8±0.1", "latin-1")
         ('0.8+/-0.1', '0.8±0.1')
     """

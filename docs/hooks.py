@@ -1,20 +1,27 @@
-"""Pages of the reference that mkdocs generates from the code: the command line and the losses."""
+"""Pages of the reference that mkdocs generates from the code: commands, losses, settings."""
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+import griffe
 import typer
 from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
 from anl_seg import losses
 from anl_seg.cli import build_app
+from anl_seg.trainers.settings import TrainerSettings
 
 
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs's configuration)
     """Add the generated pages."""
-    pages = {"reference/cli.md": command_line(), "reference/losses.md": loss_table()}
+    pages = {
+        "reference/cli.md": command_line(),
+        "reference/losses.md": loss_table(),
+        "reference/plans.md": plans_settings(),
+    }
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
@@ -44,4 +51,26 @@ def loss_table() -> str:
         row = losses.describe(name)
         parameters = ", ".join(f"{key} {value}" for key, value in losses.complete(name, {}).items())
         lines.append(f"| `{name}` | {parameters or 'none'} | {row.source} |")
+    return "\n".join(lines) + "\n"
+
+
+def plans_settings() -> str:
+    """All settings that `anl-seg plan` writes into a plans file, with their defaults."""
+    lines = [
+        "# Settings of plans",
+        "",
+        "`anl-seg plan` writes these settings into the plans file, under the key `anl_seg`. The",
+        "trainer reads them from there, and checkpoints carry them. Without an entry, all defaults",
+        "hold.",
+        "",
+        "| setting | default | meaning |",
+        "|---|---|---|",
+    ]
+    defaults = TrainerSettings().to_plans()
+    docstring = griffe.Docstring(inspect.getdoc(TrainerSettings) or "")
+    for section in docstring.parse("google"):
+        if section.kind is griffe.DocstringSectionKind.attributes:
+            for each in section.value:
+                meaning = " ".join(each.description.split())
+                lines.append(f"| `{each.name}` | {defaults[each.name]} | {meaning} |")
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """Corrupt annotation on purpose, and record what was done: masks, label maps, whole data sets.
 
-Example:
+Examples:
     >>> import numpy as np
     >>> from anl_seg.noise import corrupt, generator
     >>> mask = np.zeros((64, 64), dtype=bool)

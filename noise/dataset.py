@@ -67,7 +67,7 @@ def corrupt_masks(
             (counts such files and names the first), or if another run writes `target`.
         OSError: If `target` cannot be written.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
         >>> from PIL import Image
@@ -117,7 +117,7 @@ def rehearse(
     Raises:
         InputError: As `corrupt_masks` would.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
         >>> from PIL import Image

@@ -49,7 +49,7 @@ def corrupt_labels(
     Raises:
         InputError: If an argument is not as said.
 
-    Example:
+    Examples:
         >>> from anl_seg.noise import generator
         >>> labels = np.zeros((40, 80), dtype=np.uint8)
         >>> labels[10:30, 10:30], labels[10:30, 50:70] = 1, 2
@@ -96,7 +96,7 @@ def apply_labels(
     Raises:
         InputError: If an argument is not as said.
 
-    Example:
+    Examples:
         >>> labels = np.zeros((9, 9), dtype=np.uint8)
         >>> labels[2:7, 2:7] = 3
         >>> noisy, records = apply_labels(labels, "erosion", 16 / 25, {3: {"split_seed": 0}})

@@ -90,7 +90,7 @@ def corrupt(
     References:
         Ye et al., "Active Negative Loss", section VI-A.
 
-    Example:
+    Examples:
         >>> from anl_seg.noise import generator
         >>> mask = np.zeros((64, 64), dtype=np.uint8)
         >>> mask[20:40, 20:40] = 255
@@ -119,7 +119,7 @@ def draw(
     Raises:
         InputError: If the method has no such kind.
 
-    Example:
+    Examples:
         >>> sorted(draw("affine", np.random.default_rng(0)))
         ['direction', 'split_seed', 'turn_deg']
     """
@@ -151,7 +151,7 @@ def apply(
     Raises:
         InputError: If an argument is not as said.
 
-    Example:
+    Examples:
         >>> mask = np.zeros((9, 9), dtype=bool)
         >>> mask[2:7, 2:7] = True
         >>> noisy, _ = apply(mask, "erosion", 16 / 25, {"split_seed": 0})

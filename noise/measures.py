@@ -41,7 +41,7 @@ def measure(clean: Mask, noisy: Mask, spacing: tuple[float, ...] | None = None) 
     Returns:
         The measures; all of them None if `clean` is empty.
 
-    Example:
+    Examples:
         >>> clean = np.zeros((8, 8), dtype=bool)
         >>> clean[2:6, 2:6] = True
         >>> measure(clean, np.roll(clean, 1, axis=0))

@@ -70,7 +70,7 @@ def find_method(name: str) -> Method:
     Raises:
         InputError: If there is no such method.
 
-    Example:
+    Examples:
         >>> find_method("published").millimetres
         False
     """

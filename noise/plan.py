@@ -63,7 +63,7 @@ def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
     Raises:
         InputError: If `source` holds no masks, an incomplete data set, or noisy masks.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
         >>> from PIL import Image

@@ -162,7 +162,7 @@ def outline(inside: Mask) -> list[NDArray[np.float64]]:
         Corners of each, `(n, 2)`: column and row, whole numbers at the centres of pixels. The line
         runs a quarter of a pixel inside the mask, so single pixels have an outline.
 
-    Example:
+    Examples:
         >>> outline(np.array([[False, False], [False, True]]))[0].tolist()
         [[0.75, 0.75], [0.75, 1.25], [1.25, 1.25], [1.25, 0.75]]
     """

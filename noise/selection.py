@@ -20,7 +20,7 @@ from anl_seg.noise.levels import check_eta_alpha
 def generator(seed: int, *names: str) -> np.random.Generator:
     """Make the random generator of `names`, such as a case and a class, under `seed`.
 
-    Example:
+    Examples:
         >>> int(generator(1, "ISIC_0000003").integers(2**32))
         1720049564
     """
@@ -50,7 +50,7 @@ def choose(
     Raises:
         InputError: If `eta_alpha` is out of range or a kind is unknown.
 
-    Example:
+    Examples:
         >>> choose(["a", "b", "c", "d"], eta_alpha=0.5, seed=1)
         {'d': 'dilation', 'b': 'affine'}
     """

@@ -38,7 +38,7 @@ class NoiseSettings:
     Raises:
         InputError: If a value is out of range, or the method cannot do it.
 
-    Example:
+    Examples:
         >>> NoiseSettings(eta_alpha=0.7, eta_beta=0.5, kinds=("dilation",)).policy("empty")
         'keep'
     """

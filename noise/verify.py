@@ -23,7 +23,7 @@ def verify(folder: Path, track: Track = untracked) -> tuple[int, list[str]]:
     Raises:
         InputError: If there is no complete manifest of the present schema.
 
-    Example:
+    Examples:
         >>> from anl_seg.noise import NoiseSettings, corrupt_masks
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np

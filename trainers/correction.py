@@ -50,7 +50,7 @@ class ValidationPeak:
         dice: Dice of the epochs so far.
         best_epoch: The earliest epoch that no later one surpasses by `LEAST_RISE`, or None.
 
-    Example:
+    Examples:
         >>> peak = ValidationPeak([0.60, 0.66, 0.67, 0.67, 0.66, 0.65, 0.64])
         >>> peak.best_epoch, peak.has_passed
         (2, True)

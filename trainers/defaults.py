@@ -47,7 +47,7 @@ def defaults(loss: str = "anl-ce", protocol: str = "nnunet") -> dict[str, Any]:
 def describe_default(name: str) -> str:
     """Say the default of an option or of a hyper-parameter of ANL, for `anl-seg plan --help`.
 
-    Example:
+    Examples:
         >>> describe_default("ema")
         '0.999 for anl-ce under nnunet, else 0'
     """

@@ -53,7 +53,7 @@ class ClassificationSettings:
     Raises:
         InputError: If the loss, the device or the precision is unknown, or a number is impossible.
 
-    Example:
+    Examples:
         >>> ClassificationSettings("digits", "ANL_CE", noise="symmetric", eta=0.4).name
         'digits-symmetric-0.4-anl-ce-seed1'
     """

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 #: As `DemoSettings` has them, which is slow to import.
-DEFAULT_SIZE, DEFAULT_EPOCHS, DEFAULT_ITERATIONS = 80, 8, 40
+DEFAULT_SIZE, DEFAULT_EPOCHS, DEFAULT_ITERATIONS = 64, 30, 40
 
 #: Shown at the end of --help.
 EXAMPLES = (

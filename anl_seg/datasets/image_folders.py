@@ -203,7 +203,7 @@ def pair_files(
     Raises:
         InputError: If an image has no mask or a mask no image.
 
-    Example:
+    Examples:
         >>> found = pair_files({"a_img": Path("a_img.png")}, {"a_mask": Path("a_mask.png")})
         >>> found["a"][1].name
         'a_mask.png'

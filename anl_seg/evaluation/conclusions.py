@@ -86,7 +86,7 @@ def conclude(comparison: MethodComparison) -> Conclusion:
     Returns:
         One sentence, with remarks and warnings.
 
-    Example:
+    Examples:
         >>> comparison = compare_folders(...)  # doctest: +SKIP
         >>> for line in conclude(comparison).lines:  # doctest: +SKIP
         ...     print(line)

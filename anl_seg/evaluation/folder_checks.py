@@ -53,7 +53,7 @@ def swapped_folders(prediction_dir: Path, reference_dir: Path) -> str:
     Returns:
         A warning, or "" if the names suggest nothing.
 
-    Example:
+    Examples:
         >>> swapped_folders(Path("predictions"), Path("labelsTs"))
         ''
     """

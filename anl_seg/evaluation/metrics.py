@@ -99,7 +99,7 @@ def confusion_matrix(
     Raises:
         ValueError: If the shapes differ.
 
-    Example:
+    Examples:
         >>> confusion_matrix(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2])).pixels.tolist()
         [[1, 0, 0], [0, 1, 0], [0, 1, 1]]
     """
@@ -135,7 +135,7 @@ def count(matrix: ConfusionMatrix, label: Label) -> Counts:
         matrix: Of one case.
         label: A label, or a tuple of labels for a region.
 
-    Example:
+    Examples:
         >>> matrix = confusion_matrix(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]))
         >>> count(matrix, 1)
         Counts(tp=1, fp=1, fn=0, tn=2)
@@ -158,7 +158,7 @@ def dice(counts: Counts) -> float:
     Args:
         counts: Pixels of one class.
 
-    Example:
+    Examples:
         >>> dice(Counts(tp=3, fp=1, fn=1, tn=5))
         0.75
     """
@@ -171,7 +171,7 @@ def iou(counts: Counts) -> float:
     Args:
         counts: Pixels of one class.
 
-    Example:
+    Examples:
         >>> iou(Counts(tp=3, fp=1, fn=1, tn=5))
         0.6
     """

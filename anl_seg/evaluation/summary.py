@@ -84,7 +84,7 @@ def summarize(evaluation: Evaluation) -> EvaluationSummary:
     Returns:
         What `write_results`, `write_report` and the tables of the terminal take.
 
-    Example:
+    Examples:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from PIL import Image

@@ -91,7 +91,7 @@ def find_kind(name: str) -> RunKind:
     Raises:
         InputError: If there is no such kind.
 
-    Example:
+    Examples:
         >>> find_kind("segmentation").objectives["given"]
         'validation_dice'
     """
@@ -110,7 +110,7 @@ def nest_parameters(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Settings, the hyper-parameters among them as `loss_parameters`.
 
-    Example:
+    Examples:
         >>> nest_parameters("classification", {"epochs": 3, "alpha": 2.0})
         {'epochs': 3, 'loss_parameters': {'alpha': 2.0}}
     """

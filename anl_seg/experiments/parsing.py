@@ -22,7 +22,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
     Raises:
         InputError: If a text has no name or no value, or a name comes twice.
 
-    Example:
+    Examples:
         >>> parse_settings(["epochs=3", "delta=1e-5", "device=cpu"])
         {'epochs': 3, 'delta': 1e-05, 'device': 'cpu'}
     """
@@ -53,7 +53,7 @@ def convert(hints: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
     Raises:
         InputError: If a name is unknown or a value has another type. The message lists all of them.
 
-    Example:
+    Examples:
         >>> convert({"epochs": int, "rate": float}, {"rate": "1e-6"})
         {'rate': 1e-06}
     """

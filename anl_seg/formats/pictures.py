@@ -31,7 +31,7 @@ def outline(mask: NDArray[np.bool_]) -> str:
     Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1). The line runs
     a quarter of a pixel inside the mask, so that even single pixels and holes have an outline.
 
-    Example:
+    Examples:
         >>> outline(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=bool))
         'M1.25 1.25L1.25 1.75L1.75 1.75L1.75 1.25Z'
     """

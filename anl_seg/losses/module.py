@@ -34,7 +34,7 @@ def create(
         InputError: If a name is unknown or a value impossible. The message lists what there is.
         ValueError: If the reduction is unknown.
 
-    Example:
+    Examples:
         >>> loss = create("anl-ce", alpha=5, beta=5, ignore_index=255)
         >>> logits = torch.zeros(2, 3, 64, 64, requires_grad=True)
         >>> labels = torch.zeros(2, 64, 64, dtype=torch.int64)
@@ -62,7 +62,7 @@ class RobustLoss(nn.Module):
         InputError: If a name is unknown or a value impossible. The message lists what there is.
         ValueError: If the reduction is unknown, or the entropy term allows the mean only.
 
-    Example:
+    Examples:
         >>> loss = RobustLoss("gce", q=0.5, reduction="none")
         >>> loss(torch.zeros(4, 2), torch.tensor([0, 1, 1, 0])).shape
         torch.Size([4])

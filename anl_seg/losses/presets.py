@@ -21,7 +21,7 @@ class Preset:
         source: Where the values stand.
         jacobian: Weight delta of the Jacobian penalty, delta / 2 `jacobian_norm_squared`.
 
-    Example:
+    Examples:
         >>> PRESETS["cifar100"]["anl-ce"].delta
         5e-07
     """
@@ -116,7 +116,7 @@ def preset(name: str, dataset: str) -> Preset:
     Raises:
         InputError: If the paper has no such experiment; the message lists those that it has.
 
-    Example:
+    Examples:
         >>> preset("anl-ce", "cifar10").hyper_parameters["alpha"]
         5.0
     """

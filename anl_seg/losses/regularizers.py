@@ -24,7 +24,7 @@ def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
     Returns:
         A scalar.
 
-    Example:
+    Examples:
         >>> l1_norm([torch.tensor([1.0, -2.0]), torch.tensor([3.0])])
         tensor(6.)
     """
@@ -40,7 +40,7 @@ def l2_norm_squared(parameters: Iterable[Tensor]) -> Tensor:
     Returns:
         A scalar.
 
-    Example:
+    Examples:
         >>> l2_norm_squared([torch.tensor([1.0, -2.0]), torch.tensor([3.0])])
         tensor(14.)
     """
@@ -59,7 +59,7 @@ def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
         parameters: Of the network.
         delta: Weight of the L1 norm, >= 0.
 
-    Example:
+    Examples:
         >>> weight = nn.Parameter(torch.tensor([1.0, -2.0]))
         >>> weight.grad = torch.zeros(2)
         >>> add_l1_gradient([weight], 0.5)
@@ -81,7 +81,7 @@ def add_l2_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
         parameters: Of the network.
         delta: Weight decay, >= 0.
 
-    Example:
+    Examples:
         >>> weight = nn.Parameter(torch.tensor([1.0, -2.0]))
         >>> weight.grad = torch.zeros(2)
         >>> add_l2_gradient([weight], 0.5)
@@ -113,7 +113,7 @@ def jacobian_norm_squared(
     Returns:
         A scalar.
 
-    Example:
+    Examples:
         >>> inputs = torch.ones(5, 1, requires_grad=True)
         >>> jacobian_norm_squared(inputs, 3 * inputs).item()
         9.0
@@ -151,7 +151,7 @@ def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
     Returns:
         A scalar in [0, log K].
 
-    Example:
+    Examples:
         >>> entropy(torch.tensor([[0.0, 9.0], [9.0, 0.0]])).item() < 1e-6
         True
     """

@@ -23,7 +23,7 @@ class Parameter:
         interval: The values that make sense, such as "(0, 1]".
         whole: Whether it must be a whole number.
 
-    Example:
+    Examples:
         >>> Parameter(0.7, "(0, 1]").admits(1.5)
         False
     """
@@ -386,7 +386,7 @@ def names() -> list[str]:
     Returns:
         Names for `create`.
 
-    Example:
+    Examples:
         >>> names()[:4]
         ['ce', 'fl', 'mae', 'rce']
     """
@@ -409,7 +409,7 @@ def canonical_name(text: str, *, also: Sequence[str] = ()) -> str:
     Raises:
         InputError: If no loss has that name. The message suggests the closest names.
 
-    Example:
+    Examples:
         >>> canonical_name("ANL_CE")
         'anl-ce'
         >>> canonical_name("Dice+CE", also=["dice+ce"])
@@ -437,7 +437,7 @@ def describe(name: str) -> LossSpec:
     Raises:
         InputError: If no loss has that name.
 
-    Example:
+    Examples:
         >>> describe("anl-ce").formula
         'alpha NCE + beta NNCE'
     """
@@ -457,7 +457,7 @@ def complete(name: str, given: Mapping[str, float]) -> dict[str, float]:
     Raises:
         InputError: If the loss or a hyper-parameter is unknown, or a value is out of range.
 
-    Example:
+    Examples:
         >>> complete("anl-ce", {"beta": 5})
         {'alpha': 1.0, 'beta': 5, 'p_min': 1e-07}
     """

@@ -39,7 +39,7 @@ class TLoss(nn.Module):
         InputError: If the name is unknown or a value impossible.
         ValueError: If the reduction is unknown.
 
-    Example:
+    Examples:
         >>> loss = TLoss(nu=2.0)
         >>> [name for name, _ in loss.named_parameters()]
         ['log_nu']

@@ -52,7 +52,7 @@ def draw(
     Raises:
         InputError: If an argument is missing, out of range or does not fit the kind.
 
-    Example:
+    Examples:
         >>> clean = np.arange(8) % 4
         >>> noisy = draw(clean, kind="symmetric", eta=0.5, seed=1, n_classes=4)
         >>> int((noisy.labels != clean).sum())
@@ -94,7 +94,7 @@ def check(kind: str, eta: float | None) -> None:
     Raises:
         InputError: If not.
 
-    Example:
+    Examples:
         >>> check("symmetric", 0.4)
     """
     _require("noise", kind, KINDS)

@@ -33,7 +33,7 @@ def save(noisy: NoisyLabels, path: Path) -> None:
     Raises:
         InputError: If `path` does not end in `.npz`.
 
-    Example:
+    Examples:
         >>> from tempfile import TemporaryDirectory
         >>> from anl_seg.noise.labels import draw
         >>> clean = np.arange(8) % 4
@@ -79,7 +79,7 @@ def load(path: Path, clean: ArrayLike) -> NoisyLabels:
     Raises:
         InputError: If the file is missing, not of this kind, damaged, or made for other labels.
 
-    Example:
+    Examples:
         >>> load(Path("nowhere.npz"), [0, 1])
         Traceback (most recent call last):
         anl_seg.errors.InputError: nowhere.npz: no such file; `anl-seg label-noise -o` writes one

@@ -28,5 +28,5 @@ def test_public_functions_are_documented(name):
     if name in ("Advice", "LossSpec"):  # plain records
         assert "Attributes:" in text
         return
-    assert "Example:\n    >>> " in text
+    assert "Examples:\n    >>> " in text
     assert any(section in text for section in ("Args:", "Attributes:", "Returns:"))

@@ -80,7 +80,7 @@ def compare_folders(
     Raises:
         InputError: If a mask or an image is missing or wrong. Nothing is written then.
 
-    Example:
+    Examples:
         >>> compare_folders(  # doctest: +SKIP
         ...     {"dice+ce": [Path("A")], "anl-ce": [Path("B")]}, Path("labelsTs"), Path("report")
         ... )

@@ -196,7 +196,7 @@ def curves(
         below: Label of the horizontal axis.
         caption: How to read it.
 
-    Example:
+    Examples:
         >>> curves("Dice", {"ce": np.array([0.5, 0.75])}, "Dice").alt
         'Dice: ce ends at 0.750.'
     """

@@ -63,7 +63,7 @@ def make_run(kind: str, settings: Mapping[str, Any]) -> Run:
     Raises:
         InputError: If the kind or a setting is unknown, or a value impossible.
 
-    Example:
+    Examples:
         >>> make_run("classification", {"loss": "ce", "epochs": 3}).id
         'digits-clean-ce-seed1-2258c4b8'
     """

@@ -40,6 +40,8 @@ NOISY_ID, NOISY_NAME = 502, "Dataset502_ISIC2017noisy"
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {NNUNET_LOSS: {"loss": NNUNET_LOSS}, "anl-ce": {}}
 )
+#: The fold that is trained. Its validation cases show when the network begins to memorise.
+FOLD = "0"
 #: Size of the phantom data set.
 N_TRAINING, N_TEST = 48, 16
 
@@ -62,10 +64,10 @@ class DemoSettings:
     """
 
     data: str | None = None
-    size: int = 80
+    size: int = 64
     eta_alpha: float = 0.7
     eta_beta: float = 0.7
-    epochs: int = 8
+    epochs: int = 30
     iterations: int = 40
     seed: int = 1
 
@@ -129,7 +131,7 @@ def _report(folder: Path, nnunet: NnUNet, settings: DemoSettings, track: Track) 
             ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value),
         ],
         plots=_memorisation_plots(
-            {name: nnunet.trained(NOISY_NAME, _plans_name(name)) / CURVE for name in METHODS}
+            {name: nnunet.trained(NOISY_NAME, _plans_name(name), FOLD) / CURVE for name in METHODS}
         ),
         num_processes=processors(),
         track=track,
@@ -235,11 +237,11 @@ def _preprocess(nnunet: NnUNet) -> None:
 def _train(nnunet: NnUNet, plans: str, settings: TrainerSettings, track: Track) -> None:
     preprocessed = nnunet.preprocessed / NOISY_NAME
     write_plans(preprocessed, "nnUNetPlans", plans, settings, small=True)
-    for _ in track(nnunet.train(NOISY_ID, plans), "epochs", settings.epochs):
+    for _ in track(nnunet.train(NOISY_ID, plans, FOLD), "epochs", settings.epochs):
         pass
 
 
 def _predict(nnunet: NnUNet, plans: str, images: Path, predictions: Path, track: Track) -> None:
-    cases = nnunet.predict(NOISY_ID, plans, images, predictions)
+    cases = nnunet.predict(NOISY_ID, plans, images, predictions, FOLD)
     for _ in track(cases, "images", len(list(images.iterdir()))):
         pass

@@ -107,7 +107,7 @@ class SegmentationSettings:
         Raises:
             InputError: If a name is unknown or a value impossible.
 
-        Example:
+        Examples:
             >>> SegmentationSettings.from_json({"loss": "ce", "size": 64}).training.loss
             'ce'
         """

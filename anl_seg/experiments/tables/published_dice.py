@@ -31,7 +31,7 @@ def published_dice(
     Raises:
         InputError: If the table has no such column, or the metric is not Dice.
 
-    Example:
+    Examples:
         >>> published_dice(0.7, 0.7)["anl-ce"].mean
         77.3
     """
@@ -99,7 +99,7 @@ def loss_name(method: str) -> str:
     Returns:
         Our name of the loss. A name that Table VI does not hold is returned in lower case.
 
-    Example:
+    Examples:
         >>> loss_name("ANL_CE"), loss_name("APL")
         ('anl-ce', 'nce+rce')
     """
