@@ -485,7 +485,8 @@ def heading(study: Study) -> list[str]:
         f"{len(jobs())} trainings are done; the other folds are not judged, so columns differ in "
         "their number of cases. Every second case by name taught the weights of the score; the "
         "tables are of the other half. The choice of features saw both halves of the first masks "
-        "(0.7/0.7, dice+ce) and 340 cases of 0.3/0.5. Brackets: 95 % bootstrap intervals over cases.",
+        "(0.7/0.7, dice+ce) and 340 cases of 0.3/0.5. "
+        "Brackets: 95 % bootstrap intervals over cases.",
         "",
         f"{platform.machine()} CPU, one thread; "
         + ", ".join(f"{name} {version(name)}" for name in versions)
