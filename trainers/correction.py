@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anl_seg.trainers.datasets import Case
+from anl_seg.trainers.datasets import Case, Stacked
 
 #: Folder of the corrected labels in the folder of the fold.
 CORRECTED_LABELS = "corrected_labels"
@@ -143,7 +143,7 @@ class WithCorrectedLabels:
     The loading processes look at the folder for each case, because they start before it exists.
 
     Args:
-        dataset: nnU-Net's data set.
+        dataset: nnU-Net's data set with the given labels, or `WithCleanLabels` around it.
         folder: Will hold the corrected labels, `CASE.npy` of the shape of the labels.
     """
 
@@ -153,12 +153,17 @@ class WithCorrectedLabels:
         self.folder = folder
 
     def load_case(self, identifier: str) -> Case:
-        """Load a case with its corrected labels, or the given ones if there are none yet."""
+        """Load a case with the labels to train on: the corrected ones as soon as they exist.
+
+        If the clean labels are known, the labels are `(3, *S)`: to train on, clean, given.
+        """
         image, labels, previous, properties = self.dataset.load_case(identifier)
+        known = labels.arrays if isinstance(labels, Stacked) else (labels,)
         file = self.folder / f"{identifier}.npy"
-        if file.exists():
-            labels = np.load(file, mmap_mode="r")
-        return image, labels, previous, properties
+        first = np.load(file, mmap_mode="r") if file.exists() else known[0]
+        if len(known) == 1:
+            return image, first, previous, properties
+        return image, Stacked(first, known[1], known[0]), previous, properties
 
 
 def correct_labels(

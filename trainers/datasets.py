@@ -71,12 +71,12 @@ class WithCleanLabels:
 
 
 class Stacked:
-    """Two arrays of one shape `(1, *S)`, one channel each, read only where they are sliced."""
+    """Arrays of one shape `(1, *S)`, one channel each, read only where they are sliced."""
 
-    def __init__(self, first: Any, second: Any) -> None:  # noqa: ANN401 (anything to slice)
-        self.first, self.second = first, second
-        self.shape = (2, *first.shape[1:])
-        self.dtype = first.dtype
+    def __init__(self, *arrays: Any) -> None:  # noqa: ANN401 (anything to slice)
+        self.arrays = arrays
+        self.shape = (len(arrays), *arrays[0].shape[1:])
+        self.dtype = arrays[0].dtype
 
     def __getitem__(self, index: Any) -> NDArray[Any]:  # noqa: ANN401 (whatever NumPy takes)
-        return np.concatenate([self.first[index], self.second[index]])
+        return np.concatenate([each[index] for each in self.arrays])

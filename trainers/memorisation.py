@@ -21,9 +21,9 @@ PLOT_SECONDS = 30.0
 class FitOfLabels(nn.Module):
     """A loss that also counts how the output agrees with noisy and with clean labels.
 
-    Called with nnU-Net's outputs and targets, lists where there are several scales. Targets with a
-    second channel, the clean labels, are counted at the highest resolution and handed on without
-    it; all others are handed on as they are.
+    Called with nnU-Net's outputs and targets, lists if there are several scales. The loss gets the
+    first channel of a target. The second channel is the clean labels. The noisy labels are a third
+    channel if they were corrected, else the first. Targets of one channel are not counted.
 
     Args:
         loss: The loss.
@@ -45,14 +45,14 @@ class FitOfLabels(nn.Module):
         """Return the loss."""
         several = isinstance(target, (list, tuple))
         first = target[0] if several else target
-        if first.shape[1] == 2:
+        if first.shape[1] > 1:
             self._count(output[0] if several else output, first)
             target = [each[:, :1] for each in target] if several else target[:, :1]
         return self.loss(output, target)
 
     @torch.no_grad()
     def _count(self, logits: Tensor, target: Tensor) -> None:
-        noisy, clean = target[:, 0].long(), target[:, 1].long()
+        noisy, clean = target[:, 2 if target.shape[1] == 3 else 0].long(), target[:, 1].long()
         index = (noisy * self.classes + clean) * self.classes + logits.argmax(1)
         if self.ignore_label is not None:
             index = index[(noisy != self.ignore_label) & (clean != self.ignore_label)]

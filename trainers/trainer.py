@@ -430,13 +430,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
         """Wrap the training cases: corrected labels, clean labels, whole passes."""
         training, validation = super().get_tr_and_val_datasets()
         self.given_cases = training
+        self.clean_labels = self._prepare_clean_labels(training, validation)
+        if self.clean_labels is not None:
+            training = WithCleanLabels(training, self.clean_labels)
         self.correction = self._prepare_correction(training, validation)
         if self.correction is not None:
             training = WithCorrectedLabels(training, self.correction.folder)
             validation = self.validation_pass = OnePass(validation)
-        self.clean_labels = self._prepare_clean_labels(training, validation)
-        if self.clean_labels is not None:
-            training = WithCleanLabels(training, self.clean_labels)
         if self.settings.schedule.one_pass:
             training = self.one_pass = OnePass(training)
         return training, validation

@@ -11,6 +11,7 @@ from anl_seg.trainers.correction import (
     correct_labels,
     publish,
 )
+from anl_seg.trainers.datasets import WithCleanLabels
 
 
 class Dataset:
@@ -108,3 +109,18 @@ def test_the_data_set_gives_corrected_labels_once_all_are_written(tmp_path):
     publish(tmp_path / "part", folder)
     assert np.array_equal(dataset.load_case("a")[1][0], np.eye(4))
     assert dataset.load_case("b")[3] == {"case": "b"}
+
+
+def test_clean_and_given_labels_follow_the_corrected_ones(tmp_path):
+    given = {"a": labels([0]), "b": labels([1])}
+    clean = labels([0, 1])
+    for case in given:
+        np.save(tmp_path / f"{case}.npy", clean)
+    folder = tmp_path / "corrected"
+    dataset = WithCorrectedLabels(WithCleanLabels(Dataset(given), tmp_path), folder)
+    before = dataset.load_case("a")[1]
+    assert before.shape == (3, 4, 4)
+    assert np.array_equal(before[:, 1:3], np.concatenate([given["a"], clean, given["a"]])[:, 1:3])
+    correct_labels(Dataset(given), ["a", "b"], lambda image: np.eye(4, dtype=int), folder)
+    after = dataset.load_case("a")[1]
+    assert np.array_equal(after[:], np.concatenate([np.eye(4)[None], clean, given["a"]]))

@@ -78,3 +78,14 @@ def test_counts_leave_a_device_without_float64_first():
 
     assert fit(counts.as_subclass(OnDevice))["wrong_pixels"] == 4
     assert moved == [torch.long]
+
+
+def test_corrected_labels_are_trained_and_the_given_ones_counted():
+    corrected, clean, given = (torch.tensor([[0, 1, 1, 0]]) for _ in range(3))
+    given[0, 3] = 1  # the one wrong pixel, which the correction has mended
+    target = torch.stack([corrected, clean, given], 1)[..., None]
+    logits = torch.nn.functional.one_hot(corrected, 2).movedim(-1, 1)[..., None].float()
+    loss = FitOfLabels(lambda output, labels: labels.float().mean(), 2, None)
+    assert loss(logits, target) == 0.5  # the corrected labels
+    found = fit(loss.take_counts())
+    assert (found["wrong_pixels"], found["memorised"], found["corrected"]) == (1, 0, 1)
