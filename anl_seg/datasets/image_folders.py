@@ -18,7 +18,7 @@ import anl_seg
 from anl_seg.errors import InputError, listed
 from anl_seg.formats.files import write_json
 from anl_seg.formats.folders import atomic_folder
-from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, Geometry, read_image
+from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, Geometry, read_image, utf8_path
 from anl_seg.formats.masks import are_grey, check_links, grey_message, to_labels
 from anl_seg.progress import Track, untracked
 
@@ -458,7 +458,8 @@ def _write_volume(path: Path, pixels: NDArray[Any], geometry: Geometry | None) -
             image.SetOrigin(geometry.origin)
         if geometry.direction is not None:
             image.SetDirection(geometry.direction)
-    sitk.WriteImage(image, str(path), useCompression=True)
+    with utf8_path(path) as name:
+        sitk.WriteImage(image, name, useCompression=True)
 
 
 def _dataset_json(

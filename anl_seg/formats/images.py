@@ -221,7 +221,7 @@ class _Itk:
     def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
         import SimpleITK as sitk  # takes as long to load as hundreds of PNG masks
 
-        with _utf8_path(path) as name:
+        with utf8_path(path) as name:
             image: Any = sitk.ReadImage(name)  # Any, since SimpleITK is typed in parts only
         channels = image.GetNumberOfComponentsPerPixel()
         if channels != 1:
@@ -242,7 +242,7 @@ class _Itk:
 
         library: Any = sitk  # Any, since SimpleITK is typed in parts only
         reader = library.ImageFileReader()
-        with _utf8_path(like) as name:
+        with utf8_path(like) as name:
             reader.SetFileName(name)
             reader.ReadImageInformation()
         image: Any = sitk.GetImageFromArray(pixels.reshape(reader.GetSize()[::-1]), isVector=False)
@@ -251,7 +251,7 @@ class _Itk:
         image.SetDirection(reader.GetDirection())
         for key in reader.GetMetaDataKeys():
             image.SetMetaData(key, reader.GetMetaData(key))
-        with _utf8_path(path) as name:
+        with utf8_path(path) as name:
             sitk.WriteImage(image, name, useCompression=True)
 
 
@@ -358,7 +358,7 @@ def _says_spacing(path: Path) -> bool:
 
 
 @contextmanager
-def _utf8_path(path: Path) -> Iterator[str]:
+def utf8_path(path: Path) -> Iterator[str]:
     """Give a name of the file that SimpleITK accepts: it ends the process if one is not UTF-8."""
     try:
         path.absolute().as_posix().encode()
