@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import sysconfig
@@ -191,6 +192,25 @@ def test_doctor_is_content_with_other_numbers(healthy, monkeypatch, capsys):
     _, text = doctor(capsys)
     assert "ok    nnUNet_n_proc_DA: 4" in text
     assert "ok    nnUNet_def_n_proc: 2" in text
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_repair_deletes_only_modules_of_earlier_versions(tmp_path, monkeypatch, ours):
+    package = tmp_path / "nnunetv2"
+    module = package / "training" / "nnUNetTrainer" / "nnUNetTrainerANL.py"
+    module.parent.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    text = "from anl_seg.trainers import nnUNetTrainerANL" if ours else "# of somebody else"
+    module.write_text(text)
+    spec = importlib.util.spec_from_file_location(
+        "nnunetv2", package / "__init__.py", submodule_search_locations=[str(package)]
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(installation, "_is_hooked", lambda: True)
+        patch.setattr(importlib.util, "find_spec", lambda name: spec)
+        done = list(installation.repair())
+    assert done == [f"deleted {module}, left by an earlier anl-seg"] * ours
+    assert module.exists() == (not ours)
 
 
 def test_what_python_runs_at_its_start_imports_almost_nothing():
