@@ -99,7 +99,6 @@ def command(
     judged = examine(files, classes, output / PREDICTIONS, num_processes=num_processes, track=track)
     folds = {each.case: each.fold for each in files}
     ranking = rank(judged, classes, folds, not_judged)
-    written = write_files(ranking, output, source)
     page = write_gallery(
         ranking,
         {each.case: each for each in files},
@@ -109,6 +108,7 @@ def command(
         num_processes=num_processes,
         track=track,
     )
+    written = write_files(ranking, output, source)
     _print(ranking, several=len(classes.names) > 1)
     typer.echo(f"written to {output}: {', '.join(path.name for path in [page, *written])}")
     typer.echo(f"next: open {page}, mark the cases, download decisions.csv, then anl-seg revise")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -48,12 +51,10 @@ def examine(
     Raises:
         InputError: If files do not fit together; the message names all of them.
     """
-    if predictions is not None:
-        predictions.mkdir(parents=True, exist_ok=True)
-    work = partial(_examine, classes=classes, predictions=predictions)
     problems: list[str] = []
     judged: list[Judged] = []
-    with process_map(num_processes) as map_:
+    with _replaced(predictions) as folder, process_map(num_processes) as map_:
+        work = partial(_examine, classes=classes, predictions=folder)
         results = iter(map_(work, files))
         for _ in track(files, "judging"):
             found = next(results)
@@ -61,9 +62,22 @@ def examine(
                 problems.append(found)
             else:
                 judged.append(found)
-    if problems:
-        raise InputError(listed(problems))
+        if problems:
+            raise InputError(listed(problems))
     return judged
+
+
+@contextmanager
+def _replaced(folder: Path | None) -> Iterator[Path | None]:
+    """Give a new folder that replaces `folder` if the block ends without an error."""
+    if folder is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="predictions-") as scratch:
+        yield Path(scratch)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(scratch, folder)
 
 
 def _examine(files: CaseFiles, classes: Classes, predictions: Path | None) -> Judged | str:
