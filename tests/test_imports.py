@@ -14,6 +14,7 @@ LEAVES = {
     "bf16",
     "cifar100",
     "errors",
+    "extras",
     "formats",
     "geometry",
     "paper",

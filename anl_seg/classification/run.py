@@ -31,6 +31,7 @@ from anl_seg.classification.settings import (
 from anl_seg.classification.validation import VALIDATION, VALIDATION_CLEAN, hold_out
 from anl_seg.datasets.classification import load
 from anl_seg.errors import InputError, named
+from anl_seg.extras import require
 from anl_seg.formats.files import RUN_NAME, write_json
 from anl_seg.losses import Preset
 from anl_seg.noise import labels as label_noise
@@ -92,8 +93,8 @@ def run(
         report: Called after each epoch.
 
     Raises:
-        InputError: If the settings are impossible, data are missing, or the folder holds something
-            else; nothing has been written then.
+        InputError: If the settings are impossible, data or tensorboardX are missing, or the folder
+            holds something else; nothing has been written then.
     """
     ranks = ranks or Ranks()
     protocol = protocol_of(settings)
@@ -107,6 +108,7 @@ def run(
     if recorded is not None and recorded["result"]:
         return Result(**recorded["result"])
 
+    require("tensorboardX", "a classification run")
     with _torch_state(device):
         torch.manual_seed(settings.seed)
         batches = make_batches(

@@ -72,6 +72,7 @@ class RunKind:
         identity: Reduces settings to what decides the id of a run.
         objectives: `GIVEN` and `CLEAN` -> the metric of held-out images.
         held_out: The setting that holds images out.
+        module: Module of an extra that the runs need, if any.
     """
 
     names: tuple[str, ...]
@@ -80,6 +81,7 @@ class RunKind:
     identity: Callable[[Mapping[str, Any]], dict[str, Any]]
     objectives: Mapping[str, str]
     held_out: HeldOut
+    module: str | None = None
 
 
 def find_kind(name: str) -> RunKind:
@@ -177,6 +179,7 @@ KINDS: Mapping[str, RunKind] = MappingProxyType(
             identity=_classification_identity,
             objectives={GIVEN: "validation_accuracy", CLEAN: "validation_accuracy_clean"},
             held_out=HeldOut("validation", default=0.2, nothing=0.0),
+            module="tensorboardX",
         ),
         "segmentation": RunKind(
             names=segmentation.NAMES,

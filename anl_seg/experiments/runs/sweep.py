@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from anl_seg.errors import CommandFailedError, InputError, listed
-from anl_seg.experiments.kinds import KINDS
+from anl_seg.experiments.kinds import KINDS, find_kind
 from anl_seg.experiments.runs import records
 from anl_seg.experiments.runs.records import DONE, QUEUED, RUNNING, WAITING, RunRecord
 from anl_seg.experiments.runs.run import Run, make_run
+from anl_seg.extras import require
 from anl_seg.formats.text import read_yaml
 
 log = logging.getLogger(__name__)
@@ -149,7 +150,7 @@ def run_sweep(
         How they stand at the end.
 
     Raises:
-        InputError: If a record in the folder cannot be read.
+        InputError: If a record in the folder cannot be read, or a package is missing.
         CommandFailedError: If the executor does not take the first runs.
     """
     before = dict(_add(root, run) for run in runs)
@@ -168,6 +169,7 @@ def run_sweep(
             free = [each for each in found if each.state not in (DONE, RUNNING, QUEUED)]
             todo = [each.folder for each in free if tries(each.folder, each.record) <= retries]
             if todo:
+                _require(each.record.kind for each in free)
                 try:
                     executor.start(todo)
                 except CommandFailedError as error:
@@ -181,6 +183,13 @@ def run_sweep(
     except BaseException:
         executor.stop()
         raise
+
+
+def _require(kinds: Iterable[str]) -> None:
+    """Check that packages are installed which runs of these kinds need."""
+    for kind in set(kinds):
+        if module := find_kind(kind).module:
+            require(module, f"a {kind} run")
 
 
 def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:

@@ -22,6 +22,7 @@ from anl_seg.experiments.kinds import GIVEN, find_kind, nest_parameters
 from anl_seg.experiments.runs.records import DONE, RunRecord, read_record
 from anl_seg.experiments.runs.run import NOT_IN_ID, Run, make_run
 from anl_seg.experiments.runs.sweep import Executor, Standing, Watch, run_sweep
+from anl_seg.extras import require
 from anl_seg.formats.files import write_json
 from anl_seg.trainers.settings import NNUNET_LOSS
 
@@ -303,6 +304,7 @@ def _begin(root: Path, search: Search, storage: str | None) -> Study:
 
 def _open(root: Path, search: Search, storage: str | None, *, new: bool) -> Study:
     """Open the study of a search; where there is none yet, make it if it may be `new`."""
+    require("optuna", "anl-seg tune")
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
 

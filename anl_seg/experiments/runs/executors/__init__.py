@@ -9,6 +9,7 @@ from anl_seg.errors import InputError
 from anl_seg.experiments.runs import records
 from anl_seg.experiments.runs.executors.local import LocalExecutor
 from anl_seg.experiments.runs.sweep import Executor, Standing, standings
+from anl_seg.extras import require
 
 
 def make_executor(
@@ -29,9 +30,11 @@ def make_executor(
         slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
 
     Raises:
-        InputError: If an option is not for this executor, or a value makes no sense.
+        InputError: If an option is not for this executor, a value makes no sense, or submitit is
+            missing.
     """
     if name == "slurm":
+        require("submitit", "--executor slurm")
         from anl_seg.experiments.runs.executors.slurm import SlurmExecutor, parse_options
 
         if gpus is not None:

@@ -15,13 +15,16 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import submitit
 from filelock import FileLock
-from submitit.core.utils import DelayedSubmission, FailedJobError
 
 from anl_seg.errors import CommandFailedError, InputError, named
 from anl_seg.formats.files import write_json
+
+if TYPE_CHECKING:
+    from submitit import SlurmExecutor as Submitter
+    from submitit.core.utils import DelayedSubmission
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +92,8 @@ class Job:
 
     def checkpoint(self) -> DelayedSubmission:
         """Return the job for a requeue: the same one, since runs resume."""
+        from submitit.core.utils import DelayedSubmission
+
         return DelayedSubmission(self)
 
 
@@ -161,6 +166,8 @@ class SlurmExecutor:
             subprocess.run(["scancel", f"--name={name}"], check=False, timeout=ANSWER_SECONDS)
 
     def _submit(self, folders: Sequence[Path]) -> None:
+        from submitit.core.utils import FailedJobError
+
         name = f"anl-seg-{uuid.uuid4().hex[:12]}"
         write_json(self._folder / f"{name}.json", [folder.name for folder in folders])
         self._names.append(name)
@@ -171,11 +178,13 @@ class SlurmExecutor:
         except FailedJobError as error:
             raise CommandFailedError(f"SLURM does not take the jobs: {error}") from error
 
-    def _submission(self, name: str) -> submitit.SlurmExecutor:
+    def _submission(self, name: str) -> Submitter:
+        from submitit import SlurmExecutor as Submitter
+
         options = dict(self._options)
         minutes = int(options.pop("time", DEFAULT_MINUTES))
         cores = options.get("cpus_per_task")
-        executor = submitit.SlurmExecutor(self._folder, max_num_timeout=MOST_TIMEOUTS)
+        executor = Submitter(self._folder, max_num_timeout=MOST_TIMEOUTS)
         executor.update_parameters(
             job_name=name,
             time=minutes,

@@ -1,0 +1,27 @@
+"""Packages that only some commands need: they are installed as extras of anl-seg."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from anl_seg.errors import InputError
+
+#: Module -> the extra in pyproject.toml that installs it.
+EXTRAS = {"optuna": "sweeps", "submitit": "sweeps", "tensorboardX": "classify"}
+
+
+def require(module: str, user: str) -> None:
+    """Check that a module of an extra is installed, without importing it.
+
+    Args:
+        module: Its name, one of `EXTRAS`.
+        user: The command or option that needs it, for the message.
+
+    Raises:
+        InputError: If it is not installed.
+    """
+    if find_spec(module) is None:
+        raise InputError(
+            f"{user} needs {module}, which is not installed; "
+            f"run: pip install 'anl-seg[{EXTRAS[module]}]'"
+        )
