@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ import yaml
 from experiments.slurm_cluster import Unavailable, cluster
 
 from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.experiments.kinds import find_kind
+from anl_seg.experiments.outcome import Outcome
 from anl_seg.experiments.runs import records
 from anl_seg.experiments.runs.executors import slurm, standings_below
 from anl_seg.experiments.runs.run import make_run
@@ -378,7 +381,10 @@ def test_what_slurm_itself_requeued_was_stopped(tmp_path, monkeypatch, requeued,
     records.write_record(tmp_path, died)
     if requeued:
         monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
-    monkeypatch.setattr(worker, "DO", {"classification": lambda settings, folder: {}})
+    kind = replace(
+        find_kind("classification"), run=lambda settings, folder: Outcome({}, noise_sha256="")
+    )
+    monkeypatch.setattr(worker, "find_kind", lambda name: kind)
     monkeypatch.setattr(worker, "_log_to", lambda path: None)
     assert worker.work(tmp_path)
     record = records.read_record(tmp_path)
