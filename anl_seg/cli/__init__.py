@@ -12,7 +12,8 @@ import typer
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.printable import make_printable
 
-#: Command -> module of `anl_seg.cli` that holds its function `command`, in the order of `--help`.
+#: Command -> module of `anl_seg.cli` that holds its function `command` and its `EXAMPLES`, in the
+#: order of `--help`.
 COMMANDS = {
     "demo": "demo",
     "doctor": "doctor",
@@ -50,10 +51,7 @@ def build_app() -> typer.Typer:
     )
     for name, module in COMMANDS.items():
         loaded = import_module(f"anl_seg.cli.{module}")
-        examples = getattr(loaded, "EXAMPLES", ())
-        app.command(name, epilog="\n\n".join(("Examples:", *examples)) if examples else None)(
-            loaded.command
-        )
+        app.command(name, epilog="\n\n".join(("Examples:", *loaded.EXAMPLES)))(loaded.command)
     return app
 
 

@@ -9,6 +9,11 @@ import typer
 
 from anl_seg.cli.choices import Empty, Threshold
 
+EXAMPLES = (
+    "anl-seg compare dice+ce=A anl-ce=B --ref labelsTs -o REPORT",
+    "anl-seg compare dice+ce=A/s1 dice+ce=A/s2 anl-ce=B/s1 anl-ce=B/s2 --ref labelsTs -o REPORT",
+)
+
 
 def command(
     runs: Annotated[
@@ -88,11 +93,6 @@ def command(
     """Compare methods on the same cases: paired differences, tests, and a report.
 
     Seeds are averaged case by case before any test, because they are no further patients.
-
-    Examples:
-    anl-seg compare dice+ce=A anl-ce=B --ref labelsTs -o REPORT
-
-    anl-seg compare dice+ce=A/s1 dice+ce=A/s2 anl-ce=B/s1 anl-ce=B/s2 --ref labelsTs -o REPORT
     """
     from rich.console import Console
 

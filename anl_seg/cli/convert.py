@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = (
+    "anl-seg convert photos masks -d 510 --name Lesions --test-share 0.2",
+    "anl-seg convert scans labels -d 511 --colors colors.csv",
+)
+
 
 def command(
     images: Annotated[
@@ -50,11 +55,6 @@ def command(
     Images and masks are paired by their names. If all masks have an ending of their own, such as
     lesion_01_mask.png for lesion_01.jpg, it is ignored. Masks of 0 and 255 become 0 and 1. At the
     end, nnU-Net's own integrity check runs.
-
-    Examples:
-        anl-seg convert photos masks -d 510 --name Lesions --test-share 0.2
-
-        anl-seg convert scans labels -d 511 --colors colors.csv
     """
     from anl_seg.cli.progress import track
     from anl_seg.datasets import image_folders

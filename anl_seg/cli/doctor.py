@@ -6,6 +6,11 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = (
+    "anl-seg doctor",
+    "anl-seg doctor --fix",
+)
+
 
 def command(
     fix: Annotated[

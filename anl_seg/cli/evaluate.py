@@ -9,6 +9,11 @@ import typer
 
 from anl_seg.cli.choices import Empty, Threshold
 
+EXAMPLES = (
+    "anl-seg evaluate PREDICTIONS $nnUNet_raw/Dataset501_X/labelsTs -o REPORT",
+    "anl-seg evaluate fold_0/validation $nnUNet_raw/Dataset501_X/labelsTr --chill --surfaces",
+)
+
 
 def command(
     predictions: Annotated[
@@ -110,11 +115,6 @@ def command(
     PRED comes first and REF second; nnUNetv2_evaluate_folder takes them the other way round. Reads
     PNG, BMP, TIFF, NIfTI, NRRD and MHA. A missing or extra prediction is an error, never a smaller
     n. summary.json holds the conventions behind each figure.
-
-    Examples:
-    anl-seg evaluate PREDICTIONS $nnUNet_raw/Dataset501_X/labelsTs -o REPORT
-
-    anl-seg evaluate fold_0/validation $nnUNet_raw/Dataset501_X/labelsTr --chill --surfaces
     """
     from rich.console import Console
 

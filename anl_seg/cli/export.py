@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = (
+    "anl-seg export -d 510 -o model.zip",
+    "anl-seg export -d 510 -p anl -f 0 -o fold_0.zip",
+)
+
 
 def command(
     dataset: Annotated[str, typer.Option("-d", help="Id or name of the data set.")],

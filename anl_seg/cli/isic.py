@@ -18,6 +18,12 @@ class TestSet(str, Enum):
     validation = "validation"
 
 
+EXAMPLES = (
+    "anl-seg isic ISIC-2017 -d 501 --download",
+    "anl-seg isic ISIC-2017 -d 502 --name ISIC2017val --test validation --size 512",
+)
+
+
 def command(
     src: Annotated[
         Path,
@@ -49,11 +55,6 @@ def command(
     """Convert ISIC-2017, in the challenge's own layout, to an nnU-Net raw data set.
 
     Images and masks become PNG files of one size. Masks are read as they look on a screen.
-
-    Examples:
-    anl-seg isic ISIC-2017 -d 501 --download
-
-    anl-seg isic ISIC-2017 -d 502 --name ISIC2017val --test validation --size 512
     """
     from anl_seg.cli.progress import track
     from anl_seg.datasets import isic2017

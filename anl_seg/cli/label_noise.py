@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = (
+    "anl-seg label-noise --dataset digits --noise symmetric --eta 0.4 -o noisy.npz",
+    "anl-seg label-noise --dataset cifar10 --noise human --human CIFAR-N -o human.npz",
+)
+
 
 def command(
     dataset: Annotated[str, typer.Option("--dataset", help="digits, mnist, cifar10 or cifar100.")],
@@ -53,11 +58,6 @@ def command(
     CIFAR-100 the next of the real super-class (asymmetric-published: of the
     block of five indices, as in published code). instance: part-dependent
     noise, from the pixels. human: CIFAR-10N worst or CIFAR-100N noisy.
-
-    Examples:
-    anl-seg label-noise --dataset digits --noise symmetric --eta 0.4 -o noisy.npz
-
-    anl-seg label-noise --dataset cifar10 --noise human --human CIFAR-N -o human.npz
     """
     from anl_seg.datasets import cifar_n
     from anl_seg.datasets.classification import load_arrays

@@ -6,6 +6,11 @@ from typing import Annotated
 
 import typer
 
+EXAMPLES = (
+    "anl-seg losses",
+    "anl-seg losses anl-ce",
+)
+
 
 def command(
     name: Annotated[

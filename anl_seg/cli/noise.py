@@ -9,6 +9,11 @@ import typer
 
 from anl_seg.cli.choices import Threshold
 
+EXAMPLES = (
+    "anl-seg noise masks noisy --eta-alpha 0.7 --eta-beta 0.5 --preview",
+    "anl-seg noise masks large --eta-alpha 1 --eta-beta 0.3 --kinds dilation",
+)
+
 
 def command(
     source: Annotated[
@@ -121,11 +126,6 @@ def command(
     The same seed gives the same noise in any order and with any -np. A
     larger --eta-alpha corrupts the same masks in the same way, and more.
     If a run was killed, the same command resumes it.
-
-    Examples:
-    anl-seg noise masks noisy --eta-alpha 0.7 --eta-beta 0.5 --preview
-
-    anl-seg noise masks large --eta-alpha 1 --eta-beta 0.3 --kinds dilation
     """
     if verify is not None:
         _verify(verify)

@@ -8,6 +8,11 @@ import typer
 
 from anl_seg.trainers.defaults import describe_default
 
+EXAMPLES = (
+    "anl-seg plan -d 510 --as anl --loss anl-ce --seed 1",
+    "anl-seg plan -d 510 --as gce --loss gce --set q=0.5 --epochs 250",
+)
+
 
 def command(
     dataset: Annotated[str, typer.Option("-d", help="Id or name of a preprocessed data set.")],

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 SHOWN = 20
 
 
+EXAMPLES = (
+    "anl-seg suspects -d 510 -o REPORT",
+    "anl-seg suspects --predictions softmax --labels masks --images images -o REPORT",
+)
+
+
 def command(
     output: Annotated[
         Path,

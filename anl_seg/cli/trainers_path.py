@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+EXAMPLES = (
+    "anl-seg trainers-path",
+    'export nnUNet_extTrainer="$(anl-seg trainers-path)"',
+)
+
 
 def command() -> None:
     """Print the folder for nnUNet_extTrainer, if you prefer that way of finding trainers."""
