@@ -15,6 +15,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -36,6 +37,7 @@ from anl_seg.suspects.decisions import read_decisions
 from anl_seg.suspects.estimate import Estimate, estimate_wrong
 from anl_seg.suspects.evidence import Evidence, measure
 from anl_seg.suspects.examine import dataset_files
+from anl_seg.suspects.kinds import KINDS, guess_kind
 from anl_seg.suspects.revise import CORRECT, DROP, IGNORE, PREDICT, Revision, revise
 from anl_seg.suspects.scoring import SUSPICIOUS, features, score
 
@@ -488,7 +490,14 @@ def tables(study: Study) -> str:
     }
     return (
         "\n".join(
-            [*heading(study), *whole(found), *by_kind(found), *numbers(found), *way_table(study)]
+            [
+                *heading(study),
+                *whole(found),
+                *by_kind(found),
+                *numbers(found),
+                *guesses(study),
+                *way_table(study),
+            ]
         )
         + "\n"
     )
@@ -640,6 +649,23 @@ def load_test(study: Study) -> tuple[Floats, Cases]:
     images = [shrunk(pictures / f"{case_of(path)}.jpg", "RGB") for path in files]
     masks = [np.asarray(shrunk(path, "L")) >= 128 for path in files]
     return standardised(np.stack([np.asarray(image) for image in images])), np.stack(masks)
+
+
+def guesses(study: Study) -> list[str]:
+    """How often the kind of error is guessed, for the wrong masks of the report half."""
+    counts: dict[str, Counter[str]] = {}
+    for noise in NOISES:
+        names = kinds_of(study, noise)
+        evidence, chosen, wrong = found_evidence(study, "dice+ce", noise)
+        for each, number, faulty in zip(evidence, chosen, wrong, strict=True):
+            if faulty and number % 2 == 1:
+                counts.setdefault(str(names[number]), Counter())[guess_kind(each)] += 1
+    lines = ["## What is wrong with them", "", "Share of each guess, in %, network dice+ce.", ""]
+    lines += ["| noise | wrong | " + " | ".join(KINDS) + " |", "|" + "---|" * (len(KINDS) + 2)]
+    for kind, found in sorted(counts.items()):
+        cells = [f"{100 * found[guess] / found.total():.0f}" for guess in KINDS]
+        lines.append(f"| {kind} | {found.total()} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def way_table(study: Study) -> list[str]:

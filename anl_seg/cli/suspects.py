@@ -23,6 +23,8 @@ EXAMPLES = (
 
 
 def command(
+    more_folds: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    *,
     output: Annotated[
         Path,
         typer.Option("-o", "--output", metavar="REPORT", help="Folder of the report."),
@@ -39,7 +41,7 @@ def command(
     ] = "nnUNetTrainerANL",
     fold: Annotated[
         list[str] | None,
-        typer.Option("-f", help="A trained fold; may be repeated (default: all trained folds)."),
+        typer.Option("-f", help="Trained folds, as in -f 0 1 2 (default: all trained folds)."),
     ] = None,
     in_sample: Annotated[
         bool,
@@ -89,6 +91,8 @@ def command(
     from anl_seg.suspects.ranking import rank
     from anl_seg.suspects.report import PREDICTIONS, write_files
 
+    if more_folds and not fold:
+        raise InputError(f"unexpected argument {more_folds[0]}; see anl-seg suspects --help")
     if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
         raise InputError("give -d for a data set of nnU-Net, or --predictions with --labels")
     if predictions is not None and labels is not None:
@@ -97,7 +101,7 @@ def command(
         files, classes, source, not_judged = _of_dataset(
             str(dataset),
             (trainer, plans, configuration),
-            ["all"] if in_sample else fold or [],
+            ["all"] if in_sample else [*(fold or []), *(more_folds or [])],
             checkpoint,
             device,
             output,

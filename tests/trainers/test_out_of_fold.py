@@ -101,7 +101,9 @@ def test_a_cascade_is_refused(tmp_path):
 
 def test_the_command_predicts_judges_and_lists_the_rest(model, tmp_path, capsys):
     report = tmp_path / "report"
-    assert suspects("-o", report, "-device", "cpu") == 0
+    assert suspects("-f", "0", "1", "-o", report, "-device", "cpu") == 2
+    assert "fold 1 has no checkpoint_final.pth" in capsys.readouterr().err
+    assert suspects("-f", "0", "-o", report, "-device", "cpu") == 0
     printed = capsys.readouterr().out
     assert "4 cases were not judged" in printed
     assert "2 cases are too few" in printed
