@@ -1,0 +1,85 @@
+"""Rare foreground: the default finds every class of a phantom that nnU-Net's own loss finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")]
+
+NNUNET, DEFAULT = {"loss": "dice+ce"}, {}
+
+
+def ball(shape, centre, radius):
+    axes = np.ogrid[tuple(slice(side) for side in shape)]
+    distance = sum((axis - middle) ** 2 for axis, middle in zip(axes, centre, strict=True))
+    return distance <= radius**2
+
+
+def plane(generator):
+    """A bright lesion of 5 of 32 x 32 pixels, 0.5 %."""
+    labels = ball((32, 32), generator.integers(2, 30, 2), 1).astype(np.int16)
+    return labels, 5.0 * labels
+
+
+def volume(generator):
+    """Classes of some 11 %, 1.3 % and 0.1 % of 20 x 20 x 20 voxels, each with its own grey."""
+    labels = np.zeros((20, 20, 20), dtype=np.int16)
+    labels[ball(labels.shape, generator.integers(7, 13, 3), 6)] = 1
+    labels[ball(labels.shape, generator.integers(4, 16, 3), 3)] = 2
+    labels[ball(labels.shape, generator.integers(2, 18, 3), 1)] = 3
+    return labels, np.array([0.0, 3.0, 6.0, 12.0])[labels]
+
+
+def batch(trainer, make_case, generator):
+    """A batch as nnU-Net's loader gives it, every image new."""
+    cases = [make_case(generator) for _ in range(trainer.batch_size)]
+    labels = torch.from_numpy(np.stack([case[0] for case in cases]))[:, None]
+    images = np.stack([case[1] for case in cases])[:, None]
+    noisy = torch.from_numpy(images + generator.normal(size=images.shape)).float()
+    target = []
+    for scale in trainer._get_deep_supervision_scales():
+        steps = [slice(None, None, round(1 / part)) for part in scale]
+        target.append(labels[(slice(None), slice(None), *steps)].contiguous())
+    return {"data": noisy, "target": target}
+
+
+def train(make_trainer, settings, make_case, plans, *, epochs=4, iterations=50):
+    """Train on ever new images, and return Dice of each class on 10 more batches."""
+    schedule = {"epochs": epochs, "iterations": iterations, "seed": 1}
+    trainer = make_trainer({**settings, **schedule}, **plans)
+    trainer.initialize()
+    trainer.logger.log = lambda *_: None
+    generator = np.random.default_rng(1)
+    for epoch in range(epochs):
+        trainer.current_epoch = epoch
+        trainer.on_train_epoch_start()
+        for _ in range(iterations):
+            trainer.train_step(batch(trainer, make_case, generator))
+    trainer.on_validation_epoch_start()
+    with torch.no_grad():
+        outputs = [trainer.validation_step(batch(trainer, make_case, generator)) for _ in range(10)]
+    true, false, missed = (
+        sum(each[kind].astype(float) for each in outputs)
+        for kind in ("tp_hard", "fp_hard", "fn_hard")
+    )
+    return 2 * true / (2 * true + false + missed)
+
+
+PLANE = {"patch": [32, 32]}
+VOLUME = {
+    "dimensions": 3,
+    "patch": [20, 20, 20],
+    "labels": {"background": 0, "large": 1, "middle": 2, "rare": 3},
+}
+
+
+@pytest.mark.parametrize(("make_case", "plans"), [(plane, PLANE), (volume, VOLUME)])
+def test_the_default_finds_what_nnunets_own_loss_finds(make_trainer, make_case, plans):
+    expected = train(make_trainer, NNUNET, make_case, plans)
+    found = train(make_trainer, DEFAULT, make_case, plans)
+    assert (expected > 0.5).all(), "the phantom is too hard for the length of the training"
+    assert (found > 0.5).all(), f"Dice by class {found}, nnU-Net's own loss {expected}"
