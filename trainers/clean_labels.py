@@ -1,4 +1,4 @@
-"""Clean labels of the cases that nnU-Net trains on, brought onto its preprocessed pixels."""
+"""Clean labels of training cases, preprocessed like nnU-Net's own labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anl_seg.formats.files import atomic_path
 
 @dataclass(frozen=True)
 class CleanLabels:
-    """Preprocesses masks as nnU-Net's preprocessor did the labels of the same cases.
+    """Preprocesses masks as nnU-Net has preprocessed the labels of the same cases.
 
     Attributes:
         dataset: nnU-Net's data set of the preprocessed cases.
@@ -36,34 +36,36 @@ class CleanLabels:
 
     @property
     def folder(self) -> Path:
-        """Holds `CASE.npy`, of the shape of the preprocessed labels."""
+        """The folder of the arrays `CASE.npy`, with the shape of the preprocessed labels."""
         return self.preprocessed.with_name(f"{self.preprocessed.name}_clean")
 
     def is_current(self, case: str, mask: Path) -> bool:
-        """Whether the array of a case is there, and younger than what it was made from."""
+        """Whether the array of a case exists and is newer than its sources."""
         array = self.folder / f"{case}.npy"
         sources = (mask, self.preprocessed / f"{case}.pkl")
         newest = max(source.stat().st_mtime for source in sources)
         return array.exists() and array.stat().st_mtime >= newest
 
     def write(self, masks: Mapping[str, Path]) -> None:
-        """Write the arrays of masks, which are files by case.
+        """Write the arrays of masks.
+
+        Args:
+            masks: Files by case.
 
         Raises:
             InputError: If masks do not fit their images; all of them are listed.
         """
-        # threads, as reading, resampling and writing leave Python free; processes would all import
-        # torch first
+        # threads: reading, resampling and writing release the GIL, and processes would import torch
         with ThreadPoolExecutor(default_num_processes) as pool:
             problems = list(filter(None, pool.map(self._write_one, masks, masks.values())))
         if problems:
             raise InputError(
-                f"{listed(problems, 'clean masks do not fit')}; mend them, or take their folder "
-                "away to train without clean labels"
+                f"{listed(problems, 'clean masks do not fit')}; correct them, or move their "
+                "folder away to train without clean labels"
             )
 
     def _write_one(self, case: str, mask: Path) -> str | None:
-        """Write the array of a case, or say what is wrong with its mask."""
+        """Write the array of a case, or return what is wrong with its mask."""
         try:
             labels = self._preprocess(case, mask)
         except InputError as problem:
@@ -100,6 +102,6 @@ class CleanLabels:
         wrong = np.unique(labels[~np.isin(labels, known)])
         if wrong.size:
             raise InputError(
-                f"{mask} holds {named([f'{value:g}' for value in wrong])}, where dataset.json has "
+                f"{mask} holds {named([f'{value:g}' for value in wrong])}, but dataset.json has "
                 f"the labels {', '.join(map(str, known))}"
             )

@@ -1,4 +1,4 @@
-"""Data sets of nnU-Net's with clean labels beside the noisy ones, and in whole passes."""
+"""nnU-Net's data sets in complete passes, and with clean labels beside the noisy ones."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-#: One case as nnU-Net's data sets give it: image, labels, labels of the previous stage, properties.
+#: A case of nnU-Net's data sets: image, labels, labels of the previous stage, properties.
 Case = tuple[Any, Any, Any, dict[str, Any]]
 
 
 class OnePass:
-    """A data set of nnU-Net's that shows every case once before it shows one again.
+    """A data set that shows every case once before it shows one again.
 
-    nnU-Net's loader draws cases with replacement; the n-th case that it asks for is here the n-th
-    of a random permutation, whichever it names. With several loading processes each has a
-    permutation of its own, so that a pass is whole only with nnUNet_n_proc_DA=0. Where the size of
-    a batch does not divide the number of cases, the last batch has some of the next permutation.
+    nnU-Net's loader draws cases with replacement. This data set ignores the requested identifier
+    and returns the next case of a random permutation. Each loading process has its own permutation,
+    so a pass is complete only with nnUNet_n_proc_DA=0. If the batch size does not divide the number
+    of cases, the last batch contains cases of the next permutation.
 
     Args:
         dataset: nnU-Net's data set.
 
     Attributes:
-        drawn: The cases loaded since the last restart in this process, in turn; what nnU-Net's
-            loader calls the keys of a batch are those that it asked for.
+        drawn: Cases that this process has loaded since the last restart, in order. The keys of a
+            batch are the requested identifiers instead.
     """
 
     def __init__(self, dataset: Any) -> None:  # noqa: ANN401 (nnU-Net carries no types)
@@ -35,7 +35,7 @@ class OnePass:
         self._left: list[str] = []
 
     def restart(self) -> None:
-        """Begin a new pass, whatever is left of this one."""
+        """Start a new pass."""
         self._left = []
         self.drawn = []
 
@@ -49,9 +49,9 @@ class OnePass:
 
 
 class WithCleanLabels:
-    """A data set of nnU-Net's whose labels have a second channel: the clean labels.
+    """A data set whose labels have a second channel: the clean labels.
 
-    nnU-Net crops and transforms all channels alike, so that both stay on the same pixels.
+    nnU-Net crops and transforms all channels alike, so both stay aligned.
 
     Args:
         dataset: nnU-Net's data set.
@@ -64,14 +64,14 @@ class WithCleanLabels:
         self.folder = folder
 
     def load_case(self, identifier: str) -> Case:
-        """Load a case, its labels `(2, *S)`: those to train on, then the clean ones."""
+        """Load a case. Its labels are `(2, *S)`: the training labels, then the clean ones."""
         image, labels, previous, properties = self.dataset.load_case(identifier)
         clean = np.load(self.folder / f"{identifier}.npy", mmap_mode="r")
         return image, Stacked(labels, clean), previous, properties
 
 
 class Stacked:
-    """Arrays of one shape `(1, *S)`, one channel each, read only where they are sliced."""
+    """Arrays of one shape `(1, *S)`, stacked as channels. Only slices are read."""
 
     def __init__(self, *arrays: Any) -> None:  # noqa: ANN401 (anything to slice)
         self.arrays = arrays

@@ -1,4 +1,4 @@
-"""Models for plain nnU-Net: a zip that installs and predicts where anl-seg is not installed."""
+"""Export of trained models as a zip that plain nnU-Net installs and predicts with."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from anl_seg.progress import Track, untracked
 
 #: nnU-Net's own trainer, which builds the same network.
 PLAIN = "nnUNetTrainer"
-#: What of a checkpoint prediction and `-pretrained_weights` need; without the optimiser's state a
-#: checkpoint is half as large, and `--c` is not for another trainer anyway.
+#: Entries of a checkpoint that prediction and `-pretrained_weights` need. The optimiser's state is
+#: half of a checkpoint, and only `--c` with the same trainer could use it.
 KEPT = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "current_epoch")
-#: What else goes along, as in nnU-Net's own export, where it is there.
+#: Files to add if they exist, as in nnU-Net's own export.
 MODEL_FILES = (
     "plans.json",
     "dataset.json",
@@ -43,16 +43,15 @@ def export_models(
 ) -> list[str]:
     """Write trained models to a zip for `nnUNetv2_install_pretrained_model_from_zip`.
 
-    The trainer's name in checkpoints and folders becomes nnU-Net's own. Each network is built by
-    both trainers and shown the same random patch: unless the outputs are equal bit for bit, nothing
-    is written.
+    The trainer's name in checkpoints and folders becomes nnU-Net's own. Both trainers build each
+    network and predict the same random patch. If the outputs differ in any bit, no zip is written.
 
     Args:
         models: Folders such as nnUNet_results/Dataset501_X/nnUNetTrainerANL__plans__2d.
         output: The zip.
         folds: Such as "0" or "all" (default: every fold that has the checkpoint).
         checkpoint: Name of the checkpoint of each fold.
-        track: Shows the folds done.
+        track: Shows the progress over folds.
 
     Returns:
         The names of the files in the zip.
@@ -81,7 +80,7 @@ def export_models(
 
 
 def _folds(model: Path, folds: Sequence[str], checkpoint: str) -> list[str]:
-    """Names of the folders of the wanted folds, which must all have the checkpoint."""
+    """Return the folders of the wanted folds. All must have the checkpoint."""
     if not (model / "plans.json").is_file():
         there = sorted(path.name for path in model.parent.glob("*__*__*"))
         raise InputError(f"no trained model {model}; models there: {', '.join(there) or 'none'}")
@@ -120,16 +119,15 @@ def _check_outputs(model: Path, plain: Path, fold: str, checkpoint: str) -> None
     if not torch.equal(*outputs):
         raise InputError(
             f"{model / fold}: the network that {PLAIN} builds from these plans gives another "
-            "output than the trained one; only trainers that keep nnU-Net's architecture can be "
-            "exported"
+            "output than the trained one; export a trainer that keeps nnU-Net's architecture"
         )
 
 
 @torch.no_grad()
 def _output(model: Path, fold: str, checkpoint: str) -> torch.Tensor:
-    """What the network of a model folder makes of a patch of noise, always the same."""
+    """Predict a fixed patch of noise with the network of a model folder."""
     predictor = nnUNetPredictor(device=torch.device("cpu"), perform_everything_on_device=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer tells every step
+    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer prints every step
         predictor.initialize_from_trained_model_folder(
             str(model), (fold.removeprefix("fold_"),), checkpoint
         )

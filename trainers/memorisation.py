@@ -14,7 +14,7 @@ from anl_seg.formats.files import atomic_path, write_text
 
 CURVE = "memorisation.jsonl"
 PLOT = "memorisation.png"
-#: Epochs of small data sets are shorter than drawing takes.
+#: Least time between two drawings. An epoch of a small data set is shorter than a drawing.
 PLOT_SECONDS = 30.0
 
 
@@ -69,10 +69,10 @@ def fit(counts: Tensor) -> dict[str, float | int | None]:
     """Sum up what `FitOfLabels` counted.
 
     Returns:
-        `dice_noisy` and `dice_clean`: pooled Dice of the predictions with either kind of labels,
-        mean over the foreground classes that occur; `wrong_pixels`: where the two differ;
-        `memorised` and `corrected`: shares of those that are predicted as labelled, and as they
-        should be. None where there is nothing to divide by.
+        `dice_noisy` and `dice_clean`: pooled Dice of the predictions with both kinds of labels,
+        mean over the foreground classes that occur. `wrong_pixels`: number of pixels whose labels
+        differ. `memorised` and `corrected`: shares of those that are predicted as labelled, and
+        correctly. None if the denominator is 0.
     """
     counts = counts.cpu().double()  # MPS has no float64
     same = torch.eye(len(counts), dtype=torch.bool)
@@ -98,9 +98,9 @@ def _dice(confusion: Tensor) -> float | None:
 def add_to_curve(
     folder: Path, epoch: int, values: dict[str, float | int | None], *, last: bool = False
 ) -> None:
-    """Write `values` of an epoch, counted from 0; later epochs there are dropped.
+    """Append the `values` of an epoch, counted from 0, to the curve. Later epochs are removed.
 
-    Draws the plot where it is the `last` epoch, or the plot is older than `PLOT_SECONDS`.
+    The plot is drawn after the `last` epoch, and if it is older than `PLOT_SECONDS`.
     """
     path = folder / CURVE
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []

@@ -12,20 +12,20 @@ LEARNING_RATES: Mapping[str, float] = MappingProxyType({"sgd": 1e-2, "adam": 1e-
 
 @dataclass(frozen=True)
 class TrainingProtocol:
-    """How a network is trained, whatever the loss; None leaves what nnU-Net does.
+    """How a network is trained, independent of the loss. None keeps nnU-Net's own choice.
 
     Attributes:
-        summary: In words, for `anl-seg plan --help`.
+        summary: Description in words, for `anl-seg plan --help`.
         optimizer: A key of `LEARNING_RATES`.
         decay: Factor of the learning rate after each epoch, or None for nnU-Net's polynomial, which
             ends at 0.
-        weight_decay: Weight decay of the network; a positive delta switches it off all the same.
+        weight_decay: Weight decay of the network. A positive delta switches it off.
         epochs: Number of epochs.
-        one_pass: Whether an epoch shows every training case once, instead of 250 random batches.
-        batch_size: Images a step.
+        one_pass: Whether an epoch shows every training case once instead of 250 random batches.
+        batch_size: Images per step.
         patch_size: Height and width in pixels that the 2D images must have.
-        light_augmentation: Whether mirroring and gamma are all the augmentation there is.
-        test_epochs: After how many last epochs Dice is measured on the test images.
+        light_augmentation: Whether mirroring and gamma are the only augmentation.
+        test_epochs: Number of last epochs after which Dice is measured on the test images.
     """
 
     summary: str
@@ -41,7 +41,7 @@ class TrainingProtocol:
 
 
 _ISIC2017 = TrainingProtocol(
-    summary="section VI-B of the paper to the letter: after 50 epochs the step is 1e-8",
+    summary="section VI-B of the paper as written",
     optimizer="adam",
     decay=0.8,
     weight_decay=5e-6,
@@ -58,10 +58,10 @@ PROTOCOLS: Mapping[str, TrainingProtocol] = MappingProxyType(
     {
         "nnunet": TrainingProtocol(summary="nnU-Net's own"),
         "isic2017": _ISIC2017,
-        # 0.8 an epoch leaves a rate of 2e-10 for the 100th: the network stands still long before.
+        # A factor of 0.8 per epoch ends at a rate of 2e-10, so the network stops learning early.
         "isic2017-poly": replace(
             _ISIC2017,
-            summary="the same, with nnU-Net's polynomial decay in place of 0.8 an epoch",
+            summary="the same with nnU-Net's slower, polynomial decay of the learning rate",
             decay=None,
         ),
     }

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from anl_seg.trainers.defaults import describe_default
+from anl_seg.trainers.protocols import PROTOCOLS
 
 EXAMPLES = (
     "anl-seg plan -d 510 --as anl --loss anl-ce --seed 1",
@@ -35,8 +36,7 @@ def command(
     protocol: Annotated[
         str,
         typer.Option(
-            help="nnunet; isic2017: section VI-B of the paper; isic2017-poly: the same with a "
-            "slower decay of the learning rate."
+            help="; ".join(f"{name}: {each.summary}" for name, each in PROTOCOLS.items()) + "."
         ),
     ] = "nnunet",
     loss: Annotated[str, typer.Option(help="Loss by name; dice+ce is nnU-Net's own.")] = "anl-ce",
