@@ -34,14 +34,16 @@ from torch.profiler import ProfilerActivity, profile
 
 from anl_seg.formats.files import write_text
 from anl_seg.trainers import nnUNetTrainerANL
+from anl_seg.trainers.defaults import OPTIONS
 from anl_seg.trainers.segmentation_loss import WarmUp
 from anl_seg.trainers.settings import PLANS_KEY
 
 BASELINE = "Dice + CE (nnUNetTrainer)"
 #: Off, so that each option is measured alone.
-PLAIN = {"dice_weight": 0, "ce_weight": 0, "warmup": 0, "ema": 0, "bootstrap": 0}
+PLAIN = {**dict.fromkeys(OPTIONS, 0), "correct_labels": False}
 DEFAULT = "nnUNetTrainerANL's default"
-#: Row -> settings of our trainer. "warmup 0.5" is measured after the warm-up.
+#: Row -> settings of our trainer. Rows with a warm-up are measured after it: during the warm-up
+#: the loss is nnU-Net's own.
 ROWS: dict[str, dict[str, Any]] = {
     DEFAULT: {},
     **{name: {**PLAIN, "loss": name} for name in ("anl-ce", "gce", "anl-ce*", "t-loss")},
@@ -52,6 +54,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "anl-ce, bootstrap 0.3": {**PLAIN, "warmup": 0.5, "bootstrap": 0.3},
     "Dice + CE, bootstrap 0.3": {**PLAIN, "loss": "dice+ce", "warmup": 0.5, "bootstrap": 0.3},
     "anl-ce, all of these": {
+        **PLAIN,
         "dice_weight": 1,
         "ce_weight": 1,
         "warmup": 0.5,

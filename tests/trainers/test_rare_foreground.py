@@ -10,7 +10,7 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")]
 
-NNUNET, DEFAULT = {"loss": "dice+ce"}, {}
+NNUNET = {"loss": "dice+ce"}
 
 
 def ball(shape, centre, radius):
@@ -47,10 +47,10 @@ def batch(trainer, make_case, generator):
     return {"data": noisy, "target": target}
 
 
-def train(make_trainer, settings, make_case, plans, *, epochs=4, iterations=50):
+def train(make_trainer, settings, make_case, plans, *, epochs=4, iterations=200):
     """Train on ever new images, and return Dice of each class on 10 more batches."""
     schedule = {"epochs": epochs, "iterations": iterations, "seed": 1}
-    trainer = make_trainer({**settings, **schedule}, **plans)
+    trainer = make_trainer({**settings, **schedule}, recommended=True, **plans)
     trainer.initialize()
     trainer.logger.log = lambda *_: None
     generator = np.random.default_rng(1)
@@ -80,6 +80,9 @@ VOLUME = {
 @pytest.mark.parametrize(("make_case", "plans"), [(plane, PLANE), (volume, VOLUME)])
 def test_the_default_finds_what_nnunets_own_loss_finds(make_trainer, make_case, plans):
     expected = train(make_trainer, NNUNET, make_case, plans)
-    found = train(make_trainer, DEFAULT, make_case, plans)
     assert (expected > 0.5).all(), "the phantom is too hard for the length of the training"
-    assert (found > 0.5).all(), f"Dice by class {found}, nnU-Net's own loss {expected}"
+    # The default keeps nnU-Net's loss until it corrects the labels. A shorter warm-up stands for
+    # that moment, since nothing is wrong with the labels of a phantom.
+    for settings in ({}, {"warmup": 0.5}):
+        found = train(make_trainer, settings, make_case, plans)
+        assert (found > 0.5).all(), f"{settings}: {found}, nnU-Net's own loss {expected}"
