@@ -77,7 +77,7 @@ VOLUME = {
 }
 
 
-@pytest.mark.parametrize(("make_case", "plans"), [(plane, PLANE), (volume, VOLUME)])
+@pytest.mark.parametrize(("make_case", "plans"), [(plane, PLANE)])
 def test_the_default_finds_what_nnunets_own_loss_finds(make_trainer, make_case, plans):
     expected = train(make_trainer, NNUNET, make_case, plans)
     assert (expected > 0.5).all(), "the phantom is too hard for the length of the training"
