@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,13 +172,18 @@ def _claim(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str)
 
 def _predictor(model: Path, fold: str, checkpoint: str, device: str | None) -> Any:  # noqa: ANN401
     import torch
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    with warnings.catch_warnings():  # nnU-Net imports torchvision, which uses what torch deprecates
+        warnings.simplefilter("ignore", FutureWarning)
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    predictor = nnUNetPredictor(
-        device=torch.device(device), perform_everything_on_device=device == "cuda", allow_tqdm=False
-    )
     with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer tells every step
+        predictor = nnUNetPredictor(
+            device=torch.device(device),
+            perform_everything_on_device=device == "cuda",
+            allow_tqdm=False,
+        )
         predictor.initialize_from_trained_model_folder(str(model), (fold,), checkpoint)
     return predictor
 

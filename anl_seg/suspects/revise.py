@@ -7,7 +7,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def revise(
     content = read_json(revision.source / DATASET_JSON)
     if revision.action == IGNORE and classes.ignore_label is None:
         content, classes = _with_ignore_label(content, classes)
-    new_masks = _new_masks(revision, chosen)
+    new_masks = _new_masks(revision, chosen, files)
     dropped = chosen if revision.action == DROP else frozenset()
     kept_splits = _without(splits, dropped)
     content["numTraining"] = len(files) - len(dropped)
@@ -150,7 +150,9 @@ def _chosen(revision: Revision) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def _new_masks(revision: Revision, chosen: Iterable[str]) -> dict[str, Path]:
+def _new_masks(
+    revision: Revision, chosen: Collection[str], cases: Collection[str]
+) -> dict[str, Path]:
     """Case -> the file of its predicted or corrected mask."""
     if revision.action == DROP:
         return {}
@@ -167,10 +169,10 @@ def _new_masks(revision: Revision, chosen: Iterable[str]) -> dict[str, Path]:
             f"{revision.masks}: no mask for {len(missing)} of {len(needed)} cases: "
             f"{named(missing)}; add them, or mark these cases otherwise"
         )
-    if revision.action not in (IGNORE, PREDICT) and (unmarked := sorted(set(found) - set(chosen))):
+    if unknown := sorted(set(found) - set(cases)):
         raise InputError(
-            f"{revision.masks}: {len(unmarked)} masks are of cases that are not marked wrong or "
-            f"unsure: {named(unmarked)}; mark them, or move these files away"
+            f"{revision.masks}: {len(unknown)} masks are of cases that the data set lacks: "
+            f"{named(unknown)}; are they of another data set?"
         )
     return {case: found[case] for case in chosen if case in found}
 

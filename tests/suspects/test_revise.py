@@ -86,11 +86,11 @@ def test_ignore_marks_doubtful_pixels(raw, given, predicted):
 def test_corrected_masks(raw, given, tmp_path):
     folder = tmp_path / "corrected"
     folder.mkdir()
-    for case in ("case_00", "case_03"):
+    for case in ("case_00", "case_02", "case_03"):  # 2 is marked fine and stays as it is
         Image.fromarray(np.ones_like(given[case])).save(folder / f"{case}.png")
     target, done = revised(raw, "correct", folder)
     assert labels(target / "labelsTr")["case_03"].all()
-    assert done["case_01"].action == "kept"
+    assert done["case_01"].action == done["case_02"].action == "kept"
     with (target / "revision.csv").open() as file:
         rows = {row["case"]: row for row in csv.DictReader(file)}
     assert rows["case_03"]["action"] == "corrected"
@@ -144,8 +144,8 @@ def test_bad_input_writes_nothing(raw, given, tmp_path):
     Image.fromarray(np.full_like(given["case_03"], 9)).save(folder / "case_03.png")
     with pytest.raises(InputError, match=r"holds the labels \[9\]"):
         revised(raw, "predict", folder)
-    Image.fromarray(given["case_09"]).save(folder / "case_09.png")
-    with pytest.raises(InputError, match="not marked wrong or unsure: case_09"):
+    Image.fromarray(given["case_00"]).save(folder / "stranger.png")
+    with pytest.raises(InputError, match="cases that the data set lacks: stranger"):
         revised(raw, "correct", folder)
     with pytest.raises(InputError, match="marks no case as wrong"):
         revised(raw, "predict", folder, {"case_00": "fine", "case_01": "unsure"})
