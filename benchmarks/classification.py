@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
 import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +33,7 @@ from anl_seg.classification.settings import PRECISIONS
 from anl_seg.datasets.classification import ImageArrays
 from anl_seg.noise import labels as label_noise
 from anl_seg.processes import processors
+from common import conditions, elapsed, take_turns
 
 PROTOCOL = PROTOCOLS["cifar10"]
 PRESET = PROTOCOL.presets["anl-ce"]
@@ -152,14 +150,8 @@ def images_per_second(
     both: Mapping[str, Side], n: int, repeats: int, device: torch.device
 ) -> dict[str, float]:
     """Median over the repetitions, in which the sides take turns, after a pass to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in both}
-    for _ in range(1 + repeats):
-        for name, side in both.items():
-            start = time.perf_counter()
-            side()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times[name].append(time.perf_counter() - start)
+    timed = {name: partial(elapsed, side, str(device)) for name, side in both.items()}
+    times = take_turns(timed, 1 + repeats)
     return {name: n / statistics.median(found[1:]) for name, found in times.items()}
 
 
@@ -170,24 +162,9 @@ def most_images_per_second(device: torch.device) -> float:
     with FlopCounterMode(display=False) as counter:
         model(data).sum().backward()
     matrix = torch.randn(2048, 2048, device=device)
-    times = []
-    for _ in range(9):
-        start = time.perf_counter()
-        torch.mm(matrix, matrix)
-        times.append(time.perf_counter() - start)
-    pace = 2 * len(matrix) ** 3 / min(times)
+    fastest = min(elapsed(lambda: torch.mm(matrix, matrix)) for _ in range(9))
+    pace = 2 * len(matrix) ** 3 / fastest
     return pace * len(data) / counter.get_total_flops()
-
-
-def device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return f"{names[0]}, {torch.get_num_threads()} threads"
 
 
 def main() -> None:
@@ -201,7 +178,8 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     n = arguments.images or (50_000 if device.type == "cuda" else 512)
-    load = os.getloadavg()[0]
+    threads = None if device.type == "cuda" else torch.get_num_threads()
+    measured = conditions("torch", device=str(device), threads=threads)
     both = dict(sides(random_images(n), device, arguments.workers))
     rates = images_per_second(both, n, arguments.repeats, device)
     peer, best = next(iter(rates.values())), max(rates.values())
@@ -211,10 +189,9 @@ def main() -> None:
         "",
         "Written by `python benchmarks/classification.py`; do not edit.",
         "",
-        f"{device_name(device)}; torch {torch.__version__}, Python {platform.python_version()}; "
-        f"{datetime.now(timezone.utc):%Y-%m-%d}; {n} random images a pass, batch "
-        f"{PROTOCOL.batch_size}, ANL-CE; published side with {arguments.workers} loader workers; "
-        f"median of {arguments.repeats} interleaved passes; load {load:.1f} before.",
+        f"{measured}; {n} random images a pass, batch {PROTOCOL.batch_size}, ANL-CE; published "
+        f"side with {arguments.workers} loader workers; median of {arguments.repeats} interleaved "
+        "passes.",
         "",
         f"| side | {'images/s | ' if on_gpu else ''}ratio |",
         f"|---|{'---|' if on_gpu else ''}---|",

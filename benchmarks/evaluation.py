@@ -14,13 +14,11 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,6 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anl_seg.formats.files import write_text
+from common import conditions, take_turns
 
 CPUS = os.cpu_count() or 1
 BASELINE = f"nnUNetv2_evaluate_folder -np {CPUS}"
@@ -169,15 +168,16 @@ def check_equal(ours: Path, theirs: Path) -> None:
 
 
 def measure(masks: Masks, folder: Path, repeats: int) -> dict[str, Cost]:
-    runs: dict[str, list[Cost]] = {row: [] for row in ROWS}
-    for _ in range(repeats):
-        for number, (row, arguments) in enumerate(ROWS.items()):
-            output = folder / str(number)
-            output.mkdir(parents=True, exist_ok=True)
-            runs[row].append(run(command(masks, arguments, output), folder / "log"))
-            print(f"{masks.title}: {row}: {runs[row][-1]}", flush=True)
-            if arguments is not None:
-                check_equal(output, folder / "0")
+    def measure_row(row: str) -> Cost:
+        output = folder / str(list(ROWS).index(row))
+        output.mkdir(parents=True, exist_ok=True)
+        cost = run(command(masks, ROWS[row], output), folder / "log")
+        print(f"{masks.title}: {row}: {cost}", flush=True)
+        if row != BASELINE:
+            check_equal(output, folder / "0")
+        return cost
+
+    runs = take_turns({row: partial(measure_row, row) for row in ROWS}, repeats)
     return {
         row: Cost(
             min(c.seconds for c in costs),
@@ -212,14 +212,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--cases", type=int, nargs=2, default=(600, 20), help="2D and 3D")
     options = parser.parse_args()
-    packages = ", ".join(f"{name} {version(name)}" for name in ("nnunetv2", "torch", "numpy"))
-    load = os.getloadavg()[0]
     parts = [
         "# Evaluation: the whole command, time and memory\n",
         "Written by `python benchmarks/evaluation.py`; do not edit.\n",
-        f"{CPUS} CPUs, Python {platform.python_version()}, {packages}; {date.today()}; fastest of "
-        f"{options.repeats} interleaved runs; load {load:.1f} before. Every figure of nnU-Net's "
-        "is in ours, equal to 1e-9.\n",
+        f"{CPUS} x {conditions('nnunetv2', 'torch', 'numpy')}; fastest of {options.repeats} "
+        "interleaved runs. Every figure of nnU-Net's is in ours, equal to 1e-9.\n",
         "`anl-seg evaluate` alone also writes the report (Markdown, LaTeX, HTML with plots and "
         "overlays); `--surfaces` adds HD95, ASSD and NSD. All rows of ours include statistics with "
         "bootstrap intervals, which nnU-Net's does not give.\n",

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,6 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from anl_seg import losses
 from anl_seg.formats.files import write_text
+from common import conditions, take_turns
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -111,9 +110,10 @@ def ratios(
     table = [BASELINE, *candidates]
     for loss in table:  # the first call compiles
         run(loss, logits, labels)
-    times = [[seconds(loss, logits, labels) for loss in table] for _ in range(repeats)]
+    sides = {str(n): partial(seconds, loss, logits, labels) for n, loss in enumerate(table)}
+    times = take_turns(sides, repeats)
     memory = [peak_bytes(loss, logits, labels) for loss in table]
-    median = [statistics.median(column) for column in zip(*times, strict=True)]
+    median = [statistics.median(found) for found in times.values()]
     return [(t / median[0], m / memory[0]) for t, m in zip(median[1:], memory[1:], strict=True)]
 
 
@@ -151,15 +151,6 @@ def baseline(logits: Tensor, labels: Tensor, repeats: int) -> str:
     return text + "."
 
 
-def machine(device: str) -> str:
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return f"{line.split(':')[1].strip()}, {torch.get_num_threads()} threads"
-    return f"{platform.processor()}, {torch.get_num_threads()} threads"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu")
@@ -169,14 +160,14 @@ def main() -> None:
     output = Path(__file__).with_name("losses_cuda.md" if on_gpu else "losses.md")
     # nnU-Net's networks give float16 on GPUs
     dtypes = (torch.float32, torch.float16) if on_gpu else (torch.float32,)
+    threads = None if on_gpu else torch.get_num_threads()
+    measured = conditions("torch", device=arguments.device, threads=threads)
     lines = [
         "# Losses: forward and backward, time and peak memory",
         "",
         "Written by `python benchmarks/losses.py`; do not edit.",
         "",
-        f"{machine(arguments.device)}; torch {torch.__version__}, "
-        f"Python {platform.python_version()}; {date.today().isoformat()}; median of "
-        f"{arguments.repeats} runs; load {os.getloadavg()[0]:.1f} before.",
+        f"{measured}; median of {arguments.repeats} runs.",
         "",
         "Times and peak memory are multiples of those of torch's cross entropy, which takes turns",
         "with the loss and the compiled loss of a line. Peak memory is what is held beyond logits",

@@ -10,21 +10,16 @@ images; ours must give the same masks.
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import date
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import cv2
 import numpy as np
-import scipy
-import skimage
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -40,6 +35,7 @@ from anl_seg.noise import (
     published,
 )
 from anl_seg.noise.base import Surroundings
+from common import conditions
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "../shared/data/isic2017-sample/masks-native"
@@ -255,7 +251,7 @@ def write_displacement() -> None:
         "",
         "Written by `python benchmarks/noise.py displacement`; do not edit.",
         "",
-        conditions(),
+        measured(),
         "",
         *displacement((path.stem, read(path)) for path in sample),
     ]
@@ -277,7 +273,7 @@ def write_all() -> None:
         "",
         "Written by `python benchmarks/noise.py`; do not edit.",
         "",
-        conditions(),
+        measured(),
         "",
         f"## ISIC-2017 at native resolution, {sizes[0][0]}x{sizes[0][1]} to "
         f"{sizes[-1][0]}x{sizes[-1][1]}",
@@ -308,26 +304,17 @@ def write_all() -> None:
     write(Path(__file__).with_suffix(".md"), lines)
 
 
-def conditions() -> str:
+def measured() -> str:
+    packages = ("opencv-python-headless", "scipy", "scikit-image", "numpy")
     return (
-        f"{processor()}, one thread; OpenCV {cv2.__version__}, scipy {scipy.__version__}, "
-        f"scikit-image {skimage.__version__}, NumPy {np.__version__}, "
-        f"Python {platform.python_version()}; {date.today().isoformat()}; "
-        f"load {os.getloadavg()[0]:.1f}. eta_beta {ETA_BETA}. Times are CPU time: of the plain "
-        "code's one run, of our best of three."
+        f"{conditions(*packages, threads=1)}. eta_beta {ETA_BETA}. Times are CPU time: of the "
+        "plain code's one run, of our best of three."
     )
 
 
 def write(path: Path, lines: list[str]) -> None:
     write_text(path, "\n".join(lines) + "\n")
     print("\n".join(lines))
-
-
-def processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -16,14 +16,11 @@ import argparse
 import contextlib
 import io
 import os
-import platform
-import random
 import statistics
 import subprocess
 import sys
 import time
-from datetime import date
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,6 +34,7 @@ from anl_seg.trainers import nnUNetTrainerANL
 from anl_seg.trainers.defaults import OPTIONS
 from anl_seg.trainers.segmentation_loss import WarmUp
 from anl_seg.trainers.settings import PLANS_KEY
+from common import conditions, take_turns
 
 BASELINE = "Dice + CE (nnUNetTrainer)"
 #: Off, so that each option is measured alone.
@@ -203,11 +201,8 @@ def measure(patch: tuple[int, ...], device: torch.device, repeats: int) -> list[
     batch = make_batch(trainers[BASELINE], patch)
     for trainer in trainers.values():  # the first step allocates the optimiser's state
         seconds(trainer, batch)
-    times: dict[str, list[float]] = {name: [] for name in trainers}
-    shuffle = random.Random(0).sample  # who follows whom in the cache must not decide
-    for _ in range(repeats):
-        for name in shuffle(list(trainers), len(trainers)):
-            times[name].append(seconds(trainers[name], batch))
+    sides = {name: partial(seconds, trainer, batch) for name, trainer in trainers.items()}
+    times = take_turns(sides, repeats, shuffled=True)
     memory = {
         name: peak_bytes(trainer, batch) + average_bytes(trainer)
         for name, trainer in trainers.items()
@@ -237,15 +232,6 @@ def lookup_seconds(repeats: int) -> float:
     )
 
 
-def machine(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return f"{line.split(':')[1].strip()}, one thread"
-    return f"{platform.processor()}, one thread"
-
-
 def prepare(folder: Path) -> None:
     """Point nnU-Net at empty folders with as much of a data set as a trainer looks at."""
     for kind in ("raw", "preprocessed", "results"):
@@ -262,16 +248,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--output", type=Path, default=Path(__file__).with_suffix(".md"))
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
     torch.set_num_threads(1)
+    measured = conditions("nnunetv2", "torch", device=str(arguments.device), threads=1)
     lines = [
         "# Trainer: a training step beside nnU-Net's own",
         "",
         "Written by `python benchmarks/trainer.py`; do not edit.",
         "",
-        f"{machine(arguments.device)}; nnU-Net {version('nnunetv2')}, torch {torch.__version__}, "
-        f"Python {platform.python_version()}; {date.today().isoformat()}; {arguments.repeats} "
-        f"interleaved steps; load {load:.1f} before.",
+        f"{measured}; {arguments.repeats} interleaved steps.",
         "",
         "Time is the median, over the repetitions, of a step divided by nnU-Net's in the same one.",
         "Memory is what torch's allocator holds at most within a step beyond what it held before",

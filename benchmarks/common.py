@@ -1,0 +1,80 @@
+"""What the benchmarks share: a line that says what was measured where, and timing in turns."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import time
+from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TypeVar
+
+from anl_seg.provenance import versions
+
+Measured = TypeVar("Measured")
+
+
+def conditions(*packages: str, device: str = "cpu", threads: int | None = None) -> str:
+    """Describe the measurement; call it before, so that the load is that of other work.
+
+    Args:
+        packages: Names of the packages that matter.
+        device: Where the work runs: "cpu" or "cuda".
+        threads: Threads of the work, if they are known.
+
+    Returns:
+        Machine, versions, date and load, such as "AMD EPYC, 2 threads; python 3.11.7, torch
+        2.15.0; 2026-11-23; load 0.4 before".
+    """
+    used = "" if threads is None else f", {threads} thread{'s' if threads > 1 else ''}"
+    found = ", ".join(f"{name} {version}" for name, version in versions(*packages).items())
+    load = os.getloadavg()[0]
+    return f"{processor(device)}{used}; {found}; {date.today()}; load {load:.1f} before"
+
+
+def processor(device: str = "cpu") -> str:
+    """The name of the processor, or of the GPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    cpus = Path("/proc/cpuinfo")
+    for line in cpus.read_text().splitlines() if cpus.exists() else ():
+        if line.startswith("model name"):
+            return line.split(":")[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def elapsed(work: Callable[[], object], device: str = "cpu") -> float:
+    """Seconds of some work, that of the GPU included."""
+    start = time.perf_counter()
+    work()
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def take_turns(
+    sides: Mapping[str, Callable[[], Measured]], repeats: int, *, shuffled: bool = False
+) -> dict[str, list[Measured]]:
+    """Measure all sides once in each repetition, so that other work falls on all of them.
+
+    Args:
+        sides: Name -> what measures it once.
+        repeats: Number of repetitions.
+        shuffled: Whether each repetition has an order of its own, so that no side always follows
+            the same other one in the caches.
+
+    Returns:
+        Name -> its measurements, in the order of the repetitions.
+    """
+    found: dict[str, list[Measured]] = {name: [] for name in sides}
+    shuffle = random.Random(0).sample
+    for _ in range(repeats):
+        for name in shuffle(list(sides), len(sides)) if shuffled else sides:
+            found[name].append(sides[name]())
+    return found

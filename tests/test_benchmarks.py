@@ -1,0 +1,38 @@
+"""The shared pieces of the benchmarks, and that their README names every script and table."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+COMMON = runpy.run_path(str(BENCHMARKS / "common.py"))
+
+
+def test_sides_take_turns():
+    order = []
+    sides = {name: lambda name=name: order.append(name) or len(order) for name in "abc"}
+    assert COMMON["take_turns"](sides, 2) == {"a": [1, 4], "b": [2, 5], "c": [3, 6]}
+    assert order == list("abcabc")
+
+
+def test_shuffled_turns_hold_every_side_once_a_repetition():
+    order = []
+    sides = {name: lambda name=name: order.append(name) for name in "abcdef"}
+    COMMON["take_turns"](sides, 3, shuffled=True)
+    rounds = [order[i : i + 6] for i in range(0, 18, 6)]
+    assert all(sorted(each) == list("abcdef") for each in rounds)
+    assert rounds[0] != rounds[1]
+
+
+def test_conditions_say_what_was_measured_where():
+    text = COMMON["conditions"]("numpy", threads=1)
+    assert re.search(r", 1 thread; python [\d.]+, numpy [\d.]+; \d{4}-\d\d-\d\d; load [\d.]+", text)
+
+
+def test_the_readme_names_all():
+    text = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    names = [path.name for path in BENCHMARKS.iterdir() if path.suffix in (".py", ".md")]
+    assert len(names) > 10
+    assert [name for name in names if name not in text and name != "README.md"] == []
