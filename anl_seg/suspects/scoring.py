@@ -1,8 +1,8 @@
 """The score: evidence of one case and class, and of its peers, as the log-odds of a wrong mask.
 
-The score is a logistic regression on few features without units. Its weights were learned on one
-half of the cases of the study in benchmarks/suspects.md (every second case by name); the tables
-there are of the other half.
+The score is a logistic regression on features without units. Its weights were learned on one half
+of the cases of the study in benchmarks/suspects.md (every second case by name); the tables there
+are of the other half.
 """
 
 from __future__ import annotations
