@@ -83,7 +83,7 @@ def test_imports_point_one_way(room):
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
 
-@pytest.mark.parametrize("room", set(ROOMS) - DRIVES_NNUNET)
+@pytest.mark.parametrize("room", sorted(set(ROOMS) - DRIVES_NNUNET))
 def test_only_trainers_import_nnunet(room):
     for path in (ROOT / ROOMS[room][0]).rglob("*.py"):
         assert not any(name.startswith("nnunetv2") for name in imported(path)), path
