@@ -74,6 +74,7 @@ def test_one_file_missing(folder):
         b"<html>",
         b"",
     ],
+    ids=["cut off", "a label too few", "floats", "no header", "a page", "empty"],
 )
 def test_damaged_file(folder, content):
     (folder / "train-labels-idx1-ubyte.gz").write_bytes(content)
