@@ -51,7 +51,7 @@ class ValidationPeak:
         best_epoch: The earliest epoch that no later one surpasses by `LEAST_RISE`, or None.
 
     Examples:
-        >>> peak = ValidationPeak([0.60, 0.66, 0.67, 0.67, 0.66, 0.65, 0.64])
+        >>> peak = ValidationPeak([0.60, 0.66, 0.67, 0.67, 0.65, 0.63, 0.61])
         >>> peak.best_epoch, peak.has_passed
         (2, True)
     """
