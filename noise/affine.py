@@ -130,10 +130,10 @@ def displace(
     """Shift and turn a mask until about `eta_beta * foreground` of its pixels have changed.
 
     The object keeps its area (nearest-neighbour sampling), and at least 90 % of it stays in the
-    image. Where the drawn direction does not give room enough, the nearest direction that does is
-    taken; where none does, as with volumes of few slices, one without the rotation; or else the
-    best of all. Where the smallest step passes over the level, as with small objects and thick
-    slices, only some of the pixels of that step change, by chance.
+    image. If the object cannot move far enough in the drawn direction, the nearest direction that
+    works is used. If no direction works (few slices), the rotation is omitted. If that fails too,
+    the best displacement found is used. If the smallest step already exceeds the level (small
+    objects, thick slices), a random part of its pixels changes.
 
     Returns:
         The displaced mask and its pose: `shift` along every axis and `angle_deg`.

@@ -22,7 +22,7 @@ def draw_cut(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
 def cut(
     mask: Mask, eta_beta: float, around: Surroundings, *, normal: list[float], other: float
 ) -> tuple[Mask, dict[str, Any]]:
-    """Take the `round(eta_beta * foreground)` pixels beyond a plane away; another class gets them.
+    """Give the `round(eta_beta * foreground)` pixels beyond a plane to another class.
 
     `other` is for `anl_seg.noise.label_maps`, which knows the other classes.
 

@@ -74,7 +74,9 @@ def add_blob(
     everywhere = (slice(None),) * mask.ndim
     background = np.flatnonzero(around.free(everywhere, ~mask))
     if wanted >= background.size:
-        raise UncorruptibleError("out-of-view", f"no room in the background for {wanted} pixels")
+        raise UncorruptibleError(
+            "out-of-view", f"a blob of {wanted} pixels does not fit into the background"
+        )
     centre = np.unravel_index(background[int(place * background.size)], mask.shape)
     seed_point = np.zeros_like(mask)
     seed_point[centre] = True

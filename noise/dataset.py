@@ -216,7 +216,7 @@ def _check_processes(processes: int) -> None:
 def _check_apart(source: Path, target: Path) -> None:
     here, there = source.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:
-        raise InputError(f"{target}: source and destination must lie apart; choose another folder")
+        raise InputError(f"{target}: SRC and DST must not be one folder, nor one inside the other")
 
 
 def _check_target(target: Path, asked: dict[str, Any], overwrite: bool) -> None:

@@ -51,7 +51,9 @@ def jitter(
         if np.count_nonzero(candidates & (cost <= reach)) >= wanted:
             break
     if np.count_nonzero(candidates) < wanted:
-        raise UncorruptibleError("out-of-view", f"no room in the image for {wanted} pixels")
+        raise UncorruptibleError(
+            "out-of-view", f"the image has fewer than {wanted} pixels to change"
+        )
     chosen, amplitude, _ = cheapest(cost, candidates, wanted, field_seed)
     noisy = mask.copy()
     noisy[window] ^= chosen

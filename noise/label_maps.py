@@ -1,8 +1,8 @@
 """Noise on label maps: every class on its own from the clean map, then put together by one rule.
 
-Where noisy classes overlap, the higher label wins; where none is left, it is background. Pixels of
-the ignore label neither change nor count. What was achieved is measured after that, so classes that
-compete for the same pixels may end up below or above the level, and the records say so.
+If noisy classes overlap, the higher label wins. Pixels without a class become background. Pixels of
+the ignore label neither change nor count. The achieved noise is measured last. It can differ from
+the requested noise if classes compete for the same pixels.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _check_pairs(
     if unpaired:
         raise InputError(
             f"{source}: {len(unpaired)} cases lack a file in {IMAGES} or {LABELS}: "
-            f"{named(unpaired)}; add what is missing or take the rest away"
+            f"{named(unpaired)}; add the missing files or delete the others"
         )
 
 

@@ -69,7 +69,7 @@ def corrupt(
 ) -> tuple[NDArray[Any], Record]:
     """Corrupt one mask.
 
-    A mask that cannot take the noise (empty, full, vanishing, out of room) is returned as it is,
+    A mask that cannot take the noise (see `SITUATIONS` in `anl_seg.noise`) is returned unchanged,
     with the reason in the record. For label maps see `anl_seg.noise.corrupt_labels`.
 
     Args:

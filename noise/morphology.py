@@ -60,7 +60,7 @@ def erode(
     while True:
         if wanted >= np.count_nonzero(candidates):
             raise UncorruptibleError(
-                "vanishing", f"an object would vanish: {wanted} of {foreground} pixels to take away"
+                "vanishing", f"an object would vanish: {wanted} of {foreground} pixels to remove"
             )
         chosen, limit, split = cheapest(distance, candidates, wanted, split_seed)
         saved = _innermost_of_lost(clean, clean & ~chosen, distance)

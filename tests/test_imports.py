@@ -1,4 +1,4 @@
-"""Imports of the house point one way, and what must be light is light."""
+"""Imports between our packages point one way, and light modules load no heavy library."""
 
 from __future__ import annotations
 

@@ -79,7 +79,6 @@ class ClassificationSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "loss", losses.canonical_name(self.loss))
-        object.__setattr__(self, "loss", losses.canonical_name(self.loss))
         share = self.validation
         if not isinstance(share, (int, float)) or not 0 <= share < 1:
             raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")

@@ -18,7 +18,9 @@ def command(
     runs: Annotated[Path, typer.Argument(help="Folder with runs at any depth.")] = Path("runs"),
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="File for the CSV, not the screen."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write the CSV to this file. Default: print it."
+        ),
     ] = None,
 ) -> None:
     """Gather settings, state, metrics and provenance of all runs as CSV, a row for each run.

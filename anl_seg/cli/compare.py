@@ -76,7 +76,10 @@ def command(
     ] = None,
     threshold: Threshold = None,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0, help="For NSD: mm or pixels.")
+        float,
+        typer.Option(
+            "--tolerance", min=0, help="Distance up to which NSD counts surfaces as equal."
+        ),
     ] = 2.0,
     empty: Annotated[
         Empty,
@@ -92,7 +95,7 @@ def command(
 ) -> None:
     """Compare methods on the same cases: paired differences, tests, and a report.
 
-    Seeds are averaged case by case before any test, because they are no further patients.
+    Seeds of a method are averaged per case before any test: more seeds are not more patients.
     """
     from rich.console import Console
 

@@ -41,7 +41,9 @@ def command(
     test_share: Annotated[
         float, typer.Option("--test-share", help="Share of the pairs that become test cases.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the choice of them.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, help="Seed of the choice of test cases.")
+    ] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where the data set's folder goes; else $nnUNet_raw."),

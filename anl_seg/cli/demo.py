@@ -46,7 +46,7 @@ def command(
 
     The report compares both on clean test images, and shows how much of the
     noise each training memorised. Takes some minutes on two cores. The same
-    command goes on where it was stopped.
+    command resumes a demo that was stopped.
     """
     import logging
 

@@ -1,4 +1,4 @@
-"""`anl-seg doctor`: is everything found, where, and what to do where it is not."""
+"""`anl-seg doctor`: check the installation, and say how to repair it."""
 
 from __future__ import annotations
 

@@ -69,13 +69,15 @@ def command(
         bool,
         typer.Option(
             "--surfaces",
-            help="Also HD95, ASSD and NSD, in mm where the files say how large a pixel is; slower.",
+            help="Also compute HD95, ASSD and NSD: in mm if the files hold a spacing. Slower.",
         ),
     ] = False,
     tolerance: Annotated[
         float,
         typer.Option(
-            "--tolerance", min=0, help="Distance up to which surfaces agree, for NSD: mm or pixels."
+            "--tolerance",
+            min=0,
+            help="Distance up to which NSD counts surfaces as equal, in mm or pixels.",
         ),
     ] = 2.0,
     empty: Annotated[
@@ -90,8 +92,8 @@ def command(
         typer.Option(
             "--noise-manifest",
             metavar="FILE",
-            help="noise_manifest.json or .csv of anl-seg noise, REF being the clean masks: also "
-            "Dice against the noisy masks, by kind of noise.",
+            help="noise_manifest.json or .csv of anl-seg noise. Adds Dice against the noisy masks, "
+            "by kind of noise. REF must hold the clean masks.",
         ),
     ] = None,
     chill: Annotated[

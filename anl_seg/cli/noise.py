@@ -114,9 +114,9 @@ def command(
 ) -> None:
     """Corrupt masks on purpose, and record what changed in each.
 
-    Use it to measure how a training stands bad masks. DST keeps the names
-    and formats of SRC; masks that are not chosen are copied. If SRC is an
-    nnU-Net data set, so is DST, with the clean labels in labelsTr_clean.
+    Use it to measure how much bad masks harm a training. DST keeps the names
+    and formats of SRC. Masks that are not chosen are copied. If SRC is an
+    nnU-Net data set, DST is one too, with clean labels in labelsTr_clean.
     noise_manifest.csv and .json list each mask with its requested and
     achieved noise.
 

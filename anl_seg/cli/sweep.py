@@ -62,8 +62,8 @@ def command(
     """Do many runs, from a file or of a table of the paper, on this machine or on SLURM.
 
     Each run gets a folder with record.json (settings, versions, commit, hash of
-    the noise, metrics) and log.txt. Stop with Ctrl-C; the same command goes on:
-    done runs stay, killed ones resume, failed ones are tried again. Several
+    the noise, metrics) and log.txt. Stop with Ctrl-C. The same command then
+    keeps done runs, resumes killed ones and retries failed ones. Several
     sweeps on one folder share its runs.
     """
     execution = Execution(executor, processes, gpus, slurm or (), retries)

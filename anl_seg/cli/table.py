@@ -107,7 +107,9 @@ def command(
     form: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.text,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="File for the table, not the screen."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write the table here. Default: print it."
+        ),
     ] = None,
     executor: ExecutorName = Executors.local,
     processes: Processes = None,
@@ -129,7 +131,7 @@ def command(
 
     if number == 8:
         if run:
-            raise InputError("table 8 holds hyper-parameters, so it has no runs; leave out --run")
+            raise InputError("table 8 holds hyper-parameters, so it has no runs; omit --run")
         _show(hyper_parameter_report(row or (), column or ()), form, output)
         return
     given = {"protocol": dataset, "data": data and str(data), "human": human and str(human)}

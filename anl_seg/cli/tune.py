@@ -127,8 +127,8 @@ def command(
     """Search alpha and beta (lambda, delta) of a loss on held-out training images.
 
     Test images are never used. Each trial is a run with a folder of its own in
-    -o; -np trials are done at a time. The same command goes on where it was
-    stopped, and further with more --trials.
+    -o; -np trials are done at a time. The same command resumes a search that
+    was stopped. A larger --trials continues one that is done.
 
     By default the labels of the held-out images are taken as given, since real
     data have no others. Noise in them lowers every figure and blurs

@@ -58,7 +58,7 @@ class Conventions:
         words = {
             "both_empty": f"{self.empty} ({_BOTH_EMPTY[self.empty]})",
             "one_empty": "0 (a missed object, or one that is not there), and never left out; "
-            "RVD is undefined where the reference is empty",
+            "RVD is undefined if the reference is empty",
             "mean": "over cases; foreground_mean: over the means of the classes but 0",
             "pooled": "from the pixels of all cases taken as one image",
             "std": "over cases, n - 1",

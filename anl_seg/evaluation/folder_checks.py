@@ -23,7 +23,7 @@ def unpaired(
     prediction_dir: Path,
     reference_dir: Path,
 ) -> list[str]:
-    """Cases of which only one of the two masks is there."""
+    """List cases that lack the prediction or the reference, one line per folder."""
     problems = []
     if missing := sorted(references.keys() - predictions.keys()):
         problems.append(

@@ -15,8 +15,8 @@ from anl_seg.evaluation.surface import Surfaces, assd, hd95, nsd
 #: One label, or a region: several labels taken as one, as in nnU-Net's region-based training.
 Label = int | tuple[int, ...]
 
-#: What a metric is where neither mask holds the class and it would be 0/0: undefined and left out
-#: of means as nnU-Net does, a perfect score as the ISIC challenge gives, or the worst score.
+#: Value of a metric if neither mask holds the class (0/0). "nan": undefined and not in any mean,
+#: as in nnU-Net. "one": perfect, as in the ISIC challenge. "zero": the worst score.
 EmptyRule = Literal["nan", "one", "zero"]
 
 #: Below it the ISIC challenges of 2018 and later count a segmentation as failed.
@@ -227,7 +227,7 @@ class Metric:
         function: Of `Counts` (metrics of overlap) or `Surfaces` (metrics of surfaces).
         higher_is_better: None if neither is: nearest to 0 is best.
         best: The value of a perfect prediction.
-        worst: The value of the worst; NaN if there is none or, of a length, if the image decides.
+        worst: Worst possible value. NaN if unbounded, or if it depends on the image size.
         is_length: Whether it is a length, in the unit of the evaluation (`Conventions.unit`).
     """
 
@@ -248,7 +248,7 @@ OVERLAP_METRICS = (
     Metric("RVD", relative_volume_difference, higher_is_better=None, best=0.0, worst=math.nan),
     Metric("TJ", thresholded_jaccard),
 )
-#: Computed only where asked for.
+#: Computed only with `Conventions.surfaces`.
 SURFACE_METRICS = (
     Metric("HD95", hd95, higher_is_better=False, best=0.0, worst=math.nan, is_length=True),
     Metric("ASSD", assd, higher_is_better=False, best=0.0, worst=math.nan, is_length=True),

@@ -24,7 +24,7 @@ GEOMETRY_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Pair:
-    """The files of one case; `noisy` is what the network was taught where `reference` is clean."""
+    """Files of one case. `noisy` is the training mask, if it is known and not the reference."""
 
     case: str
     prediction: Path

@@ -36,7 +36,7 @@ class Surfaces:
 
     @property
     def one_empty(self) -> bool:
-        """Whether the object is missed, or where there is none."""
+        """Whether exactly one of the two masks holds the object."""
         return not self.both_empty and self.to_reference.size == 0
 
 
@@ -78,8 +78,8 @@ def surfaces(
 def hd95(surfaces: Surfaces) -> float:
     """95 % Hausdorff distance: the larger of the two directions' 95th percentiles.
 
-    The image's diagonal where one mask is empty, so that a missed object is never left out of the
-    mean (as NaN it would let a model that misses more look better); NaN if both are.
+    If one mask is empty, the result is the image's diagonal. NaN would drop missed objects from
+    the mean, and a model that misses more would look better. NaN if both masks are empty.
     """
     if surfaces.both_empty:
         return math.nan

@@ -86,7 +86,7 @@ def declared_classes(path: Path) -> Classes:
     try:
         values = {name: _label(value) for name, value in content["labels"].items()}
         order = tuple(int(value) for value in content.get("regions_class_order", ()))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise InputError(
             f"{path}: has no nnU-Net labels such as "
             '"labels": {"background": 0, "lesion": 1}; correct the file'

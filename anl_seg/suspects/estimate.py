@@ -30,7 +30,7 @@ class Estimate:
         wrong: The estimate, NaN if `reason` says why there is none.
         low: Lower end of the 95 % interval.
         high: Upper end of the interval.
-        reason: Why the number cannot be told, or "".
+        reason: Why the number cannot be estimated, or "".
     """
 
     cases: int
@@ -43,7 +43,7 @@ class Estimate:
     def in_words(self) -> str:
         """One sentence for a report."""
         if self.reason:
-            return f"How many of the {self.cases} masks are wrong cannot be told: {self.reason}."
+            return f"The number of wrong masks of {self.cases} cannot be estimated: {self.reason}."
         return (
             f"About {self.wrong:.0f} of {self.cases} masks are probably wrong "
             f"(95 % interval {self.low:.0f} to {self.high:.0f})."

@@ -250,7 +250,7 @@ def test_a_data_set_can_be_overwritten_without_touching_its_source(dataset, tmp_
 
 @pytest.mark.parametrize("target", ["src", "src/inside", "."])
 def test_source_and_destination_lie_apart(folder, target):
-    with pytest.raises(InputError, match="must lie apart"):
+    with pytest.raises(InputError, match="must not be one folder"):
         corrupt_masks(folder, folder.parent / target, NoiseSettings(**RATES), overwrite=True)
 
 

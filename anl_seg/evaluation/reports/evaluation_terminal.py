@@ -139,7 +139,7 @@ def _notes(label: Label, summary: ClassSummary) -> Iterator[str]:
     for number, words in (
         (summary.n_both_empty, "in neither mask"),
         (summary.n_missed, "missed"),
-        (summary.n_extra, "predicted where there is none"),
+        (summary.n_extra, "predicted, but not in the reference"),
     ):
         if number:
             yield f"class {label}: {words} in {_cases(number)}"

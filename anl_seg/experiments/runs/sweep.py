@@ -134,7 +134,7 @@ def expand(
 def run_sweep(
     root: Path, runs: Sequence[Run], executor: Executor, *, retries: int = 1, watch: Watch
 ) -> list[Standing]:
-    """Do what is missing of the runs: begun ones go on, done ones are left alone.
+    """Do the missing runs: resume those that were begun, and keep those that are done.
 
     Several calls on one folder share the work. A run that fails, or dies without a word, is tried
     again `retries` times; one that was stopped from outside goes on as often as that happens.

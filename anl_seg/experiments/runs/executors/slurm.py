@@ -78,7 +78,7 @@ class Job:
     directory: Path
 
     def __call__(self) -> None:
-        """Do the run; the job fails in SLURM's eyes too, where the run does."""
+        """Do the run. If it fails, the job of SLURM fails too."""
         # Before torch is imported; without it torch and nnU-Net take all processors of the node.
         os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
         from anl_seg.experiments.runs import worker
