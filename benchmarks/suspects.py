@@ -33,6 +33,9 @@ from scipy.stats import rankdata
 from anl_seg.formats.files import write_json, write_text
 from anl_seg.formats.folders import atomic_folder
 from anl_seg.formats.text import read_json
+from anl_seg.suspects.calibration import sample, spread, temperature
+from anl_seg.suspects.cases import Case, judge
+from anl_seg.suspects.classes import plain_classes
 from anl_seg.suspects.decisions import read_decisions
 from anl_seg.suspects.estimate import Estimate, estimate_wrong
 from anl_seg.suspects.evidence import Evidence, measure
@@ -66,6 +69,8 @@ LOOKED_AT = 600
 WAYS = (DROP, IGNORE, PREDICT, CORRECT)
 PREDICTED = "predictions"
 LOSSES = ("dice+ce", "anl-ce")
+#: Size of a pixel along each axis.
+STEP = (1.0, 1.0)
 Floats = NDArray[np.float32]
 Cases = NDArray[Any]
 Measure = Callable[[Cases, Cases], float]
@@ -301,27 +306,48 @@ def predict(network, images: Floats) -> Floats:  # noqa: ANN001
 def found_evidence(study: Study, loss: str, noise: str) -> tuple[list[Evidence], Cases, Cases]:
     """Evidence of the judged cases, their numbers, and whether their mask is wrong."""
     right, given = (load_masks(study.masks(each)) > 0 for each in (None, noise))
-    evidence, numbers = [], []
-    for fold, (_, validation) in enumerate(folds(len(right))):
-        path = study.probabilities(loss, noise, fold)
-        if not path.exists():
-            continue
-        for number, probability in zip(validation, np.load(path).astype(np.float32), strict=True):
-            evidence.append(measure(probability, given[number], probability > 0.5, (1.0, 1.0)))
-            numbers.append(number)
-    chosen = np.array(numbers, dtype=np.int64)
-    return evidence, chosen, (right != given).any((1, 2))[chosen]
+    parts = predictions_of(study, loss, noise)
+    if not parts:
+        return [], np.array([], dtype=np.int64), np.array([], dtype=bool)
+    numbers, foreground = (np.concatenate(each) for each in zip(*parts, strict=True))
+    classes = plain_classes(2)
+    cases = [
+        Case(
+            given[number].astype(np.uint8),
+            np.stack([1 - each, each]),
+            np.uint8(each > 0.5),
+            STEP,
+            "px",
+        )
+        for number, each in zip(numbers, foreground, strict=True)
+    ]
+    heat = temperature(sample(case, classes) for case in spread(cases))
+    judged = [judge(case, classes, temperature=heat).evidence for case in cases]
+    empty = measure(np.zeros((2, 2), np.float32), *np.zeros((2, 2, 2), bool), STEP)
+    evidence = [each.get(1, empty) for each in judged]
+    return evidence, numbers, (right != given).any((1, 2))[numbers]
+
+
+def predictions_of(study: Study, loss: str, noise: str) -> list[tuple[Cases, Floats]]:
+    """Numbers of the cases and probabilities of the foreground, of every trained fold."""
+    count = len(mask_files(study))
+    paths = [study.probabilities(loss, noise, fold) for fold in range(FOLDS)]
+    return [
+        (validation, np.load(path).astype(np.float32))
+        for path, (_, validation) in zip(paths, folds(count), strict=True)
+        if path.exists()
+    ]
 
 
 def fit_weights(study: Study) -> None:
-    """Print the weights of the score, learned on every second case of `TAUGHT`, network dice+ce.
+    """Print the weights of the score, learned on every second case of `TAUGHT`, both networks.
 
     In each set of masks, right and wrong ones weigh the same. Weights of lengths and of
     separate parts may not be negative: a mask that lies farther away is not less suspicious.
     """
     names, columns, wrong, balance = [], [], [], []
-    for noise in TAUGHT:
-        evidence, numbers, faulty = found_evidence(study, "dice+ce", noise)
+    for loss, noise in product(LOSSES, TAUGHT):
+        evidence, numbers, faulty = found_evidence(study, loss, noise)
         if not evidence:
             continue
         half = numbers % 2 == 0
@@ -386,11 +412,7 @@ class Judged:
 def judged(study: Study, loss: str, noise: str) -> Judged | None:
     """Score the report half by each method; None if no fold is trained."""
     right, given = (load_masks(study.masks(each)) > 0 for each in (None, noise))
-    parts = []
-    for fold, (_, validation) in enumerate(folds(len(right))):
-        path = study.probabilities(loss, noise, fold)
-        if path.exists():
-            parts.append((validation, np.load(path).astype(np.float32)))
+    parts = predictions_of(study, loss, noise)
     if not parts:
         return None
     numbers, foreground = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -508,7 +530,7 @@ def heading(study: Study) -> list[str]:
         f"half the size, {EPOCHS} epochs, batch {BATCH}, AdamW, bf16), seed {SEED}. {done} of "
         f"{len(jobs())} trainings are done; the other folds are not judged, so columns differ in "
         "their number of cases. Every second case by name taught the weights of the score "
-        "(network dice+ce, all masks but 0.3/0.7); the tables are of the other half. The choice of "
+        "(all masks but 0.3/0.7); the tables are of the other half. The choice of "
         "features saw both halves of 0.7/0.7 and 340 cases of 0.3/0.5, network dice+ce. "
         "Brackets: 95 % bootstrap intervals over cases.",
         "",

@@ -17,7 +17,7 @@ from anl_seg.errors import InputError
 from anl_seg.formats.images import ENDINGS, read_image
 from anl_seg.formats.masks import Labels, read_labels_and_geometry
 from anl_seg.suspects.classes import Classes, Floats, Label, members
-from anl_seg.suspects.evidence import Evidence, measure
+from anl_seg.suspects.evidence import Evidence, measure, tempered
 
 #: What probabilities may be stored as, besides images.
 ARRAY_ENDINGS = (".npz", ".npy")
@@ -193,8 +193,15 @@ def _check_probabilities(path: Path, found: Floats, classes: Classes) -> None:
         )
 
 
-def judge(case: Case, classes: Classes, name: str = "") -> Judged:
-    """Compare each class of a case with the prediction."""
+def judge(case: Case, classes: Classes, name: str = "", temperature: float = 1.0) -> Judged:
+    """Compare each class of a case with the prediction.
+
+    Args:
+        case: The case.
+        classes: The classes of the data set.
+        name: Name of the case.
+        temperature: Divides the log-odds of all probabilities, see `anl_seg.suspects.calibration`.
+    """
     evidence, boxes = {}, {}
     judged = np.ones(case.labels.shape, dtype=bool)
     if classes.ignore_label is not None:
@@ -204,15 +211,22 @@ def judge(case: Case, classes: Classes, name: str = "") -> Judged:
         predicted = members(case.predicted, label) & judged
         if not (given.any() or predicted.any()):
             continue
-        probability = np.where(judged, classes.channel(case.probabilities, place), 0)
+        channel = classes.channel(case.probabilities, place)
+        if temperature != 1:
+            channel = tempered(channel, temperature)
+        probability = np.where(judged, channel, np.float32(0))
         cut = _around(given | predicted | (probability > LIKELY))
         given, predicted, probability = given[cut], predicted[cut], probability[cut]
         foreign = [(each != 0)[cut] for each in (case.labels, case.predicted)]
         other = (predicted & ~given & foreign[0]) | (given & ~predicted & foreign[1])
         evidence[label] = measure(probability, given, predicted, case.spacing, other)
         boxes[label] = _box(given ^ predicted, cut)
-    soft = bool(((case.probabilities > 0) & (case.probabilities < 1)).any())
-    return Judged(name, evidence, boxes, case.labels.shape, case.spacing, case.unit, soft)
+    return Judged(name, evidence, boxes, case.labels.shape, case.spacing, case.unit, is_soft(case))
+
+
+def is_soft(case: Case) -> bool:
+    """Whether the prediction holds probabilities, not only 0 and 1."""
+    return bool(((case.probabilities > 0) & (case.probabilities < 1)).any())
 
 
 def _around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:

@@ -20,6 +20,8 @@ Mask = NDArray[np.bool_]
 BAND = 0.15
 #: Probabilities are kept this far from 0 and 1, so that no pixel decides alone.
 FLOOR = 1e-4
+#: Log-odds are those of probabilities at least this far from 0 and 1.
+CLOSEST = 1e-6
 #: Thresholds on the probability at which the prediction is cut, as log-odds.
 CUTS = np.linspace(-7, 7, 57)
 
@@ -137,14 +139,24 @@ def _share(part: Mask, whole: Mask) -> float:
     return float(part.sum()) / max(float(whole.sum()), 1.0)
 
 
+def log_odds(probability: Floats) -> Floats:
+    """Logarithm of p / (1 - p), finite everywhere."""
+    kept = np.clip(probability, CLOSEST, 1 - CLOSEST)
+    return np.asarray(np.log(kept) - np.log1p(-kept), dtype=np.float32)
+
+
+def tempered(probability: Floats, temperature: float) -> Floats:
+    """Probability with its log-odds divided by a temperature."""
+    return np.asarray(1 / (1 + np.exp(-log_odds(probability) / temperature)), dtype=np.float32)
+
+
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 1.0
 
 
 def _best_cut(probability: Floats, given: Mask) -> tuple[float, float]:
     """Dice of the given mask with the best cut of the probability, and where it is cut."""
-    odds = np.log(np.clip(probability, 1e-6, 1 - 1e-6)) - np.log(np.clip(1 - probability, 1e-6, 1))
-    places = np.searchsorted(CUTS, odds)  # cut k keeps the places above k
+    places = np.searchsorted(CUTS, log_odds(probability))  # cut k keeps the places above k
     both = np.bincount(places[given], minlength=len(CUTS) + 1)
     whole = np.bincount(places.ravel(), minlength=len(CUTS) + 1)
     both, whole = (np.cumsum(counts[::-1])[::-1][1:] for counts in (both, whole))

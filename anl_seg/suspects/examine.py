@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, listed, named
 from anl_seg.formats.images import write_image
@@ -17,10 +18,12 @@ from anl_seg.formats.masks import find_masks, read_labels
 from anl_seg.formats.text import read_json
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
+from anl_seg.suspects.calibration import sample, spread, temperature
 from anl_seg.suspects.cases import (
     ARRAY_ENDINGS,
     CaseFiles,
     Judged,
+    is_soft,
     judge,
     read_case,
     read_stored,
@@ -54,7 +57,8 @@ def examine(
     problems: list[str] = []
     judged: list[Judged] = []
     with _replaced(predictions) as folder, process_map(num_processes) as map_:
-        work = partial(_examine, classes=classes, predictions=folder)
+        heat = _temperature(map_(partial(_sample, classes=classes), spread(files)))
+        work = partial(_examine, classes=classes, predictions=folder, heat=heat)
         results = iter(map_(work, files))
         for _ in track(files, "judging"):
             found = next(results)
@@ -80,14 +84,30 @@ def _replaced(folder: Path | None) -> Iterator[Path | None]:
         shutil.copytree(scratch, folder)
 
 
-def _examine(files: CaseFiles, classes: Classes, predictions: Path | None) -> Judged | str:
+def _sample(files: CaseFiles, classes: Classes) -> NDArray[np.float32] | None:
+    """Log-odds for the temperature; None for masks, and for wrong files, which `_examine` names."""
+    try:
+        case = read_case(files, classes)
+    except InputError:
+        return None
+    return sample(case, classes) if is_soft(case) else None
+
+
+def _temperature(samples: Iterable[NDArray[np.float32] | None]) -> float:
+    found = [each for each in samples if each is not None]
+    return temperature(found) if found else 1.0
+
+
+def _examine(
+    files: CaseFiles, classes: Classes, predictions: Path | None, heat: float
+) -> Judged | str:
     try:
         case = read_case(files, classes)
     except InputError as error:
         return str(error)
     if predictions is not None:
         write_image(predictions / files.label.name, case.predicted, like=files.label)
-    return judge(case, classes, files.case)
+    return judge(case, classes, files.case, heat)
 
 
 def dataset_files(raw: Path) -> dict[str, CaseFiles]:

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from anl_seg.suspects.cases import Case, judge
+from anl_seg.suspects.calibration import sample, spread, temperature
+from anl_seg.suspects.cases import Case, is_soft, judge
 from anl_seg.suspects.classes import Classes, Label, plain_classes
 from anl_seg.suspects.evidence import Evidence
 
@@ -27,29 +28,29 @@ FARTHEST = 1.0
 SUSPICIOUS = ("offset", "spread", "shift", "apart")
 #: Feature of `features` -> its weight.
 WEIGHTS = {
-    "offset": 4.440,
-    "spread": 7.669,
-    "shift": 3.581,
-    "log_offset": -3.312,
-    "log_spread": -5.157,
-    "log_shift": -1.320,
-    "log_dice_gap": -1.402,
-    "log_band_gap": -1.244,
+    "offset": 5.129,
+    "spread": 10.645,
+    "shift": 3.604,
+    "log_offset": -4.968,
+    "log_spread": -5.627,
+    "log_shift": -1.023,
+    "log_dice_gap": 0.116,
+    "log_band_gap": -0.022,
     "apart": 0.000,
-    "dice_gap": -3.375,
-    "band_gap": -2.356,
-    "own_dice": -6.082,
-    "own_band": 3.045,
-    "dice_ratio": 6.691,
-    "band_ratio": 0.514,
-    "log_best_dice": 1.773,
-    "band_gap_if_sure": 4.775,
-    "dice_gap_if_sure": 1.422,
-    "offset_if_sure": -1.777,
-    "offset_and_spread": -2.625,
-    "spread_and_gap": 0.546,
+    "dice_gap": 2.462,
+    "band_gap": -3.270,
+    "own_dice": -0.115,
+    "own_band": 3.814,
+    "dice_ratio": 4.428,
+    "band_ratio": -0.033,
+    "log_best_dice": 1.043,
+    "band_gap_if_sure": 4.957,
+    "dice_gap_if_sure": 2.979,
+    "offset_if_sure": -1.217,
+    "offset_and_spread": -2.816,
+    "spread_and_gap": 0.684,
 }
-INTERCEPT = -10.430
+INTERCEPT = -14.226
 
 
 def score(
@@ -88,7 +89,7 @@ def score(
     """
     if len(probabilities) != len(labels):
         raise ValueError(f"{len(probabilities)} probabilities and {len(labels)} labels; give pairs")
-    found = []
+    cases = []
     for place, (softmax, given) in enumerate(zip(probabilities, labels, strict=True)):
         known = classes or plain_classes(len(softmax))
         if softmax.shape != (known.channels, *given.shape):
@@ -98,8 +99,11 @@ def score(
             )
         floats = np.asarray(softmax, dtype=np.float32)
         steps = tuple(spacing) if spacing is not None else (1.0,) * given.ndim
-        case = Case(np.asarray(given), floats, known.predicted(floats), steps, "px")
-        found.append(judge(case, known).evidence)
+        cases.append(Case(np.asarray(given), floats, known.predicted(floats), steps, "px"))
+    known = classes or plain_classes(max(len(each) for each in probabilities))
+    chosen = [case for case in spread(cases) if is_soft(case)]
+    heat = temperature(sample(case, known) for case in chosen) if chosen else 1.0
+    found = [judge(case, known, temperature=heat).evidence for case in cases]
     return as_scores([max(each.values(), default=-np.inf) for each in log_odds(found)])
 
 

@@ -1,0 +1,64 @@
+"""One temperature for the probabilities of a data set, so that all networks are equally sure.
+
+A network trained with ANL-CE is far surer of itself than one trained with cross entropy. Its
+probabilities become comparable if their log-odds are divided by the temperature that explains the
+given masks best: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017,
+https://arxiv.org/abs/1706.04599. The cases were held out, so their masks were not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from anl_seg.suspects.cases import Case
+from anl_seg.suspects.classes import Classes, members
+from anl_seg.suspects.evidence import log_odds
+
+Item = TypeVar("Item")
+
+#: So many cases, spread evenly over the data set, tell the temperature.
+CASES = 100
+#: At most so many pixels of each class of a case.
+PIXELS = 10_000
+#: Bounds of the temperature's logarithm.
+LOG_BOUNDS = (-2.0, 3.0)
+
+
+def spread(items: Sequence[Item]) -> Sequence[Item]:
+    """At most `CASES` of many items, spread evenly over all of them."""
+    return items[:: 1 + len(items) // CASES]
+
+
+def sample(case: Case, classes: Classes) -> NDArray[np.float32]:
+    """Log-odds of what is given, for some pixels of each class: `(pixels,)`.
+
+    Positive values belong to pixels in which the network agrees with the mask.
+    """
+    judged = np.ones(case.labels.shape, dtype=bool)
+    if classes.ignore_label is not None:
+        judged = case.labels != classes.ignore_label
+    found = []
+    for place, label in enumerate(classes.names):
+        odds = log_odds(classes.channel(case.probabilities, place))[judged]
+        signed = np.where(members(case.labels, label)[judged], odds, -odds)
+        found.append(signed[:: 1 + signed.size // PIXELS])
+    return np.concatenate(found)
+
+
+def temperature(samples: Iterable[NDArray[np.float32]]) -> float:
+    """Find the temperature with the highest likelihood of the given masks.
+
+    Args:
+        samples: The values of `sample` for some cases, at least one.
+    """
+    signed = np.concatenate(list(samples)).astype(np.float64)
+
+    def cost(logarithm: float) -> float:
+        return float(np.logaddexp(0, -signed * np.exp(-logarithm)).mean())
+
+    return float(np.exp(minimize_scalar(cost, bounds=LOG_BOUNDS, method="bounded").x))
