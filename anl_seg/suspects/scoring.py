@@ -28,29 +28,29 @@ FARTHEST = 1.0
 SUSPICIOUS = ("offset", "spread", "shift", "apart")
 #: Feature of `features` -> its weight.
 WEIGHTS = {
-    "offset": 5.129,
-    "spread": 10.645,
-    "shift": 3.604,
-    "log_offset": -4.968,
-    "log_spread": -5.627,
-    "log_shift": -1.023,
-    "log_dice_gap": 0.116,
-    "log_band_gap": -0.022,
+    "offset": 5.743,
+    "spread": 11.413,
+    "shift": 3.997,
+    "log_offset": -6.493,
+    "log_spread": -5.897,
+    "log_shift": -1.077,
+    "log_dice_gap": 0.035,
+    "log_band_gap": -0.095,
     "apart": 0.000,
-    "dice_gap": 2.462,
-    "band_gap": -3.270,
-    "own_dice": -0.115,
-    "own_band": 3.814,
-    "dice_ratio": 4.428,
-    "band_ratio": -0.033,
-    "log_best_dice": 1.043,
-    "band_gap_if_sure": 4.957,
-    "dice_gap_if_sure": 2.979,
-    "offset_if_sure": -1.217,
-    "offset_and_spread": -2.816,
-    "spread_and_gap": 0.684,
+    "dice_gap": 3.411,
+    "band_gap": -4.704,
+    "own_dice": 1.369,
+    "own_band": 0.702,
+    "dice_ratio": 3.817,
+    "band_ratio": 2.040,
+    "log_best_dice": 0.808,
+    "band_gap_if_sure": 4.198,
+    "dice_gap_if_sure": 3.090,
+    "offset_if_sure": 0.043,
+    "offset_and_spread": -3.039,
+    "spread_and_gap": 0.573,
 }
-INTERCEPT = -14.226
+INTERCEPT = -18.985
 
 
 def score(
