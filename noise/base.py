@@ -91,3 +91,8 @@ def cheapest(
 def draw_seed(rng: np.random.Generator) -> int:
     """Draw a seed, a plain number that a manifest can hold."""
     return int(rng.integers(2**32))
+
+
+def draw_nothing(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
+    """Return no parameters, for kinds of noise that draw nothing."""
+    return {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
 from anl_seg.formats import noise_manifest as manifest
-from anl_seg.formats.files import atomic_path
+from anl_seg.formats.files import copy_file
 from anl_seg.formats.masks import are_grey, grey_message
 from anl_seg.noise.label_maps import confusion, distort_labels
 from anl_seg.noise.mask_files import MaskImage, read_mask, write_mask
@@ -100,7 +99,7 @@ def write_case(
     elif case.corrupted or case.image.thresholded:
         write_mask(target / task.file, case.noisy, case.image)
     else:
-        copy(source / task.file, target / task.file)
+        copy_file(source / task.file, target / task.file)
     noisy_hash = "" if case.skipped else manifest.sha256(target / task.file)
     return _entry(case, task, settings, (manifest.sha256(source / task.file), noisy_hash))
 
@@ -110,12 +109,6 @@ def rehearse_case(
 ) -> manifest.Entry:
     """Account for one case as `write_case` does, without hashes, and write nothing."""
     return _entry(_corrupt(source, settings, ignore_label, task), task, settings, ("", ""))
-
-
-def copy(source: Path, target: Path) -> None:
-    """Copy a file byte for byte, atomically."""
-    with atomic_path(target) as partial_file:
-        shutil.copyfile(source, partial_file)
 
 
 def _corrupt(source: Path, settings: NoiseSettings, ignore_label: int | None, task: Task) -> Case:

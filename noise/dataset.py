@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
@@ -14,13 +13,13 @@ from filelock import FileLock, Timeout
 
 from anl_seg.errors import InputError, listed
 from anl_seg.formats import noise_manifest as manifest
-from anl_seg.formats.files import write_json
+from anl_seg.formats.files import copy_file, link_file, write_json
 from anl_seg.formats.text import read_json
-from anl_seg.noise.cases import copy, problem, rehearse_case, write_case
+from anl_seg.noise.cases import problem, rehearse_case, write_case
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, side_cars
 from anl_seg.noise.plan import Plan, plan_masks
 from anl_seg.noise.settings import NoiseSettings
-from anl_seg.noise.summary import summarise
+from anl_seg.noise.summary import summarize
 from anl_seg.processes import map_in, process_pool
 from anl_seg.progress import Track, untracked
 
@@ -97,7 +96,7 @@ def corrupt_masks(
             _check_failures(entries, settings)
             _carry_over(plan, target, entries)
             left_out = [str(file) for file in plan.layout.left_out]
-            return manifest.finish(target, asked, entries, summarise(entries), left_out)
+            return manifest.finish(target, asked, entries, summarize(entries), left_out)
 
 
 def rehearse(
@@ -138,7 +137,7 @@ def rehearse(
         work = partial(rehearse_case, source, settings, plan.ignore_label)
         entries = list(_run(work, plan.tasks, pool, track, "counting changes"))
     _check_failures(entries, settings)
-    return summarise(entries)
+    return summarize(entries)
 
 
 def _write_cases(
@@ -263,30 +262,19 @@ def _carry_over(plan: Plan, target: Path, entries: Sequence[manifest.Entry]) -> 
     layout, source = plan.layout, plan.source
     if not layout.is_dataset:
         for file in layout.copies:
-            copy(source / file, target / file)
+            copy_file(source / file, target / file)
         return
     kept = [entry.case for entry in entries if entry.rows[0].kind != manifest.SKIPPED]
     for case in kept:
         for file in layout.images[case]:
-            _link(source / file, target / file)
+            link_file(source / file, target / file)
         mask = layout.masks[case]
         for file in (mask, *filter(layout.copies.__contains__, side_cars(mask))):
-            copy(source / file, target / CLEAN_LABELS / file.name)
+            copy_file(source / file, target / CLEAN_LABELS / file.name)
     for file in layout.links:
-        _link(source / file, target / file)
+        link_file(source / file, target / file)
     for file in layout.copies:
-        copy(source / file, target / file)
+        copy_file(source / file, target / file)
     if len(kept) < len(entries):
         content = read_json(source / DATASET_JSON)
         write_json(target / DATASET_JSON, content | {"numTraining": len(kept)})
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make `target` a hard link to `source`, or a copy where that cannot be."""
-    if target.exists() and target.samefile(source):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # other file system, no permission, or `target` exists
-        copy(source, target)

@@ -14,7 +14,7 @@ import numpy as np
 
 from anl_seg.geometry import Mask
 from anl_seg.noise import affine, class_swap, components, jitter, morphology, polygon
-from anl_seg.noise.base import Surroundings
+from anl_seg.noise.base import Surroundings, draw_nothing
 
 
 class Kind(NamedTuple):
@@ -40,7 +40,7 @@ KINDS = {
     "dilation": Kind(morphology.draw_split, morphology.dilate),
     "affine": Kind(affine.draw_motion, affine.displace),
     "jitter": Kind(jitter.draw_field, jitter.jitter),
-    "polygon": Kind(polygon.draw_nothing, polygon.simplify),
+    "polygon": Kind(draw_nothing, polygon.simplify),
     "missing-component": Kind(components.draw_order, components.drop_components),
     "spurious-blob": Kind(components.draw_place, components.add_blob),
     "class-swap": Kind(class_swap.draw_cut, class_swap.cut, swaps=True),

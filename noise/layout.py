@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError, named
+from anl_seg.formats import nnunet
 from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, side_car
 from anl_seg.formats.masks import check_links, find_masks
 from anl_seg.formats.text import read_json
 
-LABELS = Path("labelsTr")
-CLEAN_LABELS = Path("labelsTr_clean")  # not a name that nnU-Net looks for
-IMAGES = Path("imagesTr")
-TEST_IMAGES = Path("imagesTs")
-DATASET_JSON = Path("dataset.json")
+LABELS = Path(nnunet.LABELS)
+CLEAN_LABELS = Path(nnunet.CLEAN_LABELS)
+IMAGES = Path(nnunet.IMAGES)
+TEST_IMAGES = Path(nnunet.TEST_IMAGES)
+DATASET_JSON = Path(nnunet.DATASET_JSON)
 
 
 @dataclass(frozen=True)

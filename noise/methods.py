@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from anl_seg.errors import InputError
 from anl_seg.noise import published
+from anl_seg.noise.base import draw_nothing
 from anl_seg.noise.kinds import KINDS, Kind
 from anl_seg.noise.selection import choose
 
@@ -96,8 +97,8 @@ def _by_stream(
 
 #: The kinds as the published code makes them.
 PUBLISHED_KINDS = {
-    "erosion": Kind(published.draw_nothing, published.erode),
-    "dilation": Kind(published.draw_nothing, published.dilate),
+    "erosion": Kind(draw_nothing, published.erode),
+    "dilation": Kind(draw_nothing, published.dilate),
     "affine": Kind(published.draw_motion, published.displace),
 }
 #: Meets the level to the pixel where it can; without the faults of the published generator.

@@ -19,11 +19,6 @@ measure: Any = skimage_measure
 BISECTIONS = 12
 
 
-def draw_nothing(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
-    """Nothing is left to chance."""
-    return {}
-
-
 def simplify(mask: Mask, eta_beta: float, around: Surroundings) -> tuple[Mask, dict[str, Any]]:
     """Replace every outline by a polygon of few corners (Douglas-Peucker), as a hasty hand draws.
 

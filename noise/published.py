@@ -44,11 +44,6 @@ TILE = 8
 Box = tuple[tuple[int, int], tuple[int, int]]
 
 
-def draw_nothing(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
-    """Erosion and dilation leave nothing to chance."""
-    return {}
-
-
 def draw_motion(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
     """Draw the angle and the direction of a displacement."""
     return {

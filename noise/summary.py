@@ -15,7 +15,7 @@ from anl_seg.noise.kinds import KINDS
 TOLERANCE = 0.01
 
 
-def summarise(entries: Sequence[Entry]) -> dict[str, Any]:
+def summarize(entries: Sequence[Entry]) -> dict[str, Any]:
     """Count cases and objects, average what was achieved, and add up the confusion."""
     rows = [row for entry in entries for row in entry.rows]
     corrupted = [row for row in rows if row.kind in KINDS]

@@ -27,7 +27,7 @@ def explain_divergence(
         terms: Names of the parts that are not finite; empty if unknown.
         images: The batch `(B, C, *S)`.
         keys: Its cases; empty if unknown.
-        settings: Of the training.
+        settings: Settings of the training.
         device: Its kind, such as "cuda".
 
     Returns:

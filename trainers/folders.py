@@ -7,10 +7,10 @@ from typing import Any
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats.files import write_json
+from anl_seg.formats.nnunet import SPLITS
 from anl_seg.formats.text import read_json
 
 FINGERPRINT = "dataset_fingerprint.json"
-SPLITS = "splits_final.json"
 
 
 def folder_like(source: Path, raw: Path) -> Path:

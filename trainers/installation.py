@@ -22,10 +22,8 @@ from urllib.request import url2pathname
 
 import anl_seg
 from anl_seg.errors import InputError
+from anl_seg.formats.nnunet import TRAINER, VARIABLES
 from anl_seg.trainers import hook
-
-TRAINER = "nnUNetTrainerANL"
-VARIABLES = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 
 #: Python reads this file of ours in site-packages when it starts; see `anl_seg.trainers.hook`.
 START_FILE = "anl_seg_trainers.pth"

@@ -18,7 +18,6 @@ from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
 
 ALL = "all"
-SPLITS = "splits_final.json"
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def replace_loss(
     Args:
         nnunet: The loss that nnU-Net has built.
         robust: From `anl_seg.losses.create`, or None to keep nnU-Net's own loss.
-        settings: Of the training.
+        settings: Settings of the training.
         labels: nnU-Net's label manager.
         epochs: Number of epochs of the training.
 

@@ -90,9 +90,8 @@ def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Pat
     import os
 
     from anl_seg.errors import InputError
-    from anl_seg.formats.nnunet import PREPROCESSED
+    from anl_seg.formats.nnunet import PREPROCESSED, SPLITS
     from anl_seg.formats.text import read_json
-    from anl_seg.suspects.revise import SPLITS
 
     root = os.environ.get(PREPROCESSED)
     if not root or not (Path(root) / source.resolve().name / SPLITS).exists():
@@ -106,7 +105,7 @@ def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Pat
 def _keep_splits(target: Path, place: Path) -> None:
     """Put the folds where nnU-Net looks for them."""
     from anl_seg.formats.files import write_json
+    from anl_seg.formats.nnunet import SPLITS
     from anl_seg.formats.text import read_json
-    from anl_seg.suspects.revise import SPLITS
 
     write_json(place, read_json(target / SPLITS))

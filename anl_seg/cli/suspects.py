@@ -155,15 +155,15 @@ def _of_dataset(
     from dataclasses import replace
 
     from anl_seg.cli.progress import track
-    from anl_seg.formats.nnunet import find_dataset
+    from anl_seg.formats.nnunet import DATASET_JSON, SPLITS, find_dataset
     from anl_seg.suspects.classes import declared_classes
     from anl_seg.suspects.examine import dataset_files
     from anl_seg.trainers.out_of_fold import held_out_cases, predict
 
     raw = find_dataset(dataset, "nnUNet_raw")
     model = find_dataset(dataset, "nnUNet_results") / "__".join(network)
-    splits = find_dataset(dataset, "nnUNet_preprocessed") / "splits_final.json"
-    classes = declared_classes(raw / "dataset.json")
+    splits = find_dataset(dataset, "nnUNet_preprocessed") / SPLITS
+    classes = declared_classes(raw / DATASET_JSON)
     cases = dataset_files(raw)
     held_out = held_out_cases(model, splits, folds, list(cases), checkpoint)
     missing = [each for each in held_out if each.file is None]

@@ -30,7 +30,7 @@ class Conventions:
         surfaces: Whether surfaces were measured.
         unit: Of lengths: "mm", or "px" where the files do not tell the size of a pixel.
         tolerance: Up to this distance surfaces agree (NSD), in that unit.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
         threshold: Pixels of grey masks are foreground from this value on; None for masks of labels.
     """
 

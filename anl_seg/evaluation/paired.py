@@ -24,7 +24,7 @@ def group_interval(run: GroupValues, baseline: GroupValues, seed: int) -> tuple[
     Args:
         run: Values of one run, `(G, n)`, NaN where a group lacks a case.
         baseline: Values of the other, `(H, n)`.
-        seed: Of the draws.
+        seed: Seed of the draws.
 
     Returns:
         Lower and upper end of the interval of mean(run) - mean(baseline).

@@ -50,7 +50,7 @@ def describe(rows: Sequence[Sequence[float] | NDArray[np.float64]], seed: int) -
 
     Args:
         rows: A row for each metric, a value for each case, NaN where it is undefined, `(M, n)`.
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     values = np.asarray(rows, dtype=np.float64)
     known = np.isfinite(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,23 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 (whatever json
     text = json.dumps(content, indent=2, ensure_ascii=False)
     text = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
     write_text(path, text + "\n")
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file byte for byte, atomically."""
+    with atomic_path(target) as partial:
+        shutil.copyfile(source, partial)
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Make `target` a hard link to `source` if the file system allows it, otherwise a copy."""
+    if target.exists() and target.samefile(source):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:  # other file system, no permission, or `target` exists
+        copy_file(source, target)
 
 
 def _umask() -> int:

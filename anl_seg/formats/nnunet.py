@@ -11,6 +11,15 @@ from anl_seg.errors import InputError
 RAW, PREPROCESSED, RESULTS = "nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"
 VARIABLES = (RAW, PREPROCESSED, RESULTS)
 
+#: Our trainer, by the name that `nnUNetv2_train -tr` takes.
+TRAINER = "nnUNetTrainerANL"
+
+#: Parts of a raw data set, and nnU-Net's file of folds in the preprocessed one.
+IMAGES, LABELS = "imagesTr", "labelsTr"
+TEST_IMAGES, TEST_LABELS = "imagesTs", "labelsTs"
+DATASET_JSON = "dataset.json"
+SPLITS = "splits_final.json"
+
 #: Folder of a noisy raw data set that holds its clean labels. nnU-Net ignores the name.
 CLEAN_LABELS = "labelsTr_clean"
 

@@ -40,7 +40,7 @@ class Row:
         file: The mask, relative to the manifest.
         kind: What the object suffered: a name of `KINDS`, "clean", or "skipped" with its case.
         method: "corrected" or "published".
-        seed: Of the run.
+        seed: Seed of the run.
         requested: eta_beta asked for; None where the case was not chosen.
         achieved: Changed pixels over foreground pixels; None for an empty mask, as the next three.
         dice: Overlap of the noisy with the clean mask.

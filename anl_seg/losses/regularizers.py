@@ -56,7 +56,7 @@ def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
     reported loss. Frozen parameters stay as they are. Under DDP every rank adds the same.
 
     Args:
-        parameters: Of the network.
+        parameters: Parameters of the network.
         delta: Weight of the L1 norm, >= 0.
 
     Examples:
@@ -78,7 +78,7 @@ def add_l2_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
     where `add_l1_gradient` is called.
 
     Args:
-        parameters: Of the network.
+        parameters: Parameters of the network.
         delta: Weight decay, >= 0.
 
     Examples:

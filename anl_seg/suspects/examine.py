@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anl_seg.errors import InputError, listed, named
 from anl_seg.formats.images import write_image
 from anl_seg.formats.masks import find_masks, read_labels
+from anl_seg.formats.nnunet import DATASET_JSON, IMAGES, LABELS
 from anl_seg.formats.text import read_json
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
@@ -30,8 +31,6 @@ from anl_seg.suspects.cases import (
     stem,
 )
 from anl_seg.suspects.classes import Classes, declared_classes, plain_classes
-
-DATASET_JSON = "dataset.json"
 
 
 def examine(
@@ -120,14 +119,14 @@ def dataset_files(raw: Path) -> dict[str, CaseFiles]:
     ending = content.get("file_ending") if isinstance(content, dict) else None
     if not isinstance(ending, str):
         raise InputError(f"{raw / DATASET_JSON}: has no file_ending; complete the file")
-    pictures = _images(raw / "imagesTr")
+    pictures = _images(raw / IMAGES)
     found = {
         path.name.removesuffix(ending): path
-        for path in sorted((raw / "labelsTr").glob(f"*{ending}"))
+        for path in sorted((raw / LABELS).glob(f"*{ending}"))
         if not path.name.startswith(".")
     }
     if not found:
-        raise InputError(f"{raw / 'labelsTr'}: no {ending} files; give a complete raw data set")
+        raise InputError(f"{raw / LABELS}: no {ending} files; give a complete raw data set")
     return {
         case: CaseFiles(case, path, path, images=tuple(pictures.get(case, ())))
         for case, path in found.items()

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,28 +13,35 @@ from typing import Any
 import numpy as np
 
 from anl_seg.errors import InputError, named
-from anl_seg.formats.files import write_json, write_text
+from anl_seg.formats.files import link_file, write_json, write_text
 from anl_seg.formats.folders import atomic_folder
 from anl_seg.formats.images import write_image
 from anl_seg.formats.masks import Labels, find_masks, read_labels_and_geometry
-from anl_seg.formats.nnunet import CLEAN_LABELS
+from anl_seg.formats.nnunet import (
+    CLEAN_LABELS,
+    DATASET_JSON,
+    IMAGES,
+    LABELS,
+    SPLITS,
+    TEST_IMAGES,
+    TEST_LABELS,
+)
 from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
 from anl_seg.suspects.classes import Classes, declared_classes
 from anl_seg.suspects.decisions import UNSURE, WRONG
-from anl_seg.suspects.examine import DATASET_JSON, dataset_files
+from anl_seg.suspects.examine import dataset_files
 
 DROP, IGNORE, PREDICT, CORRECT = "drop", "ignore", "predict", "correct"
 #: Action -> what the manifest says of the cases that it changed.
 DONE = {DROP: "dropped", IGNORE: "ignored", PREDICT: "predicted", CORRECT: "corrected"}
 #: The given masks of all cases, in the new data set; nnU-Net ignores the name.
 GIVEN = "labelsTr_given"
-SPLITS = "splits_final.json"
 MANIFEST = "revision"
 #: Folders whose files belong to training cases.
-TRAINING_FOLDERS = ("imagesTr", "labelsTr", CLEAN_LABELS)
+TRAINING_FOLDERS = (IMAGES, LABELS, CLEAN_LABELS)
 #: Folders that are carried over whole.
-TEST_FOLDERS = ("imagesTs", "labelsTs")
+TEST_FOLDERS = (TEST_IMAGES, TEST_LABELS)
 #: Headers hold float32: spacings may differ by this part of a pixel.
 SPACING_TOLERANCE = 1e-2
 
@@ -115,7 +120,7 @@ def revise(
         done = []
         for case in track(sorted(files), "revising"):
             label = files[case].label
-            _link(label, folder / GIVEN / label.name)
+            link_file(label, folder / GIVEN / label.name)
             done.append(_revise_case(revision, case, label, new_masks.get(case), classes, folder))
         write_json(folder / DATASET_JSON, content)
         if kept_splits:
@@ -212,11 +217,11 @@ def _carry(
         for path in sorted((source / name).glob("*")):
             case = _case_of(path, cases, ending)
             if path.is_file() and case and case not in dropped:
-                _link(path, folder / name / path.name)
+                link_file(path, folder / name / path.name)
     for name in TEST_FOLDERS:
         for path in sorted((source / name).glob("*")):
             if path.is_file():
-                _link(path, folder / name / path.name)
+                link_file(path, folder / name / path.name)
 
 
 def _case_of(path: Path, cases: frozenset[str], ending: str) -> str:
@@ -229,15 +234,6 @@ def _case_of(path: Path, cases: frozenset[str], ending: str) -> str:
             if candidate in cases:
                 return candidate
     return ""
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make `target` a hard link of `source` if the file system allows it, otherwise a copy."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _revise_case(
@@ -264,7 +260,7 @@ def _revise_case(
     if revision.action == IGNORE and classes.ignore_label is not None:
         doubtful = np.where(given == found, given, classes.ignore_label)
         revised = doubtful.astype(np.uint8 if doubtful.max() < 256 else np.uint16)
-    path = folder / "labelsTr" / label.name
+    path = folder / LABELS / label.name
     path.unlink()  # a link to the given mask, which must stay as it is
     write_image(path, revised, like=label)
     action = DONE[revision.action]

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from anl_seg.errors import InputError
 from anl_seg.noise import published
-from anl_seg.noise.base import Surroundings, UncorruptibleError
+from anl_seg.noise.base import Surroundings, UncorruptibleError, draw_nothing
 from noise import plain
 
 ANYWHERE = Surroundings()
@@ -124,7 +124,7 @@ def test_draws_of_one_mask_are_of_the_published_ranges():
     assert {tuple(each["direction"]) for each in drawn} == set(published.DIRECTIONS)
     angles = [each["angle_deg"] for each in drawn]
     assert -30 <= min(angles) < -25 < 25 < max(angles) <= 30
-    assert published.draw_nothing(rng, 2) == {}
+    assert draw_nothing(rng, 2) == {}
 
 
 def test_volumes_have_no_published_displacement():

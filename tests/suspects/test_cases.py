@@ -105,7 +105,12 @@ def test_regions(tmp_path):
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [({}, "declares 0 foreground"), ([1], "has no nnU-Net labels"), ({"a": "x"}, "has no nnU-Net")],
+    [
+        ({}, "declares 0 foreground"),
+        ([1], "has no nnU-Net labels"),
+        ({"a": "x"}, "has no nnU-Net"),
+        ({"a": []}, "has no nnU-Net"),
+    ],
 )
 def test_wrong_dataset_json(tmp_path, labels, message):
     with pytest.raises(InputError, match=message):

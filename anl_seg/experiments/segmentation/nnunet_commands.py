@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anl_seg.errors import CommandFailedError
+from anl_seg.formats.nnunet import TRAINER
 from anl_seg.processes import processors, program_ends_with_parent
 
-TRAINER = "nnUNetTrainerANL"
 LOG_TAIL_LINES = 15
 #: nnU-Net's own default of 8 has every process import torch, which costs minutes on two cores.
 WORKERS = min(8, processors())
