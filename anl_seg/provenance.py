@@ -1,4 +1,4 @@
-"""What made a result: versions of packages, and the state of the source that ran."""
+"""Provenance of a result: versions of packages, and the state of the source that ran."""
 
 from __future__ import annotations
 

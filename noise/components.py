@@ -16,7 +16,7 @@ from anl_seg.noise.base import (
     draw_seed,
     pixels_to_change,
 )
-from anl_seg.noise.morphology import rooms
+from anl_seg.noise.morphology import growing_windows
 from anl_seg.noise.smooth_field import smooth_field
 
 
@@ -81,7 +81,7 @@ def add_blob(
     seed_point = np.zeros_like(mask)
     seed_point[centre] = True
     field_box: Window = ()
-    for window, reach in rooms(seed_point, 4 * wanted, around):
+    for window, reach in growing_windows(seed_point, 4 * wanted, around):
         field_box = field_box or window
         field = smooth_field(field_seed, field_box, window)
         cost = _distance_from(centre, window, around.steps(mask)) * (1 + 0.3 * field)

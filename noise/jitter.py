@@ -16,7 +16,7 @@ from anl_seg.noise.base import (
     pixels_to_change,
 )
 from anl_seg.noise.distance import nearest_outside
-from anl_seg.noise.morphology import rooms
+from anl_seg.noise.morphology import growing_windows
 from anl_seg.noise.smooth_field import smooth_field
 
 
@@ -43,7 +43,7 @@ def jitter(
     """
     wanted = pixels_to_change(int(np.count_nonzero(mask)), eta_beta)
     box = bounding_box(mask)
-    for window, reach in rooms(mask, wanted, around):
+    for window, reach in growing_windows(mask, wanted, around):
         clean = mask[window]
         cost, field = _boundary_field(clean, smooth_field(field_seed, box, window), around)
         candidates = around.free(window, (field > 0) ^ clean)

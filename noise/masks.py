@@ -22,7 +22,7 @@ from anl_seg.noise.methods import CORRECTED, Method
 
 @dataclass(frozen=True)
 class Record:
-    """What was asked of one object and what came of it.
+    """Requested and achieved noise of one object.
 
     Attributes:
         kind: A name of `KINDS`.

@@ -94,7 +94,7 @@ def dilate(
             "out-of-view",
             f"the object would fill the image: {wanted} pixels to add, {background} of background",
         )
-    for window, reach in rooms(mask, wanted, around):
+    for window, reach in growing_windows(mask, wanted, around):
         distance = distance_inside(~mask[window], around.spacing_mm)
         candidates = around.free(window, ~mask[window])
         if np.count_nonzero(candidates & (distance <= reach)) >= wanted:
@@ -105,8 +105,10 @@ def dilate(
     return noisy, _found(limit, split, around)
 
 
-def rooms(mask: Mask, wanted: int, around: Surroundings) -> Iterator[tuple[Window, float]]:
-    """Windows around the object, ever larger, and how far from it each of them reaches.
+def growing_windows(
+    mask: Mask, wanted: int, around: Surroundings
+) -> Iterator[tuple[Window, float]]:
+    """Yield windows around the object, ever larger, and how far from it each of them reaches.
 
     The first is enough for an object away from the border: k layers grow the side of a square of
     equal area by sqrt(2) k or more. The last is the whole image, whose reach is infinite.

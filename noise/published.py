@@ -31,7 +31,7 @@ from anl_seg.errors import InputError
 from anl_seg.geometry import Mask, bounding_box, widen
 from anl_seg.noise.base import Surroundings, UncorruptibleError
 from anl_seg.noise.distance import city_block
-from anl_seg.noise.morphology import rooms
+from anl_seg.noise.morphology import growing_windows
 
 #: In the order in which the published code draws from them.
 KIND_ORDER = ("dilation", "erosion", "affine")
@@ -113,7 +113,7 @@ def dilate(mask: Mask, eta_beta: float, around: Surroundings) -> tuple[Mask, dic
     if background == 0:
         raise UncorruptibleError("full", "the mask is full")
     wanted = min(wanted, background)
-    for window, reach in rooms(mask, wanted, Surroundings()):
+    for window, reach in growing_windows(mask, wanted, Surroundings()):
         distance = city_block(~mask[window])
         outside = ~mask[window]
         if np.count_nonzero(outside & (distance <= reach)) >= wanted:

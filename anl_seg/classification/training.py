@@ -58,7 +58,7 @@ class Learner:
 
 @dataclass(frozen=True)
 class TrainingScores:
-    """Of one epoch: the mean loss, without penalties, and accuracies against the given labels.
+    """Figures of one epoch: mean loss without penalties, and accuracies against the given labels.
 
     The accuracies are those of the predictions on which the steps were made, so on augmented images
     and with batch statistics; the box plots of `largest_gradients` too, which only a loss with a

@@ -39,7 +39,7 @@ MASK_ENDING = "_segmentation.png"
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` has written.
+    """The result of `convert`.
 
     Attributes:
         folder: The data set.

@@ -39,7 +39,7 @@ class Method:
     """One method: its predictions of the same cases by one or several trainings.
 
     Attributes:
-        name: As the user calls it.
+        name: Name that the user gave.
         groups: One evaluation for each seed (all cases) or fold (a part of the cases).
     """
 
@@ -108,14 +108,14 @@ class MethodComparison:
 
     Attributes:
         methods: The methods in the order given. The first is the baseline.
-        metric: What is compared.
+        metric: Name of the compared metric.
         labels: The classes.
         cases: Case names, sorted.
         values: Target -> method -> value of each group and case, `(G, n)`, NaN where undefined.
         averages: The same averaged over groups, `(n,)`.
         means: Target -> method -> means over groups.
-        differences: Of every method but the baseline, for every target.
-        seed: Of all bootstraps.
+        differences: Differences of every method but the baseline, for every target.
+        seed: Seed of all bootstraps.
     """
 
     methods: tuple[Method, ...]
@@ -162,7 +162,7 @@ def group_folders(arguments: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def needs_surfaces(metric: str) -> bool:
-    """Whether surfaces must be measured for a metric.
+    """Tell whether a metric needs surfaces.
 
     Raises:
         InputError: If there is no such metric.
@@ -190,7 +190,7 @@ def evaluate_methods(
         reference_dir: Folder of reference masks.
         labels: Labels to score. Default: those of `dataset.json`, else those of the references.
         ignore_label: Pixels with this label in the reference are left out.
-        conventions: What to compute and how.
+        conventions: The metrics to compute, and their rules.
         num_processes: Number of processes.
         track: Wraps the case names to show progress.
 
@@ -241,7 +241,7 @@ def compare(methods: Sequence[Method], metric: str = "Dice", *, seed: int = 1) -
         methods: At least two, evaluated against the same references. Every method must hold each
             case equally often: once for folds, once a seed for seeds.
         metric: Name of a row of `METRICS`.
-        seed: Of all bootstraps.
+        seed: Seed of all bootstraps.
 
     Raises:
         InputError: If there are too few methods, two have one name, the metric was not measured, or
@@ -278,7 +278,7 @@ def compare(methods: Sequence[Method], metric: str = "Dice", *, seed: int = 1) -
 
 
 def over_groups(values: GroupValues) -> NDArray[np.float64]:
-    """Mean over the groups that have the case, `(n,)`; NaN where none has a figure."""
+    """Average over the groups that have the case, `(n,)`; NaN if none has a figure."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=0)
     counts = known.sum(axis=0)
@@ -334,7 +334,7 @@ def _check(methods: Sequence[Method], metric: str) -> None:
 
 
 def _scored(evaluation: Evaluation) -> tuple[set[Label], int | None]:
-    """What must be the same in all methods: the classes, and which pixels are left out."""
+    """Return the parts that all methods must share: the classes, and which pixels are left out."""
     return set(evaluation.labels.names), evaluation.labels.ignore_label
 
 

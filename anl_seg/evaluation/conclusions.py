@@ -1,4 +1,4 @@
-"""What a comparison says in words: one sentence of conclusion, the seed spread, and warnings."""
+"""A comparison in words: one sentence of conclusion, the seed spread, and warnings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Conclusion:
     Attributes:
         sentence: Which methods differ from the baseline, and by how much.
         remarks: Why interval and test disagree, if they do, and the seed spread.
-        warnings: What the comparison cannot know.
+        warnings: Limits of the comparison.
     """
 
     sentence: str
@@ -102,7 +102,7 @@ def conclude(comparison: MethodComparison) -> Conclusion:
 
 
 def deciding_interval(row: Difference) -> tuple[float, float]:
-    """Interval that a conclusion rests on: over cases and trainings if there is one."""
+    """Return the interval that decides a conclusion: over cases and trainings if there is one."""
     return row.group_interval or row.interval
 
 

@@ -26,9 +26,9 @@ class Conventions:
     """The choices of one evaluation.
 
     Attributes:
-        empty: What a case counts for a class that neither mask holds.
+        empty: Value of a case for a class that neither mask holds.
         surfaces: Whether surfaces were measured.
-        unit: Of lengths: "mm", or "px" where the files do not tell the size of a pixel.
+        unit: Unit of lengths: "mm", or "px" if the files hold no spacing.
         tolerance: Up to this distance surfaces agree (NSD), in that unit.
         seed: Seed of the bootstrap.
         threshold: Pixels of grey masks are foreground from this value on; None for masks of labels.

@@ -1,4 +1,4 @@
-"""What can be wrong with two folders of masks as a whole, one line a problem."""
+"""Problems of two folders of masks as a whole, one line a problem."""
 
 from __future__ import annotations
 

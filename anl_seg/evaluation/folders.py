@@ -53,7 +53,7 @@ class Evaluation:
     """All cases of two folders, sorted by name, and how they were scored.
 
     Attributes:
-        cases: What was measured of each case.
+        cases: Measurements of each case.
         labels: The classes.
         conventions: The choices behind the figures.
         n_left_out: References that were left out because they have no prediction.
@@ -95,9 +95,9 @@ def evaluate_folders(
         labels: Labels to score. Any other label but 0 in a mask is then an error.
         ignore_label: Pixels with this label in the reference are left out. Goes before the one in
             `dataset.json`.
-        noise_manifest: Of `anl-seg noise`, where the references are clean: predictions are then
+        noise_manifest: Manifest of `anl-seg noise`, if references are clean: predictions are then
             compared with the noisy masks too.
-        conventions: What to compute and how; `unit` is taken from the files.
+        conventions: The metrics to compute, and their rules; `unit` is taken from the files.
         only_predicted: Leave out references without a prediction, as `--chill` of nnU-Net does: one
             fold of several, whose predictions share out the references.
         num_processes: Processes; each holds one pair of masks at a time.

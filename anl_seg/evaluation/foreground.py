@@ -33,11 +33,11 @@ def target_value(
 
 
 def case_mean(case: CaseResult, metric: str) -> float:
-    """Mean of a metric over the foreground classes of one case that are defined; NaN if none is."""
+    """Average a metric over the foreground classes that are defined in a case; NaN if none is."""
     return defined_mean(values[metric] for label, values in case.values.items() if label != 0)
 
 
 def defined_mean(values: Iterable[float]) -> float:
-    """Mean of the values that are not NaN; NaN if there are none."""
+    """Average the values that are not NaN; NaN if there are none."""
     defined = [value for value in values if not math.isnan(value)]
     return fmean(defined) if defined else math.nan

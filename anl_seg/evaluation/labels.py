@@ -18,7 +18,7 @@ class LabelSet:
     """The classes of one evaluation.
 
     Attributes:
-        names: What is scored, a label or a region, with its name ("" if it has none).
+        names: The scored labels or regions, each with its name ("" if it has none).
         ignore_label: Pixels with this label in the reference are left out.
         source: Where this was found, in words.
     """
@@ -29,7 +29,7 @@ class LabelSet:
 
     @property
     def allowed(self) -> set[int]:
-        """Every value that a mask may hold where it is not ignored."""
+        """Every value that a mask may hold in pixels that are not ignored."""
         members = (label if isinstance(label, tuple) else (label,) for label in self.names)
         return {0}.union(*members)
 

@@ -1,4 +1,4 @@
-"""What a network took over from noisy masks: Dice against clean and noisy ones by kind of noise."""
+"""Memorised noise of a network: Dice against clean and noisy ones by kind of noise."""
 
 from __future__ import annotations
 

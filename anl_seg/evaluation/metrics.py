@@ -132,7 +132,7 @@ def count(matrix: ConfusionMatrix, label: Label) -> Counts:
     """Reduce a confusion matrix to the counts of one label or region against all the rest.
 
     Args:
-        matrix: Of one case.
+        matrix: Confusion matrix of one case.
         label: A label, or a tuple of labels for a region.
 
     Examples:
@@ -149,7 +149,7 @@ def count(matrix: ConfusionMatrix, label: Label) -> Counts:
 
 
 def dice(counts: Counts) -> float:
-    """Dice coefficient, 2 TP / (2 TP + FP + FN), in [0, 1]; NaN if both masks are empty.
+    """Compute the Dice coefficient, 2 TP / (2 TP + FP + FN), in [0, 1]; NaN if both are empty.
 
     0/0 says nothing about how well the class is outlined: 1 would let cases without the class
     lift the mean, 0 would punish a right answer. So it is undefined, left out of means and counted
@@ -166,7 +166,7 @@ def dice(counts: Counts) -> float:
 
 
 def iou(counts: Counts) -> float:
-    """Jaccard index, TP / (TP + FP + FN), in [0, 1]; NaN if both masks are empty (see `dice`).
+    """Compute the Jaccard index, TP / (TP + FP + FN), in [0, 1]; NaN as in `dice`.
 
     Args:
         counts: Pixels of one class.
@@ -209,7 +209,7 @@ def relative_volume_difference(counts: Counts) -> float:
 
 
 def thresholded_jaccard(counts: Counts) -> float:
-    """The ISIC challenges' Jaccard index: 0 where it is below 0.65, the agreement of experts."""
+    """Compute the ISIC challenges' Jaccard index: 0 below 0.65, the agreement of experts."""
     value = iou(counts)
     return 0.0 if value < ISIC_THRESHOLD else value
 
@@ -223,8 +223,8 @@ class Metric:
     """One row of a table of metrics.
 
     Attributes:
-        name: As in every output.
-        function: Of `Counts` (metrics of overlap) or `Surfaces` (metrics of surfaces).
+        name: Name of the metric in every output.
+        function: Takes `Counts` (metrics of overlap) or `Surfaces` (metrics of surfaces).
         higher_is_better: None if neither is: nearest to 0 is best.
         best: The value of a perfect prediction.
         worst: Worst possible value. NaN if unbounded, or if it depends on the image size.
@@ -261,11 +261,11 @@ COUNT_NAMES = ("TP", "FP", "FN", "TN", "n_pred", "n_ref")
 
 
 def overlap_values(counts: Counts, empty: EmptyRule = "nan") -> dict[str, float]:
-    """Every metric of overlap by its name.
+    """Compute every metric of overlap, by its name.
 
     Args:
         counts: Pixels of one class, in one case or pooled over several.
-        empty: What takes the place of 0/0 where neither mask holds the class.
+        empty: Value instead of 0/0 if neither mask holds the class.
     """
     values = {metric.name: metric.function(counts) for metric in OVERLAP_METRICS}
     if counts.both_empty and empty != "nan":
@@ -276,7 +276,7 @@ def overlap_values(counts: Counts, empty: EmptyRule = "nan") -> dict[str, float]
 
 
 def surface_values(surfaces: Surfaces, empty: EmptyRule = "nan") -> dict[str, float]:
-    """Every metric of surfaces by its name; `empty` as in `overlap_values`."""
+    """Compute every metric of surfaces, by its name; `empty` as in `overlap_values`."""
     if surfaces.both_empty and empty == "one":
         return {metric.name: metric.best for metric in SURFACE_METRICS}
     if surfaces.both_empty and empty == "zero":
@@ -288,5 +288,5 @@ def surface_values(surfaces: Surfaces, empty: EmptyRule = "nan") -> dict[str, fl
 
 
 def count_values(counts: Counts) -> dict[str, float]:
-    """The numbers of pixels under nnU-Net's names."""
+    """Return the numbers of pixels under nnU-Net's names."""
     return {name: getattr(counts, name.lower()) for name in COUNT_NAMES}

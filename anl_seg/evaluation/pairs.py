@@ -34,7 +34,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Task:
-    """What to measure of every pair.
+    """The measurements to take of every pair.
 
     Attributes:
         labels: Classes whose surfaces are measured; None for all labels of the pair but 0.

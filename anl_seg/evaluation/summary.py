@@ -79,7 +79,7 @@ def summarize(evaluation: Evaluation) -> EvaluationSummary:
     """Compute all figures over the cases of an evaluation, once.
 
     Args:
-        evaluation: As `evaluate_folders` gives it.
+        evaluation: Result of `evaluate_folders`.
 
     Returns:
         What `write_results`, `write_report` and the tables of the terminal take.

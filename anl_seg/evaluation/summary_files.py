@@ -26,7 +26,7 @@ def write_results(summary: EvaluationSummary, folder: Path) -> list[Path]:
     """Write `summary.json` and `cases.csv` to `folder`, replacing files of these names.
 
     Args:
-        summary: As `summarize` gives it.
+        summary: Result of `summarize`.
         folder: Created if it does not exist.
 
     Returns:
@@ -43,7 +43,7 @@ def write_results(summary: EvaluationSummary, folder: Path) -> list[Path]:
 
 
 def summary_content(summary: EvaluationSummary) -> dict[str, Any]:
-    """Content of `summary.json`: nnU-Net's schema with more metrics and one more key, `anl_seg`.
+    """Build `summary.json`: nnU-Net's schema with more metrics and one more key, `anl_seg`.
 
     Undefined figures are NaN, which Python's json writes and reads although the JSON standard lacks
     it. nnU-Net's own files do the same.
@@ -72,7 +72,7 @@ def summary_content(summary: EvaluationSummary) -> dict[str, Any]:
 
 
 def cases_csv(evaluation: Evaluation) -> str:
-    """One row for each case, class and figure; undefined figures are `nan`."""
+    """Return one row for each case, class and figure; undefined figures are `nan`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

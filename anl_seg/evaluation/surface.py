@@ -22,9 +22,9 @@ class Surfaces:
     Attributes:
         to_reference: Of the prediction's surface; empty if the prediction is empty, and also if
             only the reference is, since there is nothing to be far from.
-        to_prediction: Of the reference's surface; likewise.
+        to_prediction: The same for the reference's surface.
         both_empty: Whether neither mask holds the class.
-        diagonal: Of the image, which stands for the distance to an object that is not there.
+        diagonal: Diagonal of the image, used as the distance to an object that does not exist.
         tolerance: Up to this distance surfaces agree (`nsd`).
     """
 

@@ -49,7 +49,7 @@ class Row:
             in pixels.
         situation: A name of `SITUATIONS` where a chosen object could not take its noise.
         reason: The same in words.
-        parameters: Of the noise, drawn and found.
+        parameters: Parameters of the noise, drawn and found.
         sha256_clean: Of the clean mask's file.
         sha256_noisy: Of the noisy mask's file; empty if it was skipped.
     """
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class NoisyMask:
-    """What became of one mask: the kind of its noise, or "clean", and its noisy file."""
+    """The result for one mask: the kind of its noise, or "clean", and its noisy file."""
 
     kind: str
     file: Path
@@ -82,7 +82,7 @@ class NoisyMask:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the journal says of one case.
+    """The journal's entry of one case.
 
     Attributes:
         rows: Its objects, one at least.
@@ -150,7 +150,7 @@ def finish(
 
     Args:
         folder: Where the noisy masks or the noisy data set lie.
-        settings: What was asked for.
+        settings: The requested settings.
         entries: The cases.
         summary: Counts and means over them (`anl_seg.noise.summary`).
         left_out: Files of the source that are not in `folder`.

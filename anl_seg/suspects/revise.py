@@ -48,7 +48,7 @@ SPACING_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Revised:
-    """What was done to one case.
+    """The change of one case.
 
     Attributes:
         case: Its name.
@@ -93,7 +93,7 @@ def revise(
     wrong. Corrected masks replace those that are wrong, and unsure ones for which there is a file.
 
     Args:
-        revision: What to do.
+        revision: The decisions and the action.
         splits: nnU-Net's folds of the source; the new data set gets them without dropped cases.
         track: Shows the cases done.
 

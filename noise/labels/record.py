@@ -1,4 +1,4 @@
-"""What a draw of noisy labels gives: the labels, and what was asked for."""
+"""The result of a draw of noisy labels: the labels and the settings."""
 
 from __future__ import annotations
 
