@@ -7,6 +7,16 @@ from typing import Annotated
 
 import typer
 
+IgnoreLabel = Annotated[
+    int | None,
+    typer.Option(
+        "-il",
+        "--ignore-label",
+        metavar="N",
+        help="Leave out pixels with this label in the reference.",
+    ),
+]
+
 Threshold = Annotated[
     float | None,
     typer.Option(

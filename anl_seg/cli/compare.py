@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import Empty, Threshold
+from anl_seg.cli.choices import Empty, IgnoreLabel, Threshold
 
 EXAMPLES = (
     "anl-seg compare dice+ce=A anl-ce=B --ref labelsTs -o REPORT",
@@ -65,15 +65,7 @@ def command(
         str | None,
         typer.Option("-l", "--labels", metavar="1,2,3", help="Labels to score, as in evaluate."),
     ] = None,
-    ignore_label: Annotated[
-        int | None,
-        typer.Option(
-            "-il",
-            "--ignore-label",
-            metavar="N",
-            help="Leave out pixels with this label in the reference.",
-        ),
-    ] = None,
+    ignore_label: IgnoreLabel = None,
     threshold: Threshold = None,
     tolerance: Annotated[
         float,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import Empty, Threshold
+from anl_seg.cli.choices import Empty, IgnoreLabel, Threshold
 
 EXAMPLES = (
     "anl-seg evaluate PREDICTIONS $nnUNet_raw/Dataset501_X/labelsTs -o REPORT",
@@ -55,15 +55,7 @@ def command(
             "else all that the references hold.",
         ),
     ] = None,
-    ignore_label: Annotated[
-        int | None,
-        typer.Option(
-            "-il",
-            "--ignore-label",
-            metavar="N",
-            help="Leave out pixels with this label in the reference.",
-        ),
-    ] = None,
+    ignore_label: IgnoreLabel = None,
     threshold: Threshold = None,
     surfaces: Annotated[
         bool,

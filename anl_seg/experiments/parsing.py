@@ -105,12 +105,12 @@ def _problems(name: str, value: Any, hint: Any) -> list[str]:  # noqa: ANN401 (a
         return [
             f"{key} must be a number, got {part!r}"
             for key, part in value.items()
-            if isinstance(part, bool) or not _is_number(part)
+            if isinstance(part, bool) or not _reads_as_number(part)
         ]
     return [f"{name} must be {_in_words(hint)}, got {value!r}"]
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401 (as above)
+def _reads_as_number(value: Any) -> bool:  # noqa: ANN401 (as above)
     """Whether a value is a number, or text that is one."""
     try:
         float(value)
