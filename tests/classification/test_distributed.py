@@ -54,7 +54,7 @@ def train(this):
     protocol = PROTOCOLS["digits"]
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
-    preset = Preset({"alpha": 5.0, "beta": 5.0, "lambda_": 2.0}, l1=1e-3, l2=1e-3)
+    preset = Preset({"alpha": 5.0, "beta": 5.0, "lambda_": 2.0}, delta=1e-3, l2=1e-3)
     learner = training.make_learner(model, "anl-ce*", preset, protocol, device=cpu, ranks=this)
     batches = make_batches(data, noisy, protocol, seed=1, device=cpu, ranks=this)
     scores = training.train_epoch(learner, batches, 1, 0)

@@ -39,7 +39,7 @@ def batch(seed=0, n=16):
 
 
 def learner(loss="anl-ce", preset=None, protocol=PROTOCOL, **options):
-    preset = preset or Preset({"alpha": 5.0, "beta": 5.0}, l1=5e-5)
+    preset = preset or Preset({"alpha": 5.0, "beta": 5.0}, delta=5e-5)
     return training.make_learner(network(), loss, preset, protocol, device=CPU, **options)
 
 
@@ -57,7 +57,7 @@ def published_anl_ce(logits, labels, alpha, beta, p_min):
 def test_steps_are_those_of_the_published_training():
     l1, rate, momentum, bound = 1e-2, 0.05, 0.9, 0.2
     protocol = dataclasses.replace(PROTOCOL, learning_rate=rate, clip_norm=bound)
-    ours = learner(preset=Preset({"alpha": 5.0, "beta": 5.0}, l1=l1), protocol=protocol)
+    ours = learner(preset=Preset({"alpha": 5.0, "beta": 5.0}, delta=l1), protocol=protocol)
     reference = network()
     weights = list(reference.parameters())
     velocities = [torch.zeros_like(weight) for weight in weights]
@@ -81,7 +81,7 @@ def test_steps_are_those_of_the_published_training():
 
 def test_l1_is_part_of_what_is_clipped():
     protocol = dataclasses.replace(PROTOCOL, learning_rate=1.0, momentum=0.0, clip_norm=0.5)
-    ours = learner(preset=Preset(l1=10.0), protocol=protocol)
+    ours = learner(preset=Preset(delta=10.0), protocol=protocol)
     before = nn.utils.parameters_to_vector(ours.model.parameters()).clone()
     ours.step(*batch())
     step = nn.utils.parameters_to_vector(ours.model.parameters()) - before
@@ -117,7 +117,7 @@ def test_the_jacobian_penalty_is_half_delta_times_the_squared_norm():
     torch.testing.assert_close(found, delta * before, rtol=0.05, atol=0.02)
 
 
-@pytest.mark.parametrize("penalty", [{"l1": 1.0}, {"jacobian": 1.0}])
+@pytest.mark.parametrize("penalty", [{"delta": 1.0}, {"jacobian": 1.0}])
 def test_the_reported_loss_has_no_penalty(penalty):
     with_penalty, without = learner(preset=Preset(**penalty)), learner(preset=Preset())
     images, labels = batch()
@@ -245,7 +245,7 @@ def test_evaluation_uses_running_statistics_and_plain_images():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_no_synchronisation_inside_an_epoch():
     device = torch.device("cuda", 0)
-    ours = training.make_learner(network(), "anl-ce", Preset(l1=1e-5), PROTOCOL, device=device)
+    ours = training.make_learner(network(), "anl-ce", Preset(delta=1e-5), PROTOCOL, device=device)
     data = small_data()
     noisy = label_noise.draw(data.y_train, kind="symmetric", n_classes=10, eta=0.4, seed=1)
     protocol = dataclasses.replace(PROTOCOL, batch_size=16)
