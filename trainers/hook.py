@@ -70,6 +70,8 @@ class _Loader:
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
         self.loader.exec_module(module)
-        from anl_seg.trainers.discovery import nnUNetTrainerANL
-
+        try:
+            from anl_seg.trainers.discovery import nnUNetTrainerANL
+        except ImportError:  # an anl-seg that is half gone must not stop nnU-Net
+            return
         vars(module).setdefault("__getattr__", nnUNetTrainerANL.__getattr__)

@@ -340,6 +340,7 @@ def test_what_is_queued_is_seen_from_another_shell(programs, tmp_path, caplog):
 #: A job whose run has a program do the work, as nnU-Net's; SLURM's signals reach that one too.
 JOB = """
 import subprocess, sys
+from dataclasses import replace
 from pathlib import Path
 from anl_seg.experiments.runs import worker
 from anl_seg.experiments.runs.executors.slurm import Job
@@ -350,7 +351,8 @@ def wait(settings, folder):
         program.wait()
     raise RuntimeError("the program ended")
 
-worker.DO = {"classification": wait}
+kind = replace(worker.find_kind("classification"), run=wait)
+worker.find_kind = lambda name: kind
 Job(Path(sys.argv[1]), Path.cwd())()
 """
 
