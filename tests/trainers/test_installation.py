@@ -213,7 +213,7 @@ def test_repair_deletes_only_modules_of_earlier_versions(tmp_path, monkeypatch, 
     assert module.exists() == (not ours)
 
 
-def test_what_python_runs_at_its_start_imports_almost_nothing():
+def test_what_python_runs_at_its_start_imports_almost_nothing(tmp_path):
     code = """if True:
         import sys
         for name in [name for name in sys.modules if name.startswith("anl_seg")]:
@@ -222,7 +222,9 @@ def test_what_python_runs_at_its_start_imports_almost_nothing():
         import anl_seg.trainers.hook
         print(*sorted(set(sys.modules) - before))
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert done.stdout.split() == ["anl_seg", "anl_seg.trainers", "anl_seg.trainers.hook"]
 
 
