@@ -17,7 +17,7 @@ from anl_seg.evaluation.reports.overlays import Overlay
 #: So many cases of each kind (worst, median, best) are shown on the page itself.
 GALLERY = 3
 #: So many cases can be opened with a picture; of more cases, the worst.
-MAX_PICTURES = 100
+MAX_PICTURES = 50
 #: Kinds of columns of the table of cases: how they are sorted and aligned.
 TEXT, NUMBER = "text", "number"
 
