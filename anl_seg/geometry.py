@@ -27,7 +27,7 @@ def bounding_box(mask: Mask) -> Window:
     """Find the smallest window that holds every object pixel.
 
     Args:
-        mask: Of any number of axes. It must not be empty.
+        mask: Mask with any number of axes. It must not be empty.
 
     Examples:
         >>> mask = np.zeros((8, 9), dtype=bool)
@@ -84,7 +84,7 @@ def surface_distances(
 
     Args:
         one: It must not be empty.
-        other: Of the same shape, not empty either.
+        other: Mask of the same shape. It must not be empty either.
         spacing: Distance of neighbouring pixels along each axis.
 
     Returns:

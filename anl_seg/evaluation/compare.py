@@ -80,7 +80,7 @@ class Difference:
         interval: 95 % BCa bootstrap interval over cases, the trained networks being fixed.
         group_interval: 95 % interval over cases and seeds or folds; None if no method has several.
         p: Wilcoxon's signed-rank test, two-sided, of the values averaged over groups.
-        p_holm: The same, adjusted for all methods that are compared with the baseline.
+        p_holm: p-value adjusted for all methods that are compared with the baseline (Holm).
         effect: Matched-pairs rank-biserial correlation.
         wins: Cases where the method is better than the baseline.
         ties: Cases where they are equal.

@@ -22,7 +22,7 @@ class Surfaces:
     Attributes:
         to_reference: Of the prediction's surface; empty if the prediction is empty, and also if
             only the reference is, since there is nothing to be far from.
-        to_prediction: The same for the reference's surface.
+        to_prediction: Distance of every pixel of the reference's surface from the prediction's.
         both_empty: Whether neither mask holds the class.
         diagonal: Diagonal of the image, used as the distance to an object that does not exist.
         tolerance: Up to this distance surfaces agree (`nsd`).

@@ -48,8 +48,8 @@ class Overlay:
     """What is drawn of one case.
 
     Attributes:
-        width: Of the coordinate system of the outlines, in pixels.
-        height: Of the coordinate system of the outlines, in pixels.
+        width: Width of the coordinate system of the outlines, in pixels.
+        height: Height of the coordinate system of the outlines, in pixels.
         reference: Outlines of the reference, as in `Panel`.
         predictions: Method -> what is drawn of its prediction.
         picture: Data URI of the image below, or None.
