@@ -9,9 +9,11 @@ OPTIONS = ("dice_weight", "ce_weight", "warmup", "ema", "bootstrap")
 
 #: What `nnUNetTrainerANL` without plans adds to ANL-CE: option -> value. Each was measured alone
 #: (benchmarks/remedies.md). nnU-Net's own loss learns fastest and trains until the network begins
-#: to memorise. Then its averaged weights correct the labels, and ANL-CE beside soft Dice goes on.
+#: to memorise. Then its averaged weights correct the labels, and ANL-CE beside nnU-Net's own loss
+#: goes on. ANL-CE beside soft Dice alone keeps a rare class but does not learn it anew.
 _RECOMMENDED: dict[str, Any] = {
     "dice_weight": 1.0,
+    "ce_weight": 1.0,
     "warmup": 1.0,
     "ema": 0.999,
     "correct_labels": True,

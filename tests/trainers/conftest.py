@@ -20,7 +20,7 @@ TEST_CASES = ["test0", "test1"]
 
 
 #: The loss alone: what the default adds to it is off, so that a test switches on its own subject.
-ALONE = {"dice_weight": 0.0, "warmup": 0.0, "ema": 0.0, "correct_labels": False}
+ALONE = {"dice_weight": 0.0, "ce_weight": 0.0, "warmup": 0.0, "ema": 0.0, "correct_labels": False}
 
 
 def hand_plans(dimensions: int, patch: list[int], stages: int) -> dict[str, Any]:

@@ -32,7 +32,10 @@ def test_plans_without_an_entry_mean_the_defaults():
         ({"loss_parameters": {"ignore_index": 3}}, "no hyper-parameter 'ignore_index'"),
         ({"loss_parameters": [5, 5]}, "loss_parameters must be an object"),
         ({"loss": "dice+ce", "loss_parameters": {"alpha": 1}}, "takes no parameters"),
-        ({"loss_parameters": {"alpha": 0, "beta": 0}, "dice_weight": 0}, "must not all be 0"),
+        (
+            {"loss_parameters": {"alpha": 0, "beta": 0}, "dice_weight": 0, "ce_weight": 0},
+            "must not all be 0",
+        ),
         ({"loss": "anl-fl*", "loss_parameters": {"alpha": 0, "beta": 0}}, "must not all be 0"),
         ({"dice_weight": -1}, "dice_weight must be"),
         ({"ce_weight": "one"}, "ce_weight must be"),
