@@ -83,7 +83,7 @@ def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
         (["-d", "777", "--as", "1e-4"], "a letter first"),
         (["-d", "777", "--as", "Splits_Final"], "is a file of nnU-Net's own"),
         (
-            [*X, "--alpha", "0", "--beta", "0", "--dice-weight", "0"],
+            [*X, "--alpha", "0", "--beta", "0", "--dice-weight", "0", "--ce-weight", "0"],
             "alpha and beta of anl-ce must not",
         ),
         ([*X, "--small"], "no 'architecture' to make small"),
