@@ -43,7 +43,7 @@ METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 #: The fold that is trained. Its validation cases show when the network begins to memorise.
 FOLD = "0"
 #: Size of the phantom data set.
-N_TRAINING, N_TEST = 48, 16
+N_TRAINING, N_TEST = 48, 48
 
 #: Takes items, a description and, where they have no length, their number; shows how far it is.
 Track = Callable[..., Iterator[Any]]
