@@ -54,7 +54,7 @@ def test_the_figures_are_those_of_the_masks(demo):
     folder, report = demo
     with (folder / "report/cases.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["method"] == "anl-ce"]
-    assert len(rows) == 16
+    assert len(rows) == 48
     for row in rows:
         prediction = np.asarray(Image.open(folder / "anl_ce" / f"{row['case']}.png")) > 0
         clean = folder / "nnunet/nnUNet_raw/Dataset501_ISIC2017/labelsTs" / f"{row['case']}.png"
