@@ -1,19 +1,20 @@
-"""Losses that withstand noisy labels, for classifiers and for masks in 2D and 3D, in pure PyTorch.
+"""Losses that withstand noisy labels, for classification and segmentation in 2D and 3D.
 
     loss = anl_seg.losses.create("anl-ce", alpha=5, beta=5)
     loss(logits, labels)  # (B, K, *S) and (B, *S) or (B, 1, *S)
 
-`names()` lists the losses, and `GUIDE` says which one to use when. `describe(name)` gives formula,
-hyper-parameters and source of a loss, and `preset(name, dataset)` the values of the paper.
+`names()` lists the losses, and `GUIDE` recommends one per situation. `describe(name)` returns
+formula, hyper-parameters and source of a loss; `preset(name, dataset)` returns the paper's values.
 Regularisers are separate functions.
 
 The losses work under `torch.func`, `vmap`, forward-mode differentiation and `torch.compile`.
 
-A logit of -inf gives the limit for a logit that falls without bound. If it belongs to another class
-than the label, loss and gradient are finite. If it belongs to the label, "ce", "fl" and "sce" are
-infinite and all other losses reach their bound: a normalised form is 1, and so is a normalised
-negative form, whose gradient is 0. If all logits of a pixel are -inf, the loss is NaN, as that of
-`torch.nn.functional.cross_entropy`.
+A logit of -inf gives the limit of the loss for a logit that falls without bound:
+
+- At a class other than the label, loss and gradient are finite.
+- At the label, "ce", "fl" and "sce" are infinite, and all other losses reach their bound. The
+  normalised and the normalised negative form are 1; the latter has gradient 0.
+- If all logits of a pixel are -inf, the loss is NaN, as in `torch.nn.functional.cross_entropy`.
 """
 
 from anl_seg.losses.guide import GUIDE, Advice

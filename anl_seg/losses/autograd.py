@@ -1,15 +1,15 @@
-"""The pointwise losses with one analytic backward, computed block by block or by a GPU's kernels.
+"""The pointwise losses with an analytic backward, in blocks on a CPU or as kernels on a GPU.
 
-`derivations` gives value and gradient from the same few sums. They are computed together, in blocks
-that stay in the cache: one pass over the logits, one gradient written, nothing else of the logits'
-size. Backward scales the gradient in place. (torch's own cross entropy writes three tensors of the
-logits' size, autograd of the formulas about ten.)
+`derivations` computes value and gradient together from the same few sums, in blocks that stay in
+the cache. One pass reads the logits, and the gradient is the only tensor of their size that it
+writes. Backward scales the gradient in place. (torch's own cross entropy writes three tensors of
+the logits' size, autograd of the formulas about ten.)
 
-On a GPU `kernels` does the same without blocks, if Triton works. torch.compile, if the caller wants
-it, fuses the derivation: one loop for two classes.
+On a GPU, `kernels` does the same without blocks if Triton works. Under torch.compile the derivation
+is fused; for two classes it becomes one loop.
 
-`functional` is the truth that this is tested against. Second derivatives, forward-mode derivatives
-and the transforms of `torch.func` differentiate it.
+Tests compare this module with `functional`. Second derivatives, forward-mode derivatives and the
+transforms of `torch.func` differentiate `functional` itself.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from anl_seg.losses.derivations import by_comparison, many_classes, two_classes
 from anl_seg.losses.functional import Summand, weighted_sum
 from anl_seg.losses.slopes import SLOPES
 
-#: Older versions of torch.compile stumble over what a summand is made of. (The string compares as a
-#: version does.)
+#: Older versions of torch.compile cannot trace the parts of a summand. (torch's version string
+#: compares as a version.)
 FUSES = torch.__version__ >= "2.8"
 
 
@@ -102,7 +102,7 @@ class _PerPixel(torch.autograd.Function):
 
 
 def find_kernels(logits: Tensor, summands: Sequence[Summand]) -> ModuleType | None:
-    """Give the module `kernels` if it can compute this: on a GPU, and where Triton works.
+    """Import `kernels` if it can compute these summands: on a GPU, and if Triton works.
 
     Warns:
         RuntimeWarning: Once for each loss, if there is a GPU but Triton fails.
@@ -116,7 +116,7 @@ def find_kernels(logits: Tensor, summands: Sequence[Summand]) -> ModuleType | No
 def _try_kernels(
     device: torch.device, dtype: torch.dtype, classes: int, summands: tuple[Summand, ...]
 ) -> ModuleType | None:
-    """Import `kernels` and run them once: Triton may be missing, too old, or without a compiler."""
+    """Import `kernels` and run it once: Triton may be missing, too old, or without a compiler."""
     try:
         from anl_seg.losses import kernels
 
@@ -128,17 +128,18 @@ def _try_kernels(
         kernels.gradient(logits, labels, summands, loss).sum().item()  # waits for the device
     except torch.cuda.OutOfMemoryError:
         raise
-    except Exception as error:  # whatever goes wrong in there, the blocks give the same numbers
-        message = (
-            f"losses on {device} take their slower path, since Triton does not work: {error!r}"
-        )
+    except Exception as error:  # after any failure the blocks still compute the same numbers
+        message = f"losses on {device} use a slower path because Triton does not work: {error!r}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         return None
     return kernels
 
 
 class _ForCompilers(torch.autograd.Function):
-    """The same of logits `(B, K, P)`, in pieces that torch.compile fuses; first derivative only."""
+    """`_PerPixel` for logits `(B, K, P)` in operations that torch.compile fuses.
+
+    It has a first derivative only.
+    """
 
     @staticmethod
     def forward(

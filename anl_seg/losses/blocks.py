@@ -10,21 +10,21 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
 
-#: Logits in a block, for each thread of the processor: less, and calls cost more than arithmetic;
-#: more, and it leaves the cache. A GPU gets blocks that fill it.
+#: Logits in a block, per thread of the processor. With fewer, calls cost more than arithmetic; with
+#: more, the block leaves the cache. A GPU gets blocks that fill it.
 BLOCK = 1 << 18
 GPU_BLOCK = 1 << 26
 
 
 def upcast(logits: Tensor) -> Tensor:
-    """Half precision to float32; what is more precise stays as it is."""
+    """Convert half precision to float32; leave other types as they are."""
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 def is_transformed() -> bool:
-    """Say whether a transform of `torch.func` or forward-mode differentiation is under way.
+    """Return whether a transform of `torch.func` or forward-mode differentiation is active.
 
-    An `autograd.Function` that works in blocks and in place cannot follow them; formulas can.
+    They cannot trace an `autograd.Function` that works in blocks and in place, only formulas.
     """
     if torch._C._are_functorch_transforms_active():
         return True
@@ -32,18 +32,18 @@ def is_transformed() -> bool:
 
 
 def is_batched(x: Tensor) -> bool:
-    """Say whether `vmap` put many tensors into this one, as for `jacobian(vectorize=True)`."""
+    """Return whether `vmap` batched this tensor, as for `jacobian(vectorize=True)`."""
     functorch = torch._C._functorch
     return functorch.is_batchedtensor(x) or functorch.is_legacy_batchedtensor(x)
 
 
 def flatten_pixels(x: Tensor) -> Tensor:
-    """`(B, K, *S)` to `(B, K, P)`, or `(B, K)` as it is."""
+    """Reshape `(B, K, *S)` to `(B, K, P)`; leave `(B, K)` as it is."""
     return x.flatten(2) if x.ndim > 2 else x
 
 
 def blocks(z: Tensor) -> Iterator[tuple[slice, ...]]:
-    """Cut `z`, `(B, K)` or `(B, K, P)`, along its samples, and along the pixels of large ones."""
+    """Cut `z`, `(B, K)` or `(B, K, P)`, along the samples, and large samples along the pixels."""
     block = BLOCK * torch.get_num_threads() if z.device.type == "cpu" else GPU_BLOCK
     rows = max(1, block // max(1, z[:1].numel()))
     columns = max(1, block // z.shape[1])
@@ -58,13 +58,13 @@ def blocks(z: Tensor) -> Iterator[tuple[slice, ...]]:
 def sum_pixels(function: Callable[..., Tensor], logits: Tensor, *others: Tensor) -> Tensor:
     """Sum a function of the probabilities over the pixels of each sample, `(B, K)`.
 
-    Nothing of the logits' size is kept for backward, which evaluates the function again.
+    Backward evaluates the function again instead of keeping a tensor of the logits' size.
 
     Args:
-        function: Takes the probabilities of a block, `(B, K, P)`, and the blocks of `others`;
-            gives `(B, K, P)`. It must be differentiable by the probabilities.
+        function: Takes the probabilities of a block, `(B, K, P)`, and the blocks of `others`.
+            Returns `(B, K, P)`. It must be differentiable by the probabilities.
         logits: `(B, K, *S)`.
-        *others: What the function needs beside, `(B, 1, *S)` each.
+        *others: Further arguments of the function, `(B, 1, *S)` each.
     """
     if is_compiling() or is_transformed():
         return _sum_block(function, *map(flatten_pixels, (logits, *others)))

@@ -1,4 +1,4 @@
-"""What every loss checks about the tensors that it is called with."""
+"""Checks of the tensors that a loss is called with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Reduction = Literal["mean", "sum", "none"]
 
 
 def check_reduction(reduction: str) -> None:
-    """Raise a ValueError that lists the reductions if `reduction` is none of them."""
+    """Raise a ValueError if `reduction` is not a valid reduction."""
     if reduction not in get_args(Reduction):
         valid = ", ".join(get_args(Reduction))
         raise ValueError(f"reduction must be one of {valid}, got {reduction!r}")
@@ -22,11 +22,12 @@ def check_inputs(
 ) -> tuple[Tensor, Tensor | None]:
     """Check shapes, dtypes and the range of the labels.
 
-    The number of dimensions tells the two shapes of labels apart: one fewer than the logits' is
-    `(B, *S)`, as many is `(B, 1, *S)`. So labels `(B, 1)` for logits `(B, K, 1)` are `(B, *S)`.
+    The number of dimensions tells the two shapes of labels apart: `(B, *S)` has one dimension fewer
+    than the logits, `(B, 1, *S)` has the same number. So labels `(B, 1)` for logits `(B, K, 1)` are
+    `(B, *S)`.
 
-    On a GPU the range is checked without waiting for the device: there a label out of range stops
-    the program a little later, with a device-side assertion. Compiled code raises a RuntimeError.
+    On a GPU the range is checked without waiting for the device. A label out of range then stops
+    the program a little later with a device-side assertion. Compiled code raises a RuntimeError.
 
     Args:
         logits: `(B, K, *S)`, floating point, K >= 2.
@@ -34,12 +35,11 @@ def check_inputs(
         ignore_index: Label of the pixels that do not count.
 
     Returns:
-        Labels `(B, *S)`, int64 and all valid, and which of them count (None if all do).
+        Labels `(B, *S)`, int64 and all valid, and a mask of those that count (None if all do).
 
     Raises:
-        TypeError: If one of them is no tensor.
-        ValueError: If a shape, dtype, device or value is wrong. The message names the argument,
-            what was expected and what came.
+        TypeError: If one of them is not a tensor.
+        ValueError: If a shape, dtype, device or value is wrong.
     """
     for name, value in (("logits", logits), ("labels", labels)):
         if not isinstance(value, Tensor):
@@ -49,7 +49,7 @@ def check_inputs(
             )
     if logits.ndim < 2 or logits.shape[1] < 2:
         raise ValueError(
-            f"logits must be (B, K, ...) with K of at least 2 classes, got {tuple(logits.shape)}"
+            f"logits must be (B, K, ...) with at least K = 2 classes, got {tuple(logits.shape)}"
         )
     if not logits.is_floating_point():
         raise ValueError(f"logits must be floating point, got {logits.dtype}")
@@ -81,7 +81,7 @@ def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None
     message = f"labels must be in [0, {classes}) for logits of {classes} classes{or_ignored}"
     if torch.compiler.is_compiling():
         if torch._C._are_functorch_transforms_active():
-            return  # `vmap` has no rule for the assertion; the formulas' gather checks again
+            return  # `vmap` has no rule for the assertion, and `gather` in the formulas checks too
         torch._assert_async(((labels >= 0) & (labels < classes)).all(), message)
         return
     while torch._C._functorch.is_functorch_wrapped_tensor(labels):  # `vmap` hides the values

@@ -1,38 +1,36 @@
 """Value and gradient of the pointwise losses together, derived by hand.
 
-Every row of the table is a weighted sum of forms of curves l(u), u = log p (see `functional`). With
+Every row of the table is a weighted sum of forms of curves l(u), u = log p (see `functional`):
 
     plain                L = l(u_y)
     normalized           L = l(u_y) / T            T = sum_k l(u_k)
     normalized negative  L = 1 - (A - l(u_y)) / T  T = sum_k (A - l(u_k)), where l is capped at A
 
-the derivative by u_k has one part at the label only and one for all classes,
-
+The derivative by u_k has a part a at the label only and a part s_k for every class:
     dL/du_k = [k = y] a + s_k
 
     plain                a = l'(u_y)          s_k = 0
     normalized           a = l'(u_y) / T      s_k = -L / T l'(u_k)
     normalized negative  a = l'(u_y) / T      s_k = -(1 - L) / T l'(u_k), both 0 where l is capped
 
-and, as du_k/dz_j = [j = k] - p_j for the logits z,
-
+The logits z have du_k/dz_j = [j = k] - p_j, so
     dL/dz_j = [j = y] a + s_j - p_j (a + sum_k s_k).
 
-Two classes depend on the margin t = z_y - z_other alone: with the label put first neither gather
-nor scatter is needed, and dL/dt is dL/dz_j at the label. With v = l(u_y), w = l(u_other) and the
-derivatives v' = l'(u_y) (1 - p_y) and -w' = l'(u_other) p_y by t,
+With two classes the loss depends on the margin t = z_y - z_other alone, and dL/dt is dL/dz_j at the
+label. If the label comes first, neither gather nor scatter is needed. Let v = l(u_y),
+w = l(u_other), and their derivatives by t be v' = l'(u_y) (1 - p_y) and -w' = l'(u_other) p_y:
 
     normalized           dL/dt = (v' w - v w') / (v + w)^2
     normalized negative  dL/dt = (v' (A - w) - (A - v) w') / (2 A - v - w)^2, 0 where one is capped
 
-Forms of cross entropy are shorter still: with m = t / 2,
+The forms of cross entropy are shorter still. Let m = t / 2:
 
     tau = -(u_y + u_other) / 2 = |m| + log(1 + exp(-2|m|))    d tau / dm = tanh m
 
     NCE    L = (1 - m / tau) / 2     dL/dm = (m tanh m / tau - 1) / (2 tau)
     NNCE   L = (1 - m / tau') / 2    dL/dm = -(m tanh m / tau' + 1) / (2 tau')    tau' = A - tau
 
-and where A - tau < |m|, so that one of the two is capped, NNCE is (1 - sign m) / 2, which is flat.
+If A - tau < |m|, one of the two classes is capped, and NNCE is (1 - sign m) / 2, which is flat.
 """
 
 from __future__ import annotations
@@ -49,8 +47,8 @@ from anl_seg.losses.blocks import upcast
 from anl_seg.losses.functional import HUGE, Summand
 from anl_seg.losses.slopes import Miss, Slope, value_and_slope
 
-#: 2^(x log2 e) is e^x: torch computes it on CPUs in half the time. Its relative error grows with x,
-#: which is of no account in sums with something larger.
+#: e^x is computed as 2^(x log2 e), which takes torch half the time on CPUs. Its relative error
+#: grows with x, but each such value is added to a larger one.
 LOG2_E = math.log2(math.e)
 
 
@@ -61,7 +59,7 @@ def many_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Te
         z: Logits `(B, K, P)`.
         y: Labels `(B, 1, P)`, int64.
         summands: Terms of the loss.
-        gradient: Where the gradient goes, as `z`.
+        gradient: Receives the gradient, same shape as `z`.
 
     Returns:
         The loss `(B, 1, P)`.
@@ -80,7 +78,7 @@ def many_classes(z: Tensor, y: Tensor, summands: Sequence[Summand], gradient: Te
 
 
 def by_comparison(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Tensor, Tensor]:
-    """Compute what `many_classes` does, without gather and scatter, which compilers fuse badly.
+    """Compute the same as `many_classes` without gather and scatter, which compilers fuse badly.
 
     Returns:
         The loss `(B, 1, P)` and its gradient `(B, K, P)`.
@@ -100,12 +98,12 @@ def by_comparison(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Te
 
 
 def two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Tensor, Tensor]:
-    """Compute what `many_classes` does for two classes.
+    """Compute loss and gradient for two classes.
 
     Returns:
         The loss and dL/dz_1 = -dL/dz_0, `(B, 1, P)` each.
     """
-    # 1/2 where the label is class 1, -1/2 where it is class 0; the way over int8 is the fast one
+    # 1/2 at labels of class 1, -1/2 at labels of class 0; by way of int8 because it is fastest
     side = y.to(torch.int8).to(z.dtype).sub_(0.5)
     half_margin = (z[:, 1:] - z[:, :1]).mul_(side)
     if all(s.curve.func is F.cross_entropy and s.form != "plain" for s in summands):
@@ -116,7 +114,7 @@ def two_classes(z: Tensor, y: Tensor, summands: Sequence[Summand]) -> tuple[Tens
 
 
 def _derive_by_margin(summands: Sequence[Summand], t: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the loss and dL/dm = 2 dL/dt for two classes and margins `t`."""
+    """Compute the loss and dL/dm = 2 dL/dt for two classes and margins `t`."""
     minus_t = t.neg()
     p, p_other = t.sigmoid(), minus_t.sigmoid()
     tail = t.abs().mul_(-LOG2_E).exp2_().add_(1).log_()
@@ -151,7 +149,7 @@ def _derive_by_margin(summands: Sequence[Summand], t: Tensor) -> tuple[Tensor, T
 
 
 def _derive_nce_and_nnce(summands: Sequence[Summand], m: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the loss and dL/dm for two classes and half margins `m`, of cross entropy's forms."""
+    """Compute cross entropy's forms and their dL/dm for two classes and half margins `m`."""
     m = m.clamp_(-HUGE, HUGE)
     distance = m.abs()
     total = distance.mul(-2 * LOG2_E).exp2_().add_(1)
@@ -182,9 +180,9 @@ def _derive(
     miss: Miss,
     of_label: Callable[[Tensor], Tensor],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Give the loss and its slopes a, `(B, 1, P)`, and s, which broadcasts to `(B, K, P)`.
+    """Compute the loss and its slopes a, `(B, 1, P)`, and s, which broadcasts to `(B, K, P)`.
 
-    `miss` gives 1 - p, `(B, K, P)`; `of_label` takes of such a tensor what belongs to the label.
+    `miss` computes 1 - p, `(B, K, P)`. `of_label` selects the label's values of such a tensor.
     """
     u_label = of_label(u)
     loss, at_label, everywhere = (torch.zeros_like(u_label) for _ in range(3))

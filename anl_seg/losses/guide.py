@@ -1,4 +1,4 @@
-"""Says in plain words which loss to use when."""
+"""Advice on which loss to use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Advice(NamedTuple):
     Attributes:
         situation: Completes a sentence that begins with "if".
         loss: A name from `names()`.
-        reason: Why, and what to watch.
+        reason: Reasons for the loss, and its pitfalls.
     """
 
     situation: str

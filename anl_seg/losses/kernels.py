@@ -1,12 +1,12 @@
-"""The pointwise losses as Triton kernels: what a GPU runs instead of the blocks of `autograd`.
+"""The pointwise losses as Triton kernels. A GPU runs them instead of the blocks of `autograd`.
 
-The derivation is that of `derivations`. A program holds all classes of some pixels in its
-registers. So the forward pass reads the logits once and writes the losses; the backward pass reads
-them once more and writes their gradient, already scaled. Nothing of the logits' size is kept in
-between.
+The formulas are those of `derivations`. A program holds all classes of some pixels in its
+registers. The forward pass therefore reads the logits once and writes the losses. The backward
+pass reads them once more and writes their gradient, already scaled. No other tensor of the logits'
+size is kept.
 
-Importing this needs triton. With TRITON_INTERPRET=1 in the environment, set before triton is first
-imported, everything runs on the CPU, slowly: that is how it is tested where there is no GPU.
+Importing this module needs triton. If TRITON_INTERPRET=1 is set before triton is first imported,
+the kernels run slowly on the CPU. Tests without a GPU do this.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from anl_seg.losses import functional as F
 from anl_seg.losses.blocks import flatten_pixels, upcast
 from anl_seg.losses.functional import HUGE, NEGLIGIBLE, Curve, Form, Summand
 
-#: Logits in a program, and its warps: 16 logits a thread.
+#: Logits in a program, and its warps: 16 logits per thread.
 TILE = 4096
 WARPS = 8
 
-#: With more classes than this a pixel does not fit in a program.
+#: Most classes for which a pixel fits in a program.
 MOST_CLASSES = TILE
-#: With more terms than this Taylor cross entropy is not written out.
+#: Most terms of Taylor cross entropy that the kernel unrolls.
 MOST_TERMS = 32
 
-#: Floor where a logarithm is taken: the smallest normal float32.
+#: Floor under every logarithm's argument: the smallest normal float32.
 TINY = tl.constexpr(2.0**-126)
 LARGEST_VALUE = tl.constexpr(HUGE)
 LEAST_LOGARITHM = tl.constexpr(NEGLIGIBLE)
 
-# A summand is told to the kernels as seven numbers: form, weight, largest value A, shape of the
-# curve, and three constants of it. (Older Tritons take a flat tuple of numbers, but no text in it.)
+# The kernels receive a summand as seven numbers: form, weight, largest value A, shape of the curve
+# and its three constants. (Older Tritons take a flat tuple of numbers, but no text in it.)
 NUMBERS = tl.constexpr(7)
 PLAIN, NORMALIZED, NORMALIZED_NEGATIVE = map(tl.constexpr, range(3))
 LOGARITHM, FOCAL, FOCAL_DETACHED, LINEAR, POWER = map(tl.constexpr, range(5))
@@ -50,7 +50,7 @@ FORMS: dict[Form, tl.constexpr] = {
     "normalized": NORMALIZED,
     "normalized negative": NORMALIZED_NEGATIVE,
 }
-#: Curve -> its shape in `_value_and_slope`, and the constants used there.
+#: Maps a curve to its shape in `_value_and_slope` and the constants used there.
 CURVES: dict[Curve, Callable[..., tuple[Any, ...]]] = {
     F.cross_entropy: lambda: (LOGARITHM,),
     F.focal: lambda gamma: (FOCAL, gamma),
@@ -68,7 +68,7 @@ CURVES: dict[Curve, Callable[..., tuple[Any, ...]]] = {
 
 
 def takes(classes: int, summands: Sequence[Summand]) -> bool:
-    """Say whether the kernels can be written out for so many classes and these summands."""
+    """Return whether the kernels support this number of classes and these summands."""
     if any(summand.curve.func not in CURVES for summand in summands):
         return False
     terms = [summand.curve.keywords.get("t", 0) for summand in summands]
@@ -79,7 +79,7 @@ def loss(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
     """Compute `functional.weighted_sum` for logits `(B, K, *S)` and labels `(B, *S)`.
 
     Returns:
-        The loss `(B, *S)`; in float32 for half precision.
+        The loss `(B, *S)`, in float32 for half precision.
     """
     z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
     losses = torch.empty(y.shape, dtype=upcast(z[:0]).dtype, device=y.device)
@@ -90,7 +90,7 @@ def loss(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
 def gradient(
     logits: Tensor, labels: Tensor, summands: Sequence[Summand], grad_output: Tensor
 ) -> Tensor:
-    """Compute the gradient of the logits, `(B, K, *S)`, from that of the loss, `(B, *S)`."""
+    """Compute the gradient of the logits, `(B, K, *S)`, from the loss's gradient, `(B, *S)`."""
     z, y, scale = (_pixels_last(x) for x in (logits, labels.unsqueeze(1), grad_output.unsqueeze(1)))
     slopes = torch.empty_like(z)
     _launch(_gradient, summands, z, y, scale, slopes)
@@ -98,7 +98,7 @@ def gradient(
 
 
 def _pixels_last(x: Tensor) -> Tensor:
-    """`(B, K, *S)` to `(B, K, P)`; samples without pixels become the pixels of one, `(1, K, B)`."""
+    """Reshape `(B, K, *S)` to `(B, K, P)`, and `(B, K)` to one sample's pixels, `(1, K, B)`."""
     return flatten_pixels(x) if x.ndim > 2 else x.t().unsqueeze(0)
 
 
@@ -170,7 +170,7 @@ def _gradient(
 
 @triton.jit
 def _place(classes, pixels, BLOCK_CLASSES: tl.constexpr, BLOCK_PIXELS: tl.constexpr):
-    """Sample, classes `(K, 1)` and pixels `(1, P)` of this program, and which pixels exist."""
+    """Return this program's sample, classes `(K, 1)`, pixels `(1, P)`, and which pixels exist."""
     blocks = tl.cdiv(pixels, BLOCK_PIXELS)
     b = tl.program_id(0) // blocks
     k = tl.arange(0, BLOCK_CLASSES)[:, None]
@@ -180,7 +180,7 @@ def _place(classes, pixels, BLOCK_CLASSES: tl.constexpr, BLOCK_PIXELS: tl.conste
 
 @triton.jit
 def _at(tensor, b, k, n):
-    """Pointers into a tensor that is given as (pointer, *strides); 64 bits, for large volumes."""
+    """Return pointers into a tensor, given as (pointer, *strides); 64 bits, for large volumes."""
     pointer, per_sample, per_class, per_pixel = tensor
     start = tl.cast(b, tl.int64) * per_sample + tl.cast(k, tl.int64) * per_class
     return pointer + start + tl.cast(n, tl.int64) * per_pixel
@@ -188,7 +188,7 @@ def _at(tensor, b, k, n):
 
 @triton.jit
 def _read(logits, labels, b, k, n, inside, classes, PRECISION: tl.constexpr):
-    """Give log p and p, `(K, P)`, and where the label is; classes that do not exist have p = 0."""
+    """Return log p and p, `(K, P)`, and a mask of the label; padding classes have p = 0."""
     exists = k < classes
     z = tl.load(_at(logits, b, k, n), mask=inside & exists, other=0).to(PRECISION)
     largest = tl.max(tl.where(exists, z, float("-inf")), 0, keep_dims=True)
@@ -201,7 +201,7 @@ def _read(logits, labels, b, k, n, inside, classes, PRECISION: tl.constexpr):
 
 @triton.jit
 def _derive(u, p, of_label, exists, SUMMANDS: tl.constexpr):
-    """The loss `(1, P)` and its derivative by log p, `(K, P)`."""
+    """Compute the loss `(1, P)` and its derivative by log p, `(K, P)`."""
     loss = tl.zeros_like(_take(u, of_label))
     du = tl.zeros_like(u)
     for i in tl.static_range(0, len(SUMMANDS), NUMBERS):
@@ -256,13 +256,13 @@ def _derive_summand(
 
 @triton.jit
 def _take(x, of_label):
-    """Of each pixel what belongs to its label, `(1, P)`."""
+    """Select each pixel's value at its label, `(1, P)`."""
     return tl.sum(tl.where(of_label, x, 0), 0, keep_dims=True)
 
 
 @triton.jit
 def _value_and_slope(u, p, SHAPE: tl.constexpr, A: tl.constexpr, B: tl.constexpr, C: tl.constexpr):
-    """A curve and dl/du, both from u and p = exp(u); A, B and C are its constants in CURVES."""
+    """Compute a curve and dl/du from u and p = exp(u); A, B and C are its constants in CURVES."""
     if SHAPE == LOGARITHM:
         value = -u
         slope = tl.full(u.shape, -1.0, u.dtype)
@@ -270,7 +270,7 @@ def _value_and_slope(u, p, SHAPE: tl.constexpr, A: tl.constexpr, B: tl.constexpr
         miss = tl.maximum(1 - p, TINY)
         weight = _power(miss, A)
         value = -weight * u
-        # p log p / (1 - p) lies in [-1, 0]; rounded, at p close to 1, it might not
+        # p log p / (1 - p) is in [-1, 0], but rounding at p close to 1 might push it out
         slope = weight * (A * tl.maximum(p * tl.maximum(u, LEAST_LOGARITHM) / miss, -1) - 1)
     elif SHAPE == FOCAL_DETACHED:
         weight = _power(1 - p, A)
@@ -316,7 +316,7 @@ def _power(base, exponent: tl.constexpr):
 
 @triton.jit
 def _exp_minus_1(x):
-    """Kahan's way: the error of exp(x) - 1 and that of the logarithm of exp(x) cancel."""
+    """Compute exp(x) - 1 by Kahan's method: its error and that of log(exp(x)) cancel."""
     y = tl.exp(x)
     near = tl.where((y > 0.5) & (y != 1), y, 2)
     return tl.where(y == 1, x, tl.where(y > 0.5, (y - 1) * x / tl.log(near), y - 1))

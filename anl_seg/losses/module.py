@@ -1,4 +1,4 @@
-"""A row of the table as an `nn.Module`: checks, precision, ignored labels, reduction."""
+"""Loss modules: a row of the table with checks, precision, ignored labels and reduction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def create(
     reduction: Reduction = "mean",
     **hyper_parameters: float,
 ) -> nn.Module:
-    """Make the loss of that name, to be called with `(logits, labels)`.
+    """Create the loss called `name`. Call it with `(logits, labels)`.
 
     Args:
         name: A name from `names()`, in any spelling that `canonical_name` knows.
@@ -31,7 +31,7 @@ def create(
         A `RobustLoss`, or a `TLoss` for T-Loss.
 
     Raises:
-        InputError: If a name is unknown or a value impossible. The message lists what there is.
+        InputError: If a name is unknown or a value impossible. The message lists the valid ones.
         ValueError: If the reduction is unknown.
 
     Examples:
@@ -46,11 +46,11 @@ def create(
 
 
 class RobustLoss(nn.Module):
-    """A weighted sum of pointwise losses, and of the entropy term if the row has one.
+    """A weighted sum of pointwise losses, plus the entropy term if the row has one.
 
-    Half precision and autocast are computed in float32, float64 stays float64. The mean is over the
-    pixels that count. If none does, the loss is a zero with a gradient. `torch.compile` makes a few
-    fused loops of the module, which have a first derivative only.
+    Half precision and autocast are computed in float32; float64 stays float64. The mean is over the
+    pixels that count. If no pixel counts, the loss is a zero with a gradient. `torch.compile` turns
+    the module into a few fused loops, which have a first derivative only.
 
     Args:
         name: A name from `names()`, in any spelling that `canonical_name` knows.
@@ -59,8 +59,8 @@ class RobustLoss(nn.Module):
         **hyper_parameters: Values by name, such as `alpha=5`. Missing ones have defaults.
 
     Raises:
-        InputError: If a name is unknown or a value impossible. The message lists what there is.
-        ValueError: If the reduction is unknown, or the entropy term allows the mean only.
+        InputError: If a name is unknown or a value impossible. The message lists the valid ones.
+        ValueError: If the reduction is unknown, or not "mean" for a loss with an entropy term.
 
     Examples:
         >>> loss = RobustLoss("gce", q=0.5, reduction="none")
@@ -82,8 +82,8 @@ class RobustLoss(nn.Module):
         spec = describe(name)
         if spec.entropy and reduction != "mean":
             raise ValueError(
-                f"the reduction of {name} must be mean, as its entropy term belongs to the batch; "
-                f"got {reduction!r}"
+                f"the reduction of {name} must be mean, because its entropy term is a mean over "
+                f"the batch; got {reduction!r}"
             )
         self.name = name
         self.ignore_index = ignore_index
@@ -97,14 +97,14 @@ class RobustLoss(nn.Module):
 
         Args:
             logits: `(B, K, *S)`, floating point, K >= 2.
-            labels: `(B, *S)` or `(B, 1, *S)`, of any integer type or bool; in [0, K) or
+            labels: `(B, *S)` or `(B, 1, *S)`, any integer type or bool, in [0, K) or
                 `ignore_index`. The number of dimensions decides between the two shapes.
 
         Returns:
             A scalar, or `(B, *S)` without reduction.
 
         Raises:
-            TypeError: If logits or labels are no tensor.
+            TypeError: If logits or labels are not tensors.
             ValueError: If their shapes, types or values are wrong, or p_min >= 1 / K.
         """
         labels, counts = check_inputs(logits, labels, self.ignore_index)
@@ -128,7 +128,7 @@ class RobustLoss(nn.Module):
         return mean
 
     def extra_repr(self) -> str:
-        """Show the settings, for `print(loss)` and nnU-Net's log."""
+        """Format the settings for `print(loss)` and nnU-Net's log."""
         settings = self.hyper_parameters | {
             "ignore_index": self.ignore_index,
             "reduction": self.reduction,

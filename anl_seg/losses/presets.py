@@ -12,13 +12,13 @@ from anl_seg.losses.table import canonical_name
 
 @dataclass(frozen=True)
 class Preset:
-    """What a loss was trained with.
+    """The values that a loss was trained with.
 
     Attributes:
-        hyper_parameters: For `create`.
+        hyper_parameters: Arguments for `create`.
         delta: Weight delta of the L1 norm, for `add_l1_gradient`.
         l2: Weight decay of the optimiser.
-        source: Where the values stand.
+        source: Table or section of the paper that lists the values.
         jacobian: Weight delta of the Jacobian penalty, delta / 2 `jacobian_norm_squared`.
 
     Examples:
@@ -42,8 +42,8 @@ def _preset(
 _ANIMAL = "Appendix D-B (Animal-10N)"
 _CLOTHING = "Appendix D-B (Clothing-1M)"
 
-#: Data set -> loss -> preset. Weight decay of CIFAR, WebVision and Clothing-1M is from Section
-#: VI-A.
+#: Maps data set and loss to a preset. The weight decay of CIFAR, WebVision and Clothing-1M is from
+#: Section VI-A.
 PRESETS: Mapping[str, Mapping[str, Preset]] = MappingProxyType(
     {
         "cifar10": {
@@ -104,7 +104,7 @@ PRESETS: Mapping[str, Mapping[str, Preset]] = MappingProxyType(
 
 
 def preset(name: str, dataset: str) -> Preset:
-    """Look up what the paper trained a loss with.
+    """Look up the values that the paper trained a loss with.
 
     Args:
         name: Name of the loss in any spelling that `canonical_name` knows.
@@ -114,7 +114,7 @@ def preset(name: str, dataset: str) -> Preset:
         Hyper-parameters of the loss and weights of the regularisers.
 
     Raises:
-        InputError: If the paper has no such experiment; the message lists those that it has.
+        InputError: If the paper has no such experiment. The message lists its experiments.
 
     Examples:
         >>> preset("anl-ce", "cifar10").hyper_parameters["alpha"]
@@ -122,8 +122,8 @@ def preset(name: str, dataset: str) -> Preset:
     """
     name = canonical_name(name)
     if dataset not in PRESETS:
-        raise InputError(f"no presets for {dataset!r}; there are: {', '.join(PRESETS)}")
+        raise InputError(f"no presets for {dataset!r}; choose from: {', '.join(PRESETS)}")
     if name not in PRESETS[dataset]:
         valid = ", ".join(PRESETS[dataset])
-        raise InputError(f"the paper has no {name!r} on {dataset}; there are: {valid}")
+        raise InputError(f"the paper has no {name!r} on {dataset}; choose from: {valid}")
     return PRESETS[dataset][name]

@@ -1,4 +1,4 @@
-"""Regularisers, which are added to a loss and know no labels: L1, L2, Jacobian and entropy."""
+"""Regularisers, which are added to a loss and use no labels: L1, L2, Jacobian and entropy."""
 
 from __future__ import annotations
 
@@ -51,9 +51,10 @@ def l2_norm_squared(parameters: Iterable[Tensor]) -> Tensor:
 def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
     """Add the gradient of `delta * l1_norm(parameters)`, delta sign(w), to each `.grad`.
 
-    Call it after `backward` and `GradScaler.unscale_`, and before gradients are clipped if clipping
-    should cover it. It takes two fused calls for any number of parameters, and does not change the
-    reported loss. Frozen parameters stay as they are. Under DDP every rank adds the same.
+    Call it after `backward` and `GradScaler.unscale_`. Call it before gradients are clipped if
+    clipping should include it. It takes two fused calls for any number of parameters and does not
+    change the reported loss. Frozen parameters stay as they are. Under DDP every rank adds the
+    same.
 
     Args:
         parameters: Parameters of the network.
@@ -74,8 +75,8 @@ def add_l1_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
 def add_l2_gradient(parameters: Iterable[nn.Parameter], delta: float) -> None:
     """Add the gradient of `delta / 2 * l2_norm_squared(parameters)`, delta w, to each `.grad`.
 
-    An optimiser's weight decay `delta` does the same unless it is decoupled. Call it at the place
-    where `add_l1_gradient` is called.
+    An optimiser's weight decay `delta` does the same unless it is decoupled. Call it when you would
+    call `add_l1_gradient`.
 
     Args:
         parameters: Parameters of the network.
@@ -105,8 +106,8 @@ def jacobian_norm_squared(
     E[C |v^T J|^2] = |J|^2. The regulariser is lambda / 2 times this, differentiable by the weights.
 
     Args:
-        inputs: `(B, ...)`, which required a gradient before the network saw them.
-        logits: `(B, ...)`, the network's output, in which each sample depends on its input only.
+        inputs: `(B, ...)`. They must have required a gradient before the network's forward pass.
+        logits: `(B, ...)`, the network's output. Each sample may depend on its own input only.
         projections: Number of random directions. The error falls with its square root.
         generator: Source of the directions; torch's global one by default.
 
@@ -136,17 +137,18 @@ def jacobian_norm_squared(
 def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
     """Compute the entropy term, L = log K + sum_k pi_k log pi_k (eq. 13).
 
-    pi is the mean prediction. The term is 0 if the batch as a whole is predicted to be equally of
-    all classes, and log K if it is all of one. It is meant for balanced classification. In masks,
-    which are mostly background, it pulls the wrong way.
+    pi is the mean prediction over the batch. The term is 0 if all classes are predicted equally
+    often, and log K if only one is. It is meant for balanced classification. In masks, which are
+    mostly background, it pulls the wrong way.
 
-    Under `torch.distributed` pi is the mean over the batches of all ranks, which must all make the
-    call; each rank gets the same value, and gradients averaged over the ranks, as DDP does, are
+    Under `torch.distributed` pi is the mean over the batches of all ranks, and every rank must make
+    the call. Each rank gets the same value. Gradients averaged over the ranks, as DDP does, are
     exact.
 
     Args:
         logits: `(B, K, *S)`, floating point.
-        counts: Which pixels count, `(B, *S)`, bool; all by default. Without any the value is 0.
+        counts: Mask of the pixels that count, `(B, *S)`, bool; all by default. If none counts, the
+            value is 0.
 
     Returns:
         A scalar in [0, log K].
@@ -172,7 +174,7 @@ def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """The sum over all ranks; its gradient is the sum of what the ranks have as gradients."""
+    """The sum over all ranks. Its gradient is the sum of the ranks' gradients."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401

@@ -23,10 +23,10 @@ def value_and_slope(curve: partial[Tensor], u: Tensor, p: Tensor, miss: Miss) ->
     """Evaluate a curve and its slope.
 
     Args:
-        curve: A function of `functional`, or any other of that kind, and its hyper-parameters.
+        curve: A curve of `functional`, or a similar function, with its hyper-parameters.
         u: Log-probabilities, any shape; only read.
         p: Their exponentials, same shape; only read.
-        miss: Gives 1 - p.
+        miss: Computes 1 - p.
 
     Returns:
         The curve l(u), and dl/du or a constant slope with no dimension. Callers only read both.
@@ -75,7 +75,7 @@ def _generalized_cross_entropy(u: Tensor, p: Tensor, miss: Miss, q: float) -> Sl
 
 
 def _partially_huberised_cross_entropy(u: Tensor, p: Tensor, miss: Miss, tau: float) -> Slope:
-    slope = (-tau * p).clamp_(min=-1)  # -1 where -log p holds, beyond it the tangent
+    slope = (-tau * p).clamp_(min=-1)  # -1 on the logarithm, -tau p on the tangent
     return (slope + 1).sub_(u.clamp(min=-math.log(tau))), slope
 
 
@@ -107,7 +107,7 @@ def _asymmetric_exponential_loss(u: Tensor, p: Tensor, miss: Miss, a: float) -> 
     return value, (p * value).div_(-a)
 
 
-#: Curve -> the function that gives it with its slope, as `value_and_slope` does.
+#: Maps a curve to the function that computes it with its slope, as `value_and_slope` does.
 SLOPES: dict[Curve, Callable[..., Slope]] = {
     F.cross_entropy: _cross_entropy,
     F.focal: _focal,

@@ -1,4 +1,4 @@
-"""Which losses there are: one row of data per name."""
+"""The table of losses: one row of data per name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Parameter:
 
     Attributes:
         default: Its value if none is given.
-        interval: The values that make sense, such as "(0, 1]".
+        interval: Valid values, such as "(0, 1]".
         whole: Whether it must be a whole number.
 
     Examples:
@@ -33,13 +33,13 @@ class Parameter:
     whole: bool = False
 
     def admits(self, value: float) -> bool:
-        """Say whether a value makes sense.
+        """Return whether a value is valid.
 
         Args:
             value: The value.
 
         Returns:
-            Whether it lies in the interval and, if it must be, is a whole number.
+            Whether the value is in the interval and, if required, a whole number.
         """
         low, high = (float(end) for end in self.interval[1:-1].split(","))
         above = value >= low if self.interval[0] == "[" else value > low
@@ -52,7 +52,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a loss: a form of a curve, what the curve takes, the name of its weight."""
+    """One summand of a loss: a form, a curve with its hyper-parameters, and the weight's name."""
 
     form: Form
     curve: Curve
@@ -75,12 +75,12 @@ class LossSpec:
 
     Attributes:
         formula: The loss of one pixel with label y, in terms of its probabilities p.
-        source: Where it was published.
-        terms: What it is the sum of.
-        parameters: Its hyper-parameters by name.
-        entropy: Name of the weight of the entropy term of the batch, if it has one.
-        precision: Of T-Loss, which is no sum of pointwise terms.
-        note: Where the paper and the published code differ.
+        source: Publication of the loss.
+        terms: Summands of the loss.
+        parameters: Hyper-parameters by name.
+        entropy: Name of the weight of the entropy term of the batch, if the loss has one.
+        precision: Precision s of T-Loss, which is not a sum of pointwise terms.
+        note: Difference between the paper and the published code.
     """
 
     formula: str
@@ -92,7 +92,7 @@ class LossSpec:
     note: str = ""
 
 
-# Defaults: weights are 1, shapes are those of the paper for CIFAR-10 (Table VIII).
+# Weights are 1 by default. Other defaults are the paper's for CIFAR-10 (Table VIII).
 _ALPHA_BETA = {"alpha": Parameter(1.0, "[0, inf)"), "beta": Parameter(1.0, "[0, inf)")}
 _LAMBDA = {"lambda_": Parameter(1.0, "[0, inf)")}
 _P_MIN = {"p_min": Parameter(1e-7, "(0, 1)")}
@@ -121,7 +121,7 @@ _DETACHED = "As published: (1 - p)^gamma is not differentiated."
 _HALVED = "As published: MAE is 1 - p_y, half of its definition."
 _RCE_NOTE = "-log(q_min) = 9.21 is from the published code; the papers write a constant -A."
 
-#: Name, as in the paper's tables but in lower case -> what the loss is.
+#: Maps a name, as in the paper's tables but in lower case, to its loss.
 LOSSES: Mapping[str, LossSpec] = MappingProxyType(
     {
         "ce": LossSpec(
@@ -394,17 +394,17 @@ def names() -> list[str]:
 
 
 def canonical_name(text: str, *, also: Sequence[str] = ()) -> str:
-    """Find the loss that a name means, whatever its case, hyphens, underscores and spaces.
+    """Find the name of a loss, ignoring case, hyphens, underscores and spaces.
 
     Every function here that takes the name of a loss calls this first, so `ANL_CE` and `anl-ce`
-    are one loss.
+    are the same loss.
 
     Args:
-        text: A name as somebody typed it.
-        also: Names that count beside those of the table, such as a trainer's own loss.
+        text: A name as typed.
+        also: Valid names in addition to the table's, such as a trainer's own loss.
 
     Returns:
-        The name as `names()` or `also` has it.
+        The name as spelled in `names()` or `also`.
 
     Raises:
         InputError: If no loss has that name. The message suggests the closest names.
@@ -473,5 +473,5 @@ def complete(name: str, given: Mapping[str, float]) -> dict[str, float]:
 
 
 def _plain(name: str) -> str:
-    """Remove what people write differently."""
+    """Remove the differences in spelling."""
     return name.lower().translate({ord(sign): None for sign in "-_ "})

@@ -15,17 +15,17 @@ from anl_seg.losses.table import canonical_name, complete, describe
 class TLoss(nn.Module):
     """Robust T-Loss, whose nu is a trained parameter.
 
-    With the D pixels of an image that count, the errors delta = p_c - [y = c] of a class c and the
-    precision Sigma^-1 = s I,
+    Let D be the number of pixels of an image that count, delta = p_c - [y = c] the errors of a
+    class c, and Sigma^-1 = s I the precision:
 
         L_c = -log Gamma((nu + D) / 2) + log Gamma(nu / 2) - D/2 log s + D/2 log(pi nu)
               + (nu + D) / 2 log(1 + s |delta|^2 / nu)
 
-    The paper has one foreground class and s = 1; here L is the sum of L_c over all classes but the
-    background, class 0. It is divided by D, so that neither its size nor its step depends on the
-    size of the image, which may change between calls; at any one size that is a constant factor.
-    The published code has s = e (its `lambdas` are ones under an exponential) and starts at nu = e:
-    `t-loss-published`.
+    The paper has one foreground class and s = 1. Here L is the sum of L_c over all classes except
+    the background, class 0. L is divided by D. Neither the loss nor its gradient then depends on
+    the image size, which may change between calls. At a fixed size, D is a constant factor.
+    `t-loss-published` follows the published code, which has s = e (its `lambdas` are ones under an
+    exponential) and starts at nu = e.
 
     Give `log_nu` to the optimiser: `optimizer.add_param_group({"params": loss.parameters()})`.
 
@@ -33,7 +33,7 @@ class TLoss(nn.Module):
         name: "t-loss" or "t-loss-published".
         ignore_index: Label of the pixels that do not count.
         reduction: "mean" or "sum" over the images with a pixel that counts, or "none".
-        **hyper_parameters: `nu`, where the trained parameter starts.
+        **hyper_parameters: `nu`, the initial value of the trained parameter.
 
     Raises:
         InputError: If the name is unknown or a value impossible.
@@ -70,7 +70,7 @@ class TLoss(nn.Module):
 
     @property
     def nu(self) -> Tensor:
-        """Degrees of freedom: the smaller, the less an outlying image or pixel counts."""
+        """Degrees of freedom. A small value reduces the weight of outlying images and pixels."""
         return self.log_nu.exp()
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -78,14 +78,14 @@ class TLoss(nn.Module):
 
         Args:
             logits: `(B, K, *S)`, floating point, K >= 2.
-            labels: `(B, *S)` or `(B, 1, *S)`, of any integer type or bool; in [0, K) or
+            labels: `(B, *S)` or `(B, 1, *S)`, any integer type or bool, in [0, K) or
                 `ignore_index`. The number of dimensions decides between the two shapes.
 
         Returns:
             A scalar, or `(B,)` without reduction.
 
         Raises:
-            TypeError: If logits or labels are no tensor.
+            TypeError: If logits or labels are not tensors.
             ValueError: If their shapes, types or values are wrong.
         """
         labels, counts = check_inputs(logits, labels, self.ignore_index)
@@ -119,7 +119,7 @@ class TLoss(nn.Module):
         return per_class.sum(1) / pixels.squeeze(1).clamp(min=1)
 
     def extra_repr(self) -> str:
-        """Show the settings, for `print(loss)` and nnU-Net's log."""
+        """Format the settings for `print(loss)` and nnU-Net's log."""
         settings = f"ignore_index={self.ignore_index}, reduction={self.reduction}"
         return f"{self.name!r}, nu={self.nu.item():.4g} (trained), {settings}"
 

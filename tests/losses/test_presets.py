@@ -37,7 +37,7 @@ def test_values_of_the_paper(name, dataset, values):
 
 
 def test_unknown_names_list_the_valid_ones():
-    with pytest.raises(ValueError, match="no presets for 'isic'; there are: cifar10, cifar100"):
+    with pytest.raises(ValueError, match="no presets for 'isic'; choose from: cifar10, cifar100"):
         losses.preset("anl-ce", "isic")
-    with pytest.raises(ValueError, match="no 'fl' on clothing1m; there are: ce, gce"):
+    with pytest.raises(ValueError, match="no 'fl' on clothing1m; choose from: ce, gce"):
         losses.preset("fl", "clothing1m")
