@@ -1,4 +1,4 @@
-"""Corrupt annotation on purpose, and record what was done: masks, label maps, whole data sets.
+"""Add recorded noise to annotations: masks, label maps, whole data sets.
 
 Examples:
     >>> import numpy as np

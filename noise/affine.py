@@ -1,9 +1,9 @@
-"""Displacement of a mask: a shift in one of 8 directions (26 in 3D), and a rotation along with it.
+"""Displacement of a mask: a shift in one of 8 directions (26 in 3D) together with a rotation.
 
 The object is turned about the centre of its bounding box and shifted. Both grow together, from
 nothing to a shift of one radius (half the diagonal of the bounding box) and a rotation of
-`turn_deg`; the search finds how far along this path the share of changed pixels comes nearest to
-eta_beta. Lengths are pixels, or millimetres where a spacing is given.
+`turn_deg`. A search finds the position on this path at which the share of changed pixels is nearest
+to eta_beta. Lengths are millimetres if a spacing is given, otherwise pixels.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from scipy.spatial.transform import Rotation
 from anl_seg.geometry import Mask, Window, bounding_box
 from anl_seg.noise.base import Surroundings, UncorruptibleError, draw_seed
 
-#: The rotation that goes with a shift of one radius is drawn from [-MAX_TURN_DEG, MAX_TURN_DEG].
+#: The rotation at a shift of one radius is drawn from [-MAX_TURN_DEG, MAX_TURN_DEG].
 MAX_TURN_DEG = 45.0
-#: How much of the object may leave the image, or be lost or won by sampling, as a share of it.
+#: Largest share of the object that may leave the image, or be lost or won by sampling.
 MAX_AREA_CHANGE = 0.1
-#: The search looks at every n-th pixel only, as long as it sees this many of the object.
+#: The search looks at every n-th pixel only, with the largest n that still sees this many of the
+#: object.
 SEEN_PIXELS = 16_000
-#: Where the whole object turns out to be further off than this, the search sees every pixel.
+#: If the result on the whole object is further off than this, the search sees every pixel.
 TOLERANCE = 0.005
 BISECTIONS = 14
 #: OpenCV counts the pixels along an axis in 16 bits.
@@ -41,10 +42,10 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the object goes: rotated about its centre, then shifted.
+    """New pose of the object: rotated about its centre, then shifted.
 
     Attributes:
-        shift: Along every axis, in pixels or mm.
+        shift: Shift along every axis, in pixels or mm.
         rotation: Orthogonal matrix in the order of the axes.
         turn: The same rotation as a rotation vector in radians.
     """
@@ -56,15 +57,15 @@ class Pose:
 
 @dataclass(frozen=True)
 class _Scene:
-    """An object and the image around it, seen at every `stride`-th pixel.
+    """An object and the image around it, sampled at every `stride`-th pixel.
 
     Attributes:
         clean: The object in its bounding box.
         steps: Length of a step along every axis of `clean`.
-        centre: Of the bounding box, as lengths from its first pixel.
-        corners: Of `clean`, as lengths from the centre, (2^D, D).
-        first: The first pixel of the image, as an index into `clean`.
-        last: The last one.
+        centre: Centre of the bounding box, as lengths from its first pixel.
+        corners: Corners of `clean`, as lengths from the centre, (2^D, D).
+        first: First pixel of the image, as an index into `clean`.
+        last: Last pixel of the image, as an index into `clean`.
         frozen: Pixels of the image that must not change, from `first` on.
     """
 
@@ -85,12 +86,12 @@ class _Candidate:
 
 @dataclass(frozen=True)
 class _Finding:
-    """What a search along one direction ends with.
+    """Result of a search along one direction.
 
     Attributes:
         best: The candidate nearest to the level.
-        below: The last one below the level.
-        above: The last one at the level or above; None if the object cannot go that far.
+        below: The last candidate below the level.
+        above: The last candidate at or above the level; None if the object cannot go that far.
     """
 
     best: _Candidate
@@ -99,7 +100,7 @@ class _Finding:
 
 
 def directions(ndim: int) -> list[tuple[int, ...]]:
-    """All steps to a neighbour, diagonal ones included: 8 in 2D, 26 in 3D."""
+    """List all steps to a neighbour, including diagonal ones: 8 in 2D, 26 in 3D."""
     return [step for step in product((-1, 0, 1), repeat=ndim) if any(step)]
 
 
@@ -133,13 +134,13 @@ def displace(
     image. If the object cannot move far enough in the drawn direction, the nearest direction that
     works is used. If no direction works (few slices), the rotation is omitted. If that fails too,
     the best displacement found is used. If the smallest step already exceeds the level (small
-    objects, thick slices), a random part of its pixels changes.
+    objects, thick slices), a random part of the step's pixels changes.
 
     Returns:
         The displaced mask and its pose: `shift` along every axis and `angle_deg`.
 
     Raises:
-        UncorruptibleError: If no displacement comes nearer to `eta_beta` than none at all.
+        UncorruptibleError: If no displacement is nearer to `eta_beta` than the unchanged mask.
     """
     box = bounding_box(mask)
     stride = max(1, math.floor((np.count_nonzero(mask[box]) / SEEN_PIXELS) ** (1 / mask.ndim)))
@@ -171,15 +172,15 @@ def displace(
 
 
 def _place(mask: Mask, box: Window, scene: _Scene, pose: Pose) -> Mask:
-    """The object of `mask` in its new pose, in the whole image."""
+    """Place the object of `mask` into the whole image in its new pose."""
     window, moved = _render(scene, pose)
-    noisy = np.zeros(mask.shape, bool)  # unlike zeros_like, leaves untouched memory alone
+    noisy = np.zeros(mask.shape, bool)  # zeros_like would touch all of the memory
     noisy[_shifted(window, [span.start for span in box])] = moved
     return noisy
 
 
 def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window) -> bool:
-    """Whether `noisy` is empty or equals `mask`, whose object lies in `box`."""
+    """Return whether `noisy` is empty or equals `mask`, whose object is in `box`."""
     pixels = int(np.count_nonzero(noisy))
     if pixels != np.count_nonzero(mask[box]):
         return pixels == 0
@@ -187,7 +188,7 @@ def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window) -> bool:
 
 
 def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float, seed: int) -> None:
-    """Give `noisy` as many pixels of `further` as the level needs, lost and won in balance."""
+    """Copy as many pixels of `further` into `noisy` as the level needs, lost and won in balance."""
     gained = (noisy == mask) & (further != mask)
     lost, won = np.flatnonzero(gained & mask), np.flatnonzero(gained & ~mask)
     area = int(np.count_nonzero(mask))
@@ -199,7 +200,7 @@ def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float,
 
 
 def _nearest_first(direction: Sequence[int]) -> list[Vector]:
-    """All directions as unit vectors, those that differ least from `direction` first."""
+    """List all directions as unit vectors, from the nearest to `direction` to the farthest."""
     units = [np.array(each) / np.linalg.norm(each) for each in directions(len(direction))]
     wanted = np.array(direction) / np.linalg.norm(direction)
     return sorted(units, key=lambda unit: -round(float(unit @ wanted), 6))
@@ -221,7 +222,7 @@ def _scene(mask: Mask, box: Window, around: Surroundings, stride: int) -> _Scene
 
 
 def _follow(scenes: list[_Scene], eta_beta: float, towards: Vector, turn: Vector) -> _Finding:
-    """Search on the coarse scene; if its answer is off on the fine one, search there instead."""
+    """Search on the coarse scene; if its result is off on the fine one, search the fine one."""
     finding = _search(scenes[0], eta_beta, towards, turn)
     if len(scenes) == 1 or finding.above is None:
         return finding
@@ -233,7 +234,7 @@ def _follow(scenes: list[_Scene], eta_beta: float, towards: Vector, turn: Vector
 
 def _search(scene: _Scene, eta_beta: float, towards: Vector, turn: Vector) -> _Finding:
     """Bisect along one direction, within the room that the image leaves."""
-    # More than half the diagonal, so that specks can move by a pixel as well.
+    # More than half the diagonal, so that even specks can move by a pixel.
     radius = float(np.linalg.norm(scene.centre + scene.steps))
     best = below = _Candidate(_stay(scene.clean.ndim), 0.0)
     above = None
@@ -255,7 +256,7 @@ def _search(scene: _Scene, eta_beta: float, towards: Vector, turn: Vector) -> _F
 
 
 def _ratio(scene: _Scene, pose: Pose) -> tuple[float, float]:
-    """Changed pixels over object pixels, and the growth of the object over the object."""
+    """Compute changed pixels over object pixels, and the relative growth of the object."""
     window, moved = _render(scene, pose)
     shared = tuple(
         slice(max(span.start, 0), max(0, min(span.stop, size)))
@@ -274,8 +275,8 @@ def _render(scene: _Scene, pose: Pose) -> tuple[Window, Mask]:
     """Sample the object in its new pose, from the nearest old pixel.
 
     Returns:
-        Where the moved object lies, in indices of `scene.clean` that may be negative, and its
-        pixels there.
+        The window of the moved object, in indices of `scene.clean` that may be negative, and its
+        pixels in this window.
     """
     moved_corners = scene.corners @ pose.rotation.T + scene.centre + pose.shift
     low = np.floor(moved_corners.min(axis=0) / scene.steps).astype(int)
@@ -294,10 +295,10 @@ def _render(scene: _Scene, pose: Pose) -> tuple[Window, Mask]:
 
 
 def _warp(clean: Mask, back: Vector, offset: Vector, shape: tuple[int, ...]) -> Mask:
-    """Sample `clean` at `back @ index + offset`, from the nearest pixel; background beyond it.
+    """Sample `clean` at `back @ index + offset` from the nearest pixel; background outside it.
 
-    OpenCV does this for images, about ten times faster than SciPy, which it equals but for rare
-    pixels midway between two. SciPy does it for volumes, and for images too large for OpenCV.
+    Images use OpenCV, which is about ten times faster than SciPy and differs only at rare points
+    midway between two pixels. Volumes, and images too large for OpenCV, use SciPy.
     """
     if clean.ndim == 2 and max(*clean.shape, *shape) <= OPENCV_MAX_SIZE and min(shape) > 0:
         columns_first = np.column_stack([back[::-1, ::-1], offset[::-1]])
@@ -311,7 +312,7 @@ def _warp(clean: Mask, back: Vector, offset: Vector, shape: tuple[int, ...]) -> 
         offset,
         shape,
         order=0,
-        mode="grid-constant",  # else half a pixel is lost at the edges of the crop
+        mode="grid-constant",  # other modes lose half a pixel at the edges of the crop
     ).view(bool)
     return moved
 
@@ -334,7 +335,7 @@ def _shifted(window: Window, by: Sequence[int]) -> Window:
 
 
 def _rotation(turn: Vector, ndim: int) -> Vector:
-    """The matrix of a rotation vector; in 2D its length is the angle, from rows to columns."""
+    """Convert a rotation vector to a matrix; in 2D its length is the angle from rows to columns."""
     if ndim == 3:
         return np.asarray(Rotation.from_rotvec(turn).as_matrix())
     angle = turn[0]

@@ -1,4 +1,4 @@
-"""What the kinds of mask noise share: types, windows, ranking by cost, and the way to give up."""
+"""Shared parts of the kinds of mask noise: types, windows, ranking by cost, giving up."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from anl_seg.geometry import Mask, Window
 
-#: Why a mask cannot take its noise.
+#: Reasons why a mask cannot take its noise.
 SITUATIONS = ("empty", "full", "vanishing", "out-of-view", "too-small")
 
 
 class UncorruptibleError(Exception):
-    """This mask cannot take this noise, and is then left as it is.
+    """Raised if a mask cannot take its noise. Callers then leave the mask unchanged.
 
     Attributes:
         situation: One of `SITUATIONS`.
@@ -26,36 +26,36 @@ class UncorruptibleError(Exception):
 
 
 class Surroundings(NamedTuple):
-    """What noise must know besides the mask.
+    """Inputs of noise other than the mask.
 
     Attributes:
         spacing_mm: Size of a pixel along every axis, or None to count in pixels.
-        frozen: Pixels that must not change, those of the ignore label; or None.
+        frozen: Pixels of the ignore label, which must not change; or None.
     """
 
     spacing_mm: tuple[float, ...] | None = None
     frozen: Mask | None = None
 
     def steps(self, mask: Mask) -> tuple[float, ...]:
-        """The length of a step along every axis of `mask`: its spacing, or ones."""
+        """Return the length of a step along every axis of `mask`: its spacing, or ones."""
         return self.spacing_mm or (1.0,) * mask.ndim
 
     def free(self, window: Window, region: Mask) -> Mask:
-        """The part of `region`, which lies at `window`, that may change."""
+        """Return the part of `region` (its position is `window`) that may change."""
         return region if self.frozen is None else region & ~self.frozen[window]
 
 
 def pixels_to_change(foreground: int, eta_beta: float) -> int:
-    """Turn eta_beta into a number of pixels.
+    """Convert eta_beta to a number of pixels.
 
     Raises:
-        UncorruptibleError: If that is none.
+        UncorruptibleError: If the number rounds to zero.
     """
     wanted = round(eta_beta * foreground)
     if wanted == 0:
         raise UncorruptibleError(
             "too-small",
-            f"eta_beta {eta_beta:g} of {foreground} foreground pixels is no whole pixel",
+            f"eta_beta {eta_beta:g} of {foreground} foreground pixels is less than half a pixel",
         )
     return wanted
 
@@ -63,19 +63,19 @@ def pixels_to_change(foreground: int, eta_beta: float) -> int:
 def cheapest(
     cost: NDArray[Any], candidates: Mask, wanted: int, seed: int
 ) -> tuple[Mask, float, int]:
-    """Choose the `wanted` candidates of lowest cost; among equals at the limit, by chance.
+    """Choose the `wanted` candidates of lowest cost; ties at the limit are broken at random.
 
-    What is chosen for a smaller number is part of what is chosen for a larger one.
+    The pixels chosen for a smaller number are a subset of those chosen for a larger one.
 
     Args:
-        cost: One number a pixel.
-        candidates: Pixels to choose from, of the same shape; at least `wanted`.
-        wanted: How many to choose, at least one.
-        seed: Decides between equals.
+        cost: One number per pixel.
+        candidates: Pixels to choose from, same shape as `cost`; at least `wanted`.
+        wanted: Number of pixels to choose, at least one.
+        seed: Seed that breaks ties.
 
     Returns:
-        The chosen pixels, the highest cost among them, and how many of that cost were chosen if
-        not all of them were (else 0).
+        The chosen pixels, the highest cost among them, and the number chosen at that cost (0 if all
+        candidates of that cost were chosen).
     """
     limit = np.partition(cost[candidates], wanted - 1)[wanted - 1]
     chosen = candidates & (cost < limit)
@@ -89,7 +89,7 @@ def cheapest(
 
 
 def draw_seed(rng: np.random.Generator) -> int:
-    """Draw a seed, a plain number that a manifest can hold."""
+    """Draw a seed as a plain number, so that a manifest can store it."""
     return int(rng.integers(2**32))
 
 

@@ -1,4 +1,4 @@
-"""One case of a noisy data set: its mask read, corrupted, written, and accounted for."""
+"""One case of a noisy data set: read its mask, corrupt it, write it, record it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from anl_seg.noise.settings import NoiseSettings
 
 @dataclass(frozen=True)
 class Case:
-    """What became of a mask.
+    """The result for one mask.
 
     Attributes:
         image: The clean mask.
         noisy: The noisy labels.
-        records: One of each class, of 0 if the mask is empty; none if it stays clean.
+        records: Record of each class. For an empty mask, one record of class 0. Empty for a clean
+            case.
         skipped: Whether a policy omits the case.
     """
 
@@ -50,12 +51,12 @@ def problem(
     ignore_label: int | None,
     file: Path,
 ) -> str:
-    """Say in a line why a mask cannot be used; empty if it can.
+    """Explain in one line why a mask cannot be used; return "" if it can.
 
     Args:
         source: The clean masks.
-        settings: What was asked for.
-        declared: The labels that an nnU-Net data set declares; None for a plain folder.
+        settings: Settings of the run.
+        declared: Labels declared by an nnU-Net data set; None for a plain folder.
         ignore_label: Label that stays untouched.
         file: The mask, relative to `source`.
     """
@@ -66,25 +67,25 @@ def problem(
     found = ", ".join(map(str, image.classes[:8])) + (", …" if len(image.classes) > 8 else "")
     if declared is not None:
         if image.coded_255 and 255 not in declared:
-            return f"{image.path}: holds 0 and 255, but its data set declares other labels"
+            return f"{image.path}: contains 0 and 255, but dataset.json declares other labels"
         if are_grey(set(image.classes) - declared):
             return (
-                f"{image.path}: holds shades of grey, as a mask does that was resized with "
-                "interpolation; nnU-Net cannot train on it, so save the data set's labels anew"
+                f"{image.path}: contains grey values, probably from resizing with interpolation; "
+                "nnU-Net cannot train on it, so save the mask again with the data set's labels"
             )
         if unknown := set(image.classes) - declared - {1 if image.coded_255 else 0}:
-            return f"{image.path}: holds the labels {sorted(unknown)}, not declared in dataset.json"
+            return f"{image.path}: contains labels {sorted(unknown)}, not declared in dataset.json"
     elif are_grey(image.classes):
         return grey_message(image.path, image.classes)
     if settings.millimetres and image.spacing_mm is None:
         return (
-            f"{image.path}: does not say how large its pixels are; omit --mm to count in pixels, "
-            'or put nnU-Net\'s JSON with "spacing" beside each TIFF'
+            f"{image.path}: has no pixel spacing; omit --mm to count in pixels, or put nnU-Net's "
+            'JSON with "spacing" beside each TIFF'
         )
     if settings.method.binary_2d and (image.labels.ndim != 2 or len(image.classes) > 1):
         return (
-            f"{image.path}: {image.labels.ndim}D with the labels {found}; "
-            f"the {settings.method.name} method is for binary 2D masks"
+            f"{image.path}: {image.labels.ndim}D with labels {found}; "
+            f"--method {settings.method.name} accepts binary 2D masks only"
         )
     return ""
 
@@ -92,10 +93,10 @@ def problem(
 def write_case(
     source: Path, target: Path, settings: NoiseSettings, ignore_label: int | None, task: Task
 ) -> manifest.Entry:
-    """Write the mask of one case, noisy if it can be, and account for it."""
+    """Write the mask of one case, noisy if it can take its noise, and return its record."""
     case = _corrupt(source, settings, ignore_label, task)
     if case.skipped:
-        (target / task.file).unlink(missing_ok=True)  # of a run that went another way
+        (target / task.file).unlink(missing_ok=True)  # a stopped run may have left it
     elif case.corrupted or case.image.thresholded:
         write_mask(target / task.file, case.noisy, case.image)
     else:
@@ -107,7 +108,7 @@ def write_case(
 def rehearse_case(
     source: Path, settings: NoiseSettings, ignore_label: int | None, task: Task
 ) -> manifest.Entry:
-    """Account for one case as `write_case` does, without hashes, and write nothing."""
+    """Return the record that `write_case` would return, without hashes, and write nothing."""
     return _entry(_corrupt(source, settings, ignore_label, task), task, settings, ("", ""))
 
 
@@ -121,7 +122,7 @@ def _corrupt(source: Path, settings: NoiseSettings, ignore_label: int | None, ta
 def _distort(
     image: MaskImage, task: Task, settings: NoiseSettings, ignore_label: int | None
 ) -> tuple[NDArray[Any], dict[int, Record]]:
-    """The noisy labels, and a record of each class (of 0 if the mask is empty); none if clean."""
+    """Return the noisy labels and a record per class (of class 0 if empty; none if clean)."""
     method, eta_beta = settings.method, settings.eta_beta
     if task.kind is None:
         return image.labels, {}
@@ -150,7 +151,7 @@ def _distort(
 def _entry(
     case: Case, task: Task, settings: NoiseSettings, hashes: tuple[str, str]
 ) -> manifest.Entry:
-    """The rows of a case, and which labels became which."""
+    """Build the manifest's entry of a case: its rows and its confusion of labels."""
     labels: list[int] | list[None] = case.image.classes or [None]
     rows = [
         _row(task, label, case.records.get(label or 0), case.skipped, settings, hashes)

@@ -1,4 +1,4 @@
-"""A part of an object that gets the label of another class."""
+"""Class swap: a part of an object gets the label of another class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anl_seg.noise.base import Surroundings, UncorruptibleError, cheapest, pixel
 
 
 def draw_cut(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
-    """Draw the normal of a plane, and which of the other classes takes what lies beyond it."""
+    """Draw the normal of a plane, and which other class takes the pixels beyond it."""
     normal = rng.standard_normal(ndim)
     return {
         "normal": (normal / np.linalg.norm(normal)).tolist(),
@@ -24,7 +24,7 @@ def cut(
 ) -> tuple[Mask, dict[str, Any]]:
     """Give the `round(eta_beta * foreground)` pixels beyond a plane to another class.
 
-    `other` is for `anl_seg.noise.label_maps`, which knows the other classes.
+    `other` is used by `anl_seg.noise.label_maps`, which knows the other classes.
 
     Raises:
         UncorruptibleError: If no pixel or every pixel would change.

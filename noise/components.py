@@ -1,4 +1,4 @@
-"""Connected components that are missing from a mask, or should not be in it."""
+"""Missing and additional connected components of a mask."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from anl_seg.noise.smooth_field import smooth_field
 
 
 def draw_order(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
-    """Draw the seed of an order of components."""
+    """Draw the seed of the order in which components are dropped."""
     return {"order_seed": draw_seed(rng)}
 
 
 def drop_components(
     mask: Mask, eta_beta: float, around: Surroundings, *, order_seed: int
 ) -> tuple[Mask, dict[str, Any]]:
-    """Forget connected components (diagonal neighbours are connected), but never all of them.
+    """Drop connected components (diagonal neighbours are connected), but never all of them.
 
-    In a random order, each goes if that brings the share of lost pixels nearer to `eta_beta`.
+    In random order, a component is dropped if this brings the share of lost pixels nearer to
+    `eta_beta`.
 
     Returns:
         The mask and the number of components `dropped`.
 
     Raises:
-        UncorruptibleError: If there is only one, or none can go.
+        UncorruptibleError: If there is only one component, or none can be dropped.
     """
     components, count = ndimage.label(mask, np.ones((3,) * mask.ndim))
     sizes = np.bincount(components.ravel())[1:]
@@ -49,20 +50,20 @@ def drop_components(
             lost += sizes[component]
     if not dropped:
         raise UncorruptibleError(
-            "vanishing", f"no component can go: the object has {count}, the level is {eta_beta:g}"
+            "vanishing", f"none of {count} components can be dropped at eta_beta {eta_beta:g}"
         )
     return mask & ~np.isin(components, dropped), {"dropped": len(dropped)}
 
 
 def draw_place(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
-    """Draw a place, from 0 to 1 through the background, and the seed of the shape."""
+    """Draw a position in the background, from 0 to 1, and the seed of the shape."""
     return {"place": float(rng.random()), "field_seed": draw_seed(rng)}
 
 
 def add_blob(
     mask: Mask, eta_beta: float, around: Surroundings, *, place: float, field_seed: int
 ) -> tuple[Mask, dict[str, Any]]:
-    """Add a roundish blob of `round(eta_beta * foreground)` pixels somewhere in the background.
+    """Add a roundish blob of `round(eta_beta * foreground)` pixels to the background.
 
     Returns:
         The mask and the `centre` of the blob.
@@ -75,7 +76,7 @@ def add_blob(
     background = np.flatnonzero(around.free(everywhere, ~mask))
     if wanted >= background.size:
         raise UncorruptibleError(
-            "out-of-view", f"a blob of {wanted} pixels does not fit into the background"
+            "out-of-view", f"a blob of {wanted} pixels does not fit in the background"
         )
     centre = np.unravel_index(background[int(place * background.size)], mask.shape)
     seed_point = np.zeros_like(mask)

@@ -26,8 +26,8 @@ from anl_seg.progress import Track, untracked
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Held by the run that writes a folder. The system releases it when the process ends, even if it is
-#: killed, so a file that stays behind blocks nobody.
+#: Lock file of the run that writes a folder. The system releases the lock when the process ends,
+#: even if killed, so a leftover file blocks nobody.
 LOCK_NAME = ".noise.lock"
 
 
@@ -42,28 +42,29 @@ def corrupt_masks(
 ) -> dict[str, Any]:
     """Corrupt a share of the masks in `source` and write them all, with a manifest, to `target`.
 
-    A folder of masks gives a folder of masks under the same names. An nnU-Net raw data set (a
-    folder with a `dataset.json`) gives a complete raw data set: `labelsTr` is noisy,
-    `labelsTr_clean` holds the clean labels, the images are hard links where the file system can,
-    everything else is copied. Masks that are not chosen are copied byte for byte. Nothing is
-    deleted, and nothing is written before every mask has been read once. If a run was killed, the
-    same call resumes it. Two runs never write one `target` at the same time.
+    A folder of masks becomes a folder of masks with the same names. An nnU-Net raw data set (a
+    folder with a `dataset.json`) becomes a complete raw data set: `labelsTr` is noisy, and
+    `labelsTr_clean` holds the clean labels. Its images are hard links if the file system supports
+    them; everything else is copied. Masks that are not chosen are copied byte for byte.
+
+    Nothing is deleted, and nothing is written before every mask has been read once. If a run was
+    killed, the same call resumes it. Two runs never write the same `target` at the same time.
 
     Args:
         source: Folder of masks or label maps (0 and 255 counts as binary), or nnU-Net raw data set.
-        target: The folder to make. It must be empty or absent, or hold the beginning of the same
-            run, unless `overwrite`.
-        settings: Which noise, how much, and for how many masks.
+        target: The folder to write. Without `overwrite` it must be absent, empty, or contain the
+            beginning of the same run.
+        settings: Kind and amount of noise, and share of masks.
         processes: Number of processes.
         overwrite: Replace files of the same name in a `target` that is not empty.
-        track: Shows progress.
+        track: Wrapper of an iterable that shows progress.
 
     Returns:
         The content of `noise_manifest.json`: settings, versions, summary and cases.
 
     Raises:
-        InputError: If an argument or a file of `source` cannot be used, if a policy says fail
-            (counts such files and names the first), or if another run writes `target`.
+        InputError: If an argument or a file of `source` cannot be used, if a policy is "fail" for
+            the situation of a mask, or if another run is writing `target`.
         OSError: If `target` cannot be written.
 
     Examples:
@@ -89,7 +90,7 @@ def corrupt_masks(
     with process_pool(processes) as pool:
         _check_masks(plan, pool, track)
         with _claimed(target):
-            _check_target(target, asked, overwrite)  # another run may have ended meanwhile
+            _check_target(target, asked, overwrite)  # another run may just have ended
             if overwrite:
                 (target / manifest.JOURNAL_NAME).unlink(missing_ok=True)
             entries = _write_cases(plan, target, pool, track)
@@ -105,16 +106,16 @@ def rehearse(
     """Count what `corrupt_masks` would change, and write nothing.
 
     Args:
-        source: As for `corrupt_masks`.
-        settings: As for `corrupt_masks`.
-        processes: As for `corrupt_masks`.
-        track: Shows progress.
+        source: Folder of masks or label maps, or nnU-Net raw data set.
+        settings: Kind and amount of noise, and share of masks.
+        processes: Number of processes.
+        track: Wrapper of an iterable that shows progress.
 
     Returns:
-        The summary that the manifest would hold.
+        The summary that the manifest would contain.
 
     Raises:
-        InputError: As `corrupt_masks` would.
+        InputError: If `corrupt_masks` would raise it.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -143,7 +144,7 @@ def rehearse(
 def _write_cases(
     plan: Plan, target: Path, pool: ProcessPoolExecutor | None, track: Track
 ) -> list[manifest.Entry]:
-    """Write the masks that an earlier call did not write, and account for all of them."""
+    """Write the masks that an earlier call did not write, and return the entries of all cases."""
     source, settings = plan.source, plan.settings
     done = {
         case: entry
@@ -165,7 +166,7 @@ def _run(
     track: Track,
     text: str,
 ) -> Iterator[Result]:
-    """Yield `work(item)` for all items, in their order, and show the progress."""
+    """Yield `work(item)` for all items in order, and show the progress."""
     results = map_in(pool, work, items)
     for _ in track(items, text):
         yield next(results)
@@ -173,10 +174,10 @@ def _run(
 
 @contextmanager
 def _claimed(target: Path) -> Iterator[None]:
-    """Keep other runs from writing `target`.
+    """Lock `target` against other runs.
 
     Raises:
-        InputError: If another run does.
+        InputError: If another run is writing it.
     """
     target.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target / LOCK_NAME)
@@ -190,13 +191,13 @@ def _claimed(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(PermissionError):  # Windows keeps files that are open
+        with suppress(PermissionError):  # Windows cannot delete open files
             (target / LOCK_NAME).unlink(missing_ok=True)
         lock.release()
 
 
 def _is_as_written(source: Path, target: Path, entry: manifest.Entry) -> bool:
-    """Whether the files of a case in the journal are those it saw; a skipped one has no noisy."""
+    """Return whether a case's files still match the journal; a skipped case has no noisy file."""
     row = entry.rows[0]
     path = target / row.file
     clean = source / row.file
@@ -215,7 +216,7 @@ def _check_processes(processes: int) -> None:
 def _check_apart(source: Path, target: Path) -> None:
     here, there = source.resolve(), target.resolve()
     if here == there or here in there.parents or there in here.parents:
-        raise InputError(f"{target}: SRC and DST must not be one folder, nor one inside the other")
+        raise InputError(f"{target}: SRC and DST must be separate folders, neither in the other")
 
 
 def _check_target(target: Path, asked: dict[str, Any], overwrite: bool) -> None:
@@ -228,8 +229,8 @@ def _check_target(target: Path, asked: dict[str, Any], overwrite: bool) -> None:
         return
     if (target / manifest.JOURNAL_NAME).exists():
         raise InputError(
-            f"{target}: holds an unfinished run with other settings or versions; choose another "
-            "folder, or add --overwrite to begin anew"
+            f"{target}: contains an unfinished run with other settings or versions; choose another "
+            "folder, or add --overwrite to start again"
         )
     raise InputError(
         f"{target}: is not empty; choose another folder, or add --overwrite "
@@ -238,7 +239,7 @@ def _check_target(target: Path, asked: dict[str, Any], overwrite: bool) -> None:
 
 
 def _check_masks(plan: Plan, pool: ProcessPoolExecutor | None, track: Track) -> None:
-    """Read every mask once, so that all that is wrong is known before anything is written."""
+    """Read every mask once, to report all problems before anything is written."""
     work = partial(problem, plan.source, plan.settings, plan.layout.labels, plan.ignore_label)
     files = [task.file for task in plan.tasks]
     problems = [problem for problem in _run(work, files, pool, track, "checking masks") if problem]
@@ -254,11 +255,11 @@ def _check_failures(entries: Sequence[manifest.Entry], settings: NoiseSettings) 
         if row.situation and settings.policy(row.situation) == "fail"
     ]
     if failures:
-        raise InputError(listed(failures, "masks cannot take their noise, and the policy is fail"))
+        raise InputError(listed(failures, "masks cannot take their noise, and --policy says fail"))
 
 
 def _carry_over(plan: Plan, target: Path, entries: Sequence[manifest.Entry]) -> None:
-    """Bring everything over that goes with the noisy masks: images, clean labels, descriptions."""
+    """Link or copy everything else into the noisy set: images, clean labels, descriptions."""
     layout, source = plan.layout, plan.source
     if not layout.is_dataset:
         for file in layout.copies:

@@ -1,4 +1,4 @@
-"""How far every pixel of a region is from its outside: city-block in pixels, or in millimetres."""
+"""Distances of a region's pixels to the outside: city-block in pixels, or in millimetres."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from anl_seg.geometry import Mask
 
 
 def city_block(region: Mask) -> NDArray[Any]:
-    """The city-block distance of each pixel of `region` to the nearest one outside it; 0 there.
+    """Compute each pixel's city-block distance to the nearest pixel outside `region`.
 
-    Equal to `scipy.ndimage.distance_transform_cdt(region, "taxicab")`, in a sixth of its memory:
-    distances of two bytes, and one sweep to and fro along every axis. It is the number of passes
-    of scipy's default cross that reach the pixel. Where nothing lies outside, distances are larger
-    than any in a region of that shape.
+    It equals `scipy.ndimage.distance_transform_cdt(region, "taxicab")` and needs a sixth of its
+    memory: distances have two bytes, and every axis is swept once in each direction. The distance
+    is the number of erosions with scipy's default cross that remove the pixel. Outside `region` it
+    is 0. If no pixel is outside, distances are larger than any possible in this shape.
 
     Args:
         region: (H, W) or (D, H, W), bool.
 
     Returns:
-        Whole numbers, of the same shape.
+        Whole numbers, same shape as `region`.
     """
     beyond = sum(region.shape)
     dtype = np.int16 if beyond < np.iinfo(np.int16).max else np.int32
@@ -39,9 +39,9 @@ def city_block(region: Mask) -> NDArray[Any]:
 
 
 def millimetres(region: Mask, spacing_mm: tuple[float, ...]) -> NDArray[np.float32]:
-    """The distance in mm from each pixel of `region` to the nearest one outside it; 0 there.
+    """Compute each pixel's distance in mm to the nearest pixel outside `region`; 0 outside.
 
-    Equal to `scipy.ndimage.distance_transform_edt(region, spacing_mm)` in half its memory.
+    It equals `scipy.ndimage.distance_transform_edt(region, spacing_mm)` and needs half its memory.
     """
     nearest = ndimage.distance_transform_edt(
         region, spacing_mm, return_distances=False, return_indices=True
@@ -55,16 +55,16 @@ def millimetres(region: Mask, spacing_mm: tuple[float, ...]) -> NDArray[np.float
 
 
 def nearest_outside(region: Mask, spacing: tuple[float, ...]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The Euclidean distance of each pixel of `region` to the nearest one outside, and its index.
+    """Find the nearest pixel outside `region` for each of its pixels.
 
     Returns:
-        Distances in the unit of `spacing`, 0 outside `region`, and indices with a first axis for
-        the axes of `region`.
+        Euclidean distances in the unit of `spacing`, 0 outside `region`; and indices, whose first
+        axis runs over the axes of `region`.
     """
     distance, index = ndimage.distance_transform_edt(region, spacing, return_indices=True)
     return distance.astype(np.float32), index
 
 
 def distance_inside(region: Mask, spacing_mm: tuple[float, ...] | None) -> NDArray[Any]:
-    """Either of the two: in mm where a spacing is given, else in passes of the cross."""
+    """Compute distances to the outside, in mm if a spacing is given, otherwise city-block."""
     return city_block(region) if spacing_mm is None else millimetres(region, spacing_mm)

@@ -1,4 +1,4 @@
-"""Jitter of a boundary: it moves along its normal by a smooth random amount."""
+"""Jitter: the boundary moves along its normal by a smooth random amount."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def draw_field(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
 def jitter(
     mask: Mask, eta_beta: float, around: Surroundings, *, field_seed: int
 ) -> tuple[Mask, dict[str, Any]]:
-    """Move the boundary along its normal by a smooth random amount, outwards here, inwards there.
+    """Move the boundary along its normal by a smooth random amount, outwards or inwards.
 
-    The boundary moves by `amplitude * g`, g a smooth random field in [-1, 1]. A pixel at distance d
-    from its nearest place on the boundary changes where the boundary passes over it, which is when
-    `amplitude * |g|` there exceeds d; so the `round(eta_beta * foreground)` pixels of smallest
-    `d / |g|` change.
+    The boundary moves by `amplitude * g`, where g is a smooth random field in [-1, 1]. A pixel at
+    distance d from the boundary changes if the boundary passes over it, that is, if
+    `amplitude * |g|` at its nearest boundary point exceeds d. So the
+    `round(eta_beta * foreground)` pixels with the smallest `d / |g|` change.
 
     Returns:
         The mask and the `amplitude`, in pixels or mm.
@@ -52,7 +52,7 @@ def jitter(
             break
     if np.count_nonzero(candidates) < wanted:
         raise UncorruptibleError(
-            "out-of-view", f"the image has fewer than {wanted} pixels to change"
+            "out-of-view", f"fewer than {wanted} pixels of the image can change"
         )
     chosen, amplitude, _ = cheapest(cost, candidates, wanted, field_seed)
     noisy = mask.copy()
@@ -65,7 +65,7 @@ def jitter(
 def _boundary_field(
     clean: Mask, field: NDArray[np.float32], around: Surroundings
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """The distance of each pixel from the boundary, and the field at the nearest place on it."""
+    """Return each pixel's distance from the boundary, and the field at the nearest point of it."""
     steps = around.steps(clean)
     inside, place_inside = nearest_outside(clean, steps)
     outside, place_outside = nearest_outside(~clean, steps)

@@ -1,8 +1,8 @@
-"""The kinds of mask noise: for each, how its parameters are drawn and how it changes a mask.
+"""The kinds of mask noise: a function that draws parameters and one that applies them to a mask.
 
-The level of every kind is the same figure: pixels that change over foreground pixels of the clean
-mask. What is drawn depends neither on the mask nor on the level, so the noise of a case grows with
-the level instead of starting anew.
+The level means the same for every kind: changed pixels over foreground pixels of the clean mask.
+The drawn parameters depend neither on the mask nor on the level. So the noise of a case grows with
+the level instead of being a different one.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ class Kind(NamedTuple):
     """One kind of noise.
 
     Attributes:
-        draw: Draws its parameters from (rng, number of dimensions).
-        apply: Applies it to (mask, eta_beta, surroundings, **drawn). Returns the noisy mask and the
-            parameters that the level led to.
+        draw: Function of (rng, number of dimensions) that draws the parameters.
+        apply: Function of (mask, eta_beta, surroundings, **drawn). It returns the noisy mask and
+            the parameters found for the level.
         swaps: Whether another class takes the pixels that a class loses.
     """
 

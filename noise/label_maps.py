@@ -1,8 +1,8 @@
-"""Noise on label maps: every class on its own from the clean map, then put together by one rule.
+"""Noise on label maps: each class is corrupted separately, then the classes are merged.
 
 If noisy classes overlap, the higher label wins. Pixels without a class become background. Pixels of
-the ignore label neither change nor count. The achieved noise is measured last. It can differ from
-the requested noise if classes compete for the same pixels.
+the ignore label neither change nor count. The achieved noise is measured after merging. It can
+differ from the requested noise if classes compete for the same pixels.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def corrupt_labels(
         labels: (H, W) or (D, H, W), bool or whole numbers, 0 is background.
         kind: A name of `KINDS`, for all classes.
         eta_beta: Changed pixels over foreground pixels of each class, in (0, 1).
-        rng_of: Gives the generator of a class, such as
+        rng_of: Returns the generator of a class, such as
             `lambda label: generator(seed, case, str(label))`.
         method: `CORRECTED` or `PUBLISHED`.
-        spacing_mm: As for `corrupt`.
+        spacing_mm: Size of a pixel along every axis, as in `corrupt`.
         ignore_label: Pixels of this label stay as they are.
 
     Returns:
         A new label map of the shape and type of `labels`, and the record of each class in it.
 
     Raises:
-        InputError: If an argument is not as said.
+        InputError: If an argument is invalid.
 
     Examples:
         >>> from anl_seg.noise import generator
@@ -59,7 +59,7 @@ def corrupt_labels(
         >>> [int((noisy == label).sum()) for label in (1, 2)]
         [200, 200]
     """
-    method.kind(kind)  # also if there is no class to draw for
+    method.kind(kind)  # check the name even if there is no class to draw for
     drawn = {
         label: draw(kind, rng_of(label), labels.ndim, method)
         for label in classes_in(labels, ignore_label)
@@ -79,22 +79,22 @@ def apply_labels(
     spacing_mm: tuple[float, ...] | None = None,
     ignore_label: int | None = None,
 ) -> tuple[NDArray[Any], dict[int, Record]]:
-    """Corrupt the classes in `drawn` with the parameters drawn for them; nothing is random here.
+    """Corrupt the classes in `drawn` with parameters drawn earlier; nothing is random here.
 
     Args:
-        labels: As for `corrupt_labels`.
-        kind: As for `corrupt_labels`.
-        eta_beta: As for `corrupt_labels`.
+        labels: (H, W) or (D, H, W), bool or whole numbers, 0 is background.
+        kind: A name of `KINDS`, for all classes.
+        eta_beta: Changed pixels over foreground pixels of each class, in (0, 1).
         drawn: Parameters from `draw` for each class to corrupt.
-        method: As for `corrupt_labels`.
-        spacing_mm: As for `corrupt`.
-        ignore_label: As for `corrupt_labels`.
+        method: `CORRECTED` or `PUBLISHED`.
+        spacing_mm: Size of a pixel along every axis, as in `corrupt`.
+        ignore_label: Pixels of this label stay as they are.
 
     Returns:
         A new label map of the shape and type of `labels`, and the record of each class in `drawn`.
 
     Raises:
-        InputError: If an argument is not as said.
+        InputError: If an argument is invalid.
 
     Examples:
         >>> labels = np.zeros((9, 9), dtype=np.uint8)
@@ -119,7 +119,7 @@ def distort_labels(
     spacing_mm: tuple[float, ...] | None,
     ignore_label: int | None,
 ) -> tuple[NDArray[Any], dict[int, Record]]:
-    """Do the work of `apply_labels`, with an `eta_beta` that was checked before."""
+    """Do the work of `apply_labels` with a checked `eta_beta`."""
     frozen = None if ignore_label is None else labels == ignore_label
     around = Surroundings(check_spacing(spacing_mm, labels.ndim, method), frozen)
     noisy = np.zeros_like(labels)
@@ -150,10 +150,10 @@ def distort_labels(
 
 
 def classes_in(labels: NDArray[Any], ignore_label: int | None = None) -> list[int]:
-    """The labels that occur in a label map, sorted, without background and ignore label.
+    """List the labels in a label map, sorted, without background and ignore label.
 
     Raises:
-        InputError: If it is no label map.
+        InputError: If `labels` is not a label map.
     """
     if labels.ndim not in (2, 3) or labels.dtype.kind not in "bui" or labels.size == 0:
         raise InputError(
@@ -163,13 +163,13 @@ def classes_in(labels: NDArray[Any], ignore_label: int | None = None) -> list[in
     if labels.min() < 0:
         raise InputError(f"labels must not be negative, got {labels.min()}")
     seen = np.zeros(int(labels.max()) + 1, bool)
-    for layer in labels:  # a layer at a time: an index takes eight bytes a pixel
+    for layer in labels:  # a layer at a time, because an index takes eight bytes per pixel
         seen[layer.astype(np.intp)] = True
     return [int(label) for label in np.flatnonzero(seen) if label not in (0, ignore_label)]
 
 
 def confusion(clean: NDArray[Any], noisy: NDArray[Any]) -> dict[tuple[int, int], int]:
-    """How many pixels of each clean label became each noisy label, where there are any."""
+    """Count the pixels of each pair of clean and noisy label that occurs."""
     changed = clean != noisy
     base = int(max(clean.max(), noisy.max())) + 1
     pairs = clean[changed].astype(np.int64) * base + noisy[changed]
@@ -188,7 +188,7 @@ def confusion(clean: NDArray[Any], noisy: NDArray[Any]) -> dict[tuple[int, int],
 def _hand_over(
     distortion: Distortion, clean: NDArray[np.bool_], others: Sequence[int]
 ) -> tuple[Distortion, int]:
-    """Choose the class that takes what a class swap cut off; without one nothing is cut off."""
+    """Choose the class that takes the pixels of a class swap; without one, nothing changes."""
     if not others:
         reason = "the label map has no other class to swap with"
         return Distortion(clean, distortion.parameters, "too-small", reason), 0

@@ -1,4 +1,4 @@
-"""What a source of masks holds: a plain folder of masks, or an nnU-Net raw data set."""
+"""Layout of a source of masks: a plain folder of masks, or an nnU-Net raw data set."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ DATASET_JSON = Path(nnunet.DATASET_JSON)
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a source; paths are relative to it and stay the same in the noisy copy.
+    """The files of a source. Paths are relative to it, and the same in the noisy copy.
 
     Attributes:
-        masks: The masks to corrupt, by the name of the case.
-        images: The images of each case, to carry over with its mask.
-        labels: The labels that an nnU-Net data set declares; None for a plain folder.
-        ignore_label: The one it declares to be ignored.
-        links: Other large files to carry over as hard links where possible.
-        copies: Other files to carry over.
-        left_out: Files that are not carried over.
+        masks: Masks to corrupt, by case.
+        images: Images of each case, which follow its mask.
+        labels: Labels declared by an nnU-Net data set; None for a plain folder.
+        ignore_label: Ignore label declared by the data set, if any.
+        links: Other large files, hard-linked if possible.
+        copies: Other files, copied.
+        left_out: Files that are not in the noisy copy.
     """
 
     masks: dict[str, Path]
@@ -50,7 +50,7 @@ class Layout:
 
 
 def read_layout(source: Path) -> Layout:
-    """List what is in `source`; with a `dataset.json` it is an nnU-Net raw data set.
+    """List the files of `source`. A folder with a `dataset.json` is an nnU-Net raw data set.
 
     Raises:
         InputError: If there are no masks, or the data set is incomplete.
@@ -61,7 +61,7 @@ def read_layout(source: Path) -> Layout:
 
 
 def _read_folder(source: Path) -> Layout:
-    """List the masks directly in a folder; a case is named by its file without the ending."""
+    """List the masks directly in a folder. The name of a case is its file name without ending."""
     masks = {case: path.relative_to(source) for case, path in find_masks(source).items()}
     files = _files(source, source.iterdir())
     possible = {file for mask in masks.values() for file in side_cars(mask)}
@@ -71,12 +71,12 @@ def _read_folder(source: Path) -> Layout:
 
 
 def side_cars(mask: Path) -> list[Path]:
-    """Name the file that may hold the spacing of a mask: nnU-Net's JSON beside a TIFF."""
+    """List the files that may hold the spacing of a mask: nnU-Net's JSON beside a TIFF."""
     return [side_car(mask)] if mask.name.lower().endswith(TIFF_ENDINGS) else []
 
 
 def _read_dataset(source: Path) -> Layout:
-    """List the parts of an nnU-Net raw data set; the case names are nnU-Net's."""
+    """List the parts of an nnU-Net raw data set, with nnU-Net's case names."""
     ending, labels, ignore_label = _read_dataset_json(source / DATASET_JSON)
     tree = os.walk(source, followlinks=True)  # images are often linked folders
     paths = [Path(folder, name) for folder, _, names in tree for name in names]
@@ -112,13 +112,13 @@ def _check_pairs(
 
 
 def _files(source: Path, paths: Iterable[Path]) -> list[Path]:
-    """The files among `paths`, relative to `source` and sorted, without hidden ones."""
+    """Return the files among `paths`, relative to `source` and sorted, without hidden ones."""
     files = (path.relative_to(source) for path in paths if path.is_file())
     return sorted(file for file in files if not any(part.startswith(".") for part in file.parts))
 
 
 def _read_dataset_json(path: Path) -> tuple[str, frozenset[int], int | None]:
-    """The ending of a data set's files, its labels (regions taken apart) and its ignore label."""
+    """Return a data set's file ending, its labels (regions split up) and its ignore label."""
     try:
         content = read_json(path)
         ending, declared = str(content["file_ending"]), dict(content["labels"])
@@ -128,16 +128,16 @@ def _read_dataset_json(path: Path) -> tuple[str, frozenset[int], int | None]:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path}: no dataset.json of nnU-Net v2 with file_ending and labels ({error!r})"
+            f"{path}: not a dataset.json of nnU-Net v2 with file_ending and labels ({error!r})"
         ) from error
     if "dataset" in content:
         raise InputError(
-            f"{path}: lists its files under the key dataset, not supported so far; "
+            f"{path}: lists files under the key dataset, which is not supported; "
             f"put the files into {IMAGES} and {LABELS} and remove the key"
         )
     if ending not in ENDINGS:
         raise InputError(
-            f"{path}: file_ending is {ending}; masks can be read as {', '.join(ENDINGS)}"
+            f"{path}: file_ending {ending} is not supported; convert to {', '.join(ENDINGS)}"
         )
     return ending, labels, ignore_label
 

@@ -1,4 +1,4 @@
-"""Mask files: read with all that must survive, written back the same way."""
+"""Mask files: read with their coding and geometry, written back in the same way."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class MaskImage:
     """A mask read from a file.
 
     Attributes:
-        labels: (H, W) or (D, H, W), uint8 or uint16. A mask of 0 and 255 is read as 0 and 1, a
-            volume of one slice as that slice.
-        classes: The labels that occur, without background and ignore label.
+        labels: (H, W) or (D, H, W), uint8 or uint16. A mask of 0 and 255 is read as 0 and 1. A
+            volume of one slice is read as this slice.
+        classes: Labels that occur, without background and ignore label.
         coded_255: Whether 1 is written as 255.
-        thresholded: Whether the file holds other values than the labels.
-        dtype: The type of the pixels in the file; bool for a 1-bit image.
-        spacing_mm: Distance of neighbouring pixels along every axis; None if the file does not say.
+        thresholded: Whether the file contains other values than the labels.
+        dtype: Type of the pixels in the file; bool for a 1-bit image.
+        spacing_mm: Pixel spacing along every axis; None if the file does not state it.
         path: The file, which also holds the geometry.
     """
 
@@ -47,13 +47,13 @@ def read_mask(
     Args:
         path: The mask.
         ignore_label: A label that is no class.
-        threshold: Makes a grey mask binary: see `anl_seg.formats.masks.to_labels`.
+        threshold: Threshold that makes a grey mask binary, see `anl_seg.formats.masks.to_labels`.
 
     Raises:
-        InputError: If the file is no such mask. The message is one line.
+        InputError: If the file is not such a mask. The message is one line.
     """
     if path.name.lower().endswith(".mhd"):
-        raise InputError(f"{path}: a mask in two files; convert it to one, .mha or .png")
+        raise InputError(f"{path}: a mask in two files; convert it to one file, .mha or .png")
     pixels, geometry = read_image(path)
     if pixels.ndim not in (2, 3):
         raise InputError(f"{path}: a {pixels.ndim}D image; masks have 2 or 3 dimensions")

@@ -1,6 +1,6 @@
-"""Noise on one mask: draw what is random, apply it, and measure what it did.
+"""Noise on one mask: draw the random parameters, apply them, measure the result.
 
-The noisy mask is a function of the clean one, the level and the draw (see `anl_seg.noise.kinds`).
+The noisy mask is a function of the clean mask, the level and the draw (see `anl_seg.noise.kinds`).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Record:
     Attributes:
         kind: A name of `KINDS`.
         method: "corrected" or "published".
-        requested: The eta_beta asked for.
+        requested: Requested eta_beta.
         achieved: Changed pixels over foreground pixels; None for an empty mask.
         dice: Overlap of the noisy with the clean mask; None for an empty mask.
         area_change: Growth of the foreground over the foreground; None for an empty mask.
         hd95: 95th percentile of the surface distances, in mm or pixels; None if a mask is empty.
-        parameters: What was drawn and what the level turned it into.
-        situation: A name of `SITUATIONS` if the mask was left as it is; empty if corrupted.
-        reason: The same in words.
+        parameters: Drawn parameters, and those found for the level.
+        situation: A name of `SITUATIONS` if the mask was left unchanged; "" if corrupted.
+        reason: The situation in words.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Record:
 
 
 class Distortion(NamedTuple):
-    """A mask after its noise, not yet measured; see `Record` for the rest."""
+    """A mask after its noise, not yet measured. `Record` explains the other fields."""
 
     noisy: Mask
     parameters: dict[str, Any]
@@ -69,15 +69,15 @@ def corrupt(
 ) -> tuple[NDArray[Any], Record]:
     """Corrupt one mask.
 
-    A mask that cannot take the noise (see `SITUATIONS` in `anl_seg.noise`) is returned unchanged,
-    with the reason in the record. For label maps see `anl_seg.noise.corrupt_labels`.
+    If a mask cannot take the noise (see `SITUATIONS` in `anl_seg.noise`), it is returned unchanged,
+    and the record states the reason. For label maps see `anl_seg.noise.corrupt_labels`.
 
     Args:
         mask: (H, W) or (D, H, W); bool, or numbers that are 0 and one other value such as 255.
         kind: A name of `KINDS`.
         eta_beta: Changed pixels over foreground pixels, in (0, 1).
-        rng: Random parameters are drawn from it; `generator(seed, case, "1")` for a case of a set.
-        method: `CORRECTED`, or `PUBLISHED` for the faults of the paper's generator.
+        rng: Source of the random parameters; for a case of a set, `generator(seed, case, "1")`.
+        method: `CORRECTED`, or `PUBLISHED` for the paper's generator with its faults.
         spacing_mm: Size of a pixel along every axis. Erosion, dilation and displacement are then
             measured in mm instead of pixels. Not for `PUBLISHED`.
 
@@ -85,7 +85,7 @@ def corrupt(
         A new mask of the shape, type and values of `mask`, and the record.
 
     Raises:
-        InputError: If an argument is not as said.
+        InputError: If an argument is invalid.
 
     References:
         Ye et al., "Active Negative Loss", section VI-A.
@@ -105,7 +105,7 @@ def corrupt(
 def draw(
     kind: str, rng: np.random.Generator, ndim: int = 2, method: Method = CORRECTED
 ) -> dict[str, Any]:
-    """Draw the random parameters of one kind of noise, as plain numbers under their names.
+    """Draw the random parameters of one kind of noise, as plain numbers by name.
 
     Args:
         kind: A name of `KINDS`.
@@ -114,10 +114,10 @@ def draw(
         method: `CORRECTED` or `PUBLISHED`.
 
     Returns:
-        What `apply` takes as `drawn`.
+        The argument `drawn` of `apply`.
 
     Raises:
-        InputError: If the method has no such kind.
+        InputError: If the method does not have this kind.
 
     Examples:
         >>> sorted(draw("affine", np.random.default_rng(0)))
@@ -135,21 +135,21 @@ def apply(
     *,
     spacing_mm: tuple[float, ...] | None = None,
 ) -> tuple[NDArray[Any], Record]:
-    """Corrupt one mask with parameters that `draw` gave; nothing is random here.
+    """Corrupt one mask with parameters from `draw`; nothing is random here.
 
     Args:
-        mask: As for `corrupt`.
-        kind: As for `corrupt`.
-        eta_beta: As for `corrupt`.
+        mask: (H, W) or (D, H, W); bool, or numbers that are 0 and one other value such as 255.
+        kind: A name of `KINDS`.
+        eta_beta: Changed pixels over foreground pixels, in (0, 1).
         drawn: Parameters from `draw`, or from the record of an earlier run.
-        method: As for `corrupt`.
-        spacing_mm: As for `corrupt`.
+        method: `CORRECTED` or `PUBLISHED`.
+        spacing_mm: Size of a pixel along every axis, as in `corrupt`.
 
     Returns:
         A new mask of the shape, type and values of `mask`, and the record.
 
     Raises:
-        InputError: If an argument is not as said.
+        InputError: If an argument is invalid.
 
     Examples:
         >>> mask = np.zeros((9, 9), dtype=bool)
@@ -175,10 +175,10 @@ def distort(
     method: Method,
     around: Surroundings,
 ) -> Distortion:
-    """Apply noise to a bool mask; one that cannot take it comes back as it is, with the reason.
+    """Apply noise to a bool mask. If it cannot take the noise, return it unchanged and say why.
 
     Raises:
-        InputError: If the method has no such kind.
+        InputError: If the method does not have this kind.
     """
     found = method.kind(kind)
     try:
@@ -195,10 +195,10 @@ def distort(
 def check_spacing(
     spacing_mm: tuple[float, ...] | None, ndim: int, method: Method
 ) -> tuple[float, ...] | None:
-    """Return a spacing if it is one for masks of `ndim` dimensions.
+    """Check the spacing for masks of `ndim` dimensions, and return it.
 
     Raises:
-        InputError: If it is not, or the method counts pixels only.
+        InputError: If it is invalid, or if the method counts pixels only.
     """
     if spacing_mm is None:
         return None
@@ -210,7 +210,7 @@ def check_spacing(
 
 
 def _binary(mask: NDArray[Any]) -> tuple[Mask, Any]:
-    """A mask as bool, and the value of its foreground in the mask's own type."""
+    """Convert a mask to bool, and return its foreground value in the mask's own type too."""
     if mask.ndim not in (2, 3) or mask.dtype.kind not in "bui" or mask.size == 0:
         raise InputError(
             "mask must be an array of bool or whole numbers, (H, W) or (D, H, W), "
@@ -220,6 +220,6 @@ def _binary(mask: NDArray[Any]) -> tuple[Mask, Any]:
     foreground = mask.max() if clean.any() else mask.dtype.type(1)
     if np.any(mask[clean] != foreground):
         raise InputError(
-            "mask must hold 0 and one other value, got several; use corrupt_labels for label maps"
+            "mask must contain 0 and one other value only; use corrupt_labels for label maps"
         )
     return clean, foreground

@@ -1,4 +1,4 @@
-"""How far a noisy mask is from the clean one."""
+"""Measures of the difference between a noisy and a clean mask."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from anl_seg.geometry import Mask, hausdorff_95, surface_distances
 
 
 class Measures(NamedTuple):
-    """Distance between a clean and a noisy mask; all are None if the clean mask is empty.
+    """Difference between a clean and a noisy mask. All are None if the clean mask is empty.
 
     Attributes:
         achieved: Changed pixels over clean foreground pixels (XOR ratio).
         dice: Twice the overlap over the sum of the areas.
         area_change: Growth of the foreground over the clean foreground.
-        hd95: 95th percentile of the distances between the surfaces, the larger of both ways, in
-            the unit of the spacing; None if the noisy mask is empty too.
+        hd95: 95th percentile of the distances between the surfaces, the larger of both directions,
+            in the unit of the spacing. None also if the noisy mask is empty.
     """
 
     achieved: float | None
@@ -35,8 +35,8 @@ def measure(clean: Mask, noisy: Mask, spacing: tuple[float, ...] | None = None) 
 
     Args:
         clean: (H, W) or (D, H, W), bool.
-        noisy: Of the same shape.
-        spacing: Size of a pixel along every axis, for `hd95`; ones if omitted.
+        noisy: Noisy mask, same shape and type.
+        spacing: Size of a pixel along every axis, for `hd95`; ones by default.
 
     Returns:
         The measures; all of them None if `clean` is empty.

@@ -1,7 +1,6 @@
 """The two methods that corrupt masks: ours, and the generator behind the published tables.
 
-A method says which kinds of noise there are, which masks of a set get which of them, and what it
-cannot do.
+A method defines its kinds of noise, assigns them to the masks of a set, and states its limits.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Method:
-    """How masks are corrupted.
+    """A method to corrupt masks.
 
     Attributes:
-        name: As given to `--method`.
-        kinds: The kinds of noise, by name.
-        choose: Chooses cases from (cases, eta_alpha, seed, kinds).
+        name: Value of `--method`.
+        kinds: Kinds of noise, by name.
+        choose: Function of (cases, eta_alpha, seed, kinds) that chooses cases.
         full_masks: Whether masks without background are corrupted.
         millimetres: Whether lengths can be millimetres.
         all_kinds: Whether every set gets all kinds of the method.
-        binary_2d: Whether sets must hold binary 2D masks.
+        binary_2d: Whether sets must consist of binary 2D masks.
     """
 
     name: str
@@ -55,7 +54,7 @@ class Method:
         """Look up a kind of noise.
 
         Raises:
-            InputError: If the method has no such kind.
+            InputError: If the method does not have this kind.
         """
         if name not in self.kinds:
             raise InputError(
@@ -69,7 +68,7 @@ def find_method(name: str) -> Method:
     """Look up a method.
 
     Raises:
-        InputError: If there is no such method.
+        InputError: If the method is unknown.
 
     Examples:
         >>> find_method("published").millimetres
@@ -83,25 +82,25 @@ def find_method(name: str) -> Method:
 def _by_name(
     cases: Sequence[str], eta_alpha: float, seed: int, kinds: Sequence[str]
 ) -> dict[str, Choice]:
-    """Choose by name and seed alone."""
+    """Choose cases by name and seed alone."""
     return {case: Choice(kind) for case, kind in choose(cases, eta_alpha, seed, kinds).items()}
 
 
 def _by_stream(
     cases: Sequence[str], eta_alpha: float, seed: int, kinds: Sequence[str]
 ) -> dict[str, Choice]:
-    """Choose and draw as the published code does, from all its kinds."""
+    """Choose cases and draw parameters as the published code does, from all its kinds."""
     drawn = published.draw_set(cases, eta_alpha, seed)
     return {case: Choice(*noise) for case, noise in drawn.items()}
 
 
-#: The kinds as the published code makes them.
+#: The kinds as implemented in the published code.
 PUBLISHED_KINDS = {
     "erosion": Kind(draw_nothing, published.erode),
     "dilation": Kind(draw_nothing, published.dilate),
     "affine": Kind(published.draw_motion, published.displace),
 }
-#: Meets the level to the pixel where it can; without the faults of the published generator.
+#: Our method: it matches the level to the pixel if it can, without the published faults.
 CORRECTED = Method("corrected", KINDS, _by_name)
 #: The generator behind the published tables, faults included.
 PUBLISHED = Method(

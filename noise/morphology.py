@@ -1,10 +1,10 @@
 """Erosion and dilation of a mask by an exact number of pixels.
 
-Layer k of a mask is what the k-th pass of the cross (4 neighbours in 2D, 6 in 3D) takes away or
-adds. It is also the set of pixels at city-block distance k from the other side of the boundary, so
-one distance transform stands for all passes; with a spacing the distance is the one in millimetres.
-Whole layers change first, in order; the last one is split at random, so that
-round(eta_beta * foreground) pixels change, to the pixel.
+Layer k of a mask is the set of pixels that the k-th pass of the cross (4 neighbours in 2D, 6 in 3D)
+removes or adds. These are the pixels at city-block distance k from the other side of the boundary,
+so one distance transform replaces all passes. With a spacing the distance is in millimetres. Whole
+layers change first, in order. The last layer is split at random, so that exactly
+round(eta_beta * foreground) pixels change.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from anl_seg.noise.distance import distance_inside
 
 
 def draw_split(rng: np.random.Generator, ndim: int) -> dict[str, Any]:
-    """Draw the seed by which the last layer is split."""
+    """Draw the seed that splits the last layer."""
     return {"split_seed": draw_seed(rng)}
 
 
 def erode(
     mask: Mask, eta_beta: float, around: Surroundings, *, split_seed: int
 ) -> tuple[Mask, dict[str, Any]]:
-    """Take the outermost `round(eta_beta * foreground)` pixels away from a mask.
+    """Remove the outermost `round(eta_beta * foreground)` pixels of a mask.
 
-    What lies outside the image or under the ignore label is unknown, not background: nothing is
+    Pixels outside the image or under the ignore label are unknown, not background: nothing is
     eroded from there. Every connected component keeps at least its innermost pixel.
 
     Returns:
-        The eroded mask and what was found: whole `layers` and pixels of the split layer, or
+        The eroded mask, and the depth found: whole `layers` and pixels of the split layer, or
         `depth_mm`.
 
     Raises:
@@ -79,7 +79,7 @@ def dilate(
     """Add the nearest `round(eta_beta * foreground)` background pixels of the image to a mask.
 
     Returns:
-        The dilated mask and what was found: whole `layers` and pixels of the split layer, or
+        The dilated mask, and the depth found: whole `layers` and pixels of the split layer, or
         `depth_mm`.
 
     Raises:
@@ -92,7 +92,7 @@ def dilate(
     if wanted >= background:
         raise UncorruptibleError(
             "out-of-view",
-            f"the object would fill the image: {wanted} pixels to add, {background} of background",
+            f"the object would fill the image: {wanted} pixels to add to {background} background",
         )
     for window, reach in growing_windows(mask, wanted, around):
         distance = distance_inside(~mask[window], around.spacing_mm)
@@ -108,10 +108,10 @@ def dilate(
 def growing_windows(
     mask: Mask, wanted: int, around: Surroundings
 ) -> Iterator[tuple[Window, float]]:
-    """Yield windows around the object, ever larger, and how far from it each of them reaches.
+    """Yield ever larger windows around the object, each with its reach beyond the object.
 
-    The first is enough for an object away from the border: k layers grow the side of a square of
-    equal area by sqrt(2) k or more. The last is the whole image, whose reach is infinite.
+    The first window is large enough for an object away from the border: k layers grow the side of a
+    square of equal area by sqrt(2) k or more. The last is the whole image, whose reach is infinite.
     """
     steps = around.steps(mask)
     box = bounding_box(mask)
@@ -128,10 +128,10 @@ def growing_windows(
 
 
 def _innermost_of_lost(clean: Mask, noisy: Mask, distance: NDArray[Any]) -> NDArray[np.intp]:
-    """The innermost pixel of each connected component of `clean` with no pixel left in `noisy`.
+    """Find the innermost pixel of each component of `clean` that has no pixel left in `noisy`.
 
     Returns:
-        Flat indices, one a component.
+        Flat indices, one per component.
     """
     components, count = ndimage.label(clean, output=np.int32)
     lost = np.ones(count + 1, bool)
@@ -140,7 +140,7 @@ def _innermost_of_lost(clean: Mask, noisy: Mask, distance: NDArray[Any]) -> NDAr
     pixels = np.flatnonzero(clean & ~noisy) if lost.any() else np.zeros(0, np.intp)
     pixels = pixels[lost[components.flat[pixels]]]
     owners = components.flat[pixels]
-    order = np.lexsort((-distance.flat[pixels], owners))  # of equals the first pixel
+    order = np.lexsort((-distance.flat[pixels], owners))  # the first pixel among equals
     _, firsts = np.unique(owners[order], return_index=True)
     innermost: NDArray[np.intp] = pixels[order[firsts]]
     return innermost

@@ -1,4 +1,4 @@
-"""Which masks of a source get which noise."""
+"""Assignment of noise to the masks of a source."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from anl_seg.noise.settings import NoiseSettings
 
 @dataclass(frozen=True)
 class Task:
-    """One case: where its mask is, where it goes, and the noise it gets.
+    """One case and its noise.
 
     Attributes:
-        case: Its name.
-        file: Its mask, relative to source and target.
-        kind: A name of `KINDS`; None if it stays clean.
-        drawn: What the published method drew for it; None to draw from its own generators.
+        case: Name of the case.
+        file: Mask of the case, relative to source and target.
+        kind: A name of `KINDS`; None for a clean case.
+        drawn: Parameters that the published method drew; None to draw from the case's generators.
     """
 
     case: str
@@ -32,13 +32,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do.
+    """The plan of a run.
 
     Attributes:
-        source: The clean masks.
-        layout: What the source holds.
-        settings: What was asked for.
-        tasks: One a case, sorted by its name.
+        source: Folder of the clean masks.
+        layout: Files of the source.
+        settings: Settings of the run.
+        tasks: One task per case, sorted by name.
     """
 
     source: Path
@@ -48,20 +48,20 @@ class Plan:
 
     @property
     def ignore_label(self) -> int | None:
-        """The label that stays untouched: the one asked for, else the one declared."""
+        """Label that stays unchanged: from the settings, otherwise from dataset.json."""
         asked = self.settings.ignore_label
         return self.layout.ignore_label if asked is None else asked
 
 
 def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
-    """Decide which masks of `source` get which noise; reads no mask and writes nothing.
+    """Decide which masks of `source` get which noise, without reading a mask or writing a file.
 
     Args:
         source: Folder of masks or label maps, or nnU-Net raw data set.
-        settings: What to do.
+        settings: Settings of the run.
 
     Raises:
-        InputError: If `source` holds no masks, an incomplete data set, or noisy masks.
+        InputError: If `source` contains no masks, an incomplete data set, or noisy masks.
 
     Examples:
         >>> from tempfile import TemporaryDirectory
@@ -80,12 +80,12 @@ def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
     for sign in (JSON_NAME, CLEAN_LABELS):
         if (source / sign).exists():
             raise InputError(
-                f"{source}: holds {sign}, so it is noisy already; give the clean masks"
+                f"{source}: contains {sign}, so it is noisy already; give the clean masks"
             )
     layout = read_layout(source)
     if layout.is_dataset and settings.threshold is not None:
         raise InputError(
-            f"{source}: is an nnU-Net data set, whose masks hold the labels of its dataset.json; "
+            f"{source}: is an nnU-Net data set, whose masks contain labels, not grey values; "
             "omit --threshold, or give a folder of grey masks"
         )
     cases = sorted(layout.masks)

@@ -1,4 +1,4 @@
-"""Outlines drawn in haste: polygons of few corners."""
+"""Polygon noise: outlines with few corners, as if drawn in haste."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from skimage import measure as skimage_measure
 from anl_seg.geometry import Mask, Window, bounding_box, widen
 from anl_seg.noise.base import Surroundings, UncorruptibleError
 
-draw: Any = skimage_draw  # Any, as scikit-image is typed in parts only
+draw: Any = skimage_draw  # Any, because scikit-image is only partly typed
 measure: Any = skimage_measure
 
-#: The search ends when the tolerance is known to this share.
+#: Relative precision of the tolerance at which the search ends.
 BISECTIONS = 12
 
 
 def simplify(mask: Mask, eta_beta: float, around: Surroundings) -> tuple[Mask, dict[str, Any]]:
-    """Replace every outline by a polygon of few corners (Douglas-Peucker), as a hasty hand draws.
+    """Replace every outline by a polygon of few corners (Douglas-Peucker).
 
-    The tolerance is the one whose share of changed pixels comes nearest to `eta_beta`; large shares
-    cannot be reached. Volumes are simplified slice by slice along their first axis. Holes close.
+    The search chooses the tolerance whose share of changed pixels is nearest to `eta_beta`. Large
+    shares cannot be reached. Volumes are simplified slice by slice along their first axis. Holes
+    are filled.
 
     Returns:
         The mask and the `tolerance` in pixels.
 
     Raises:
-        UncorruptibleError: If no polygon comes nearer to `eta_beta` than the mask itself.
+        UncorruptibleError: If no polygon is nearer to `eta_beta` than the unchanged mask.
     """
     window = widen(bounding_box(mask), [1] * mask.ndim, mask.shape)
     clean = mask[window]
@@ -53,7 +54,7 @@ def simplify(mask: Mask, eta_beta: float, around: Surroundings) -> tuple[Mask, d
 
 
 def _fill(outlines: list[NDArray[Any]], tolerance: float, shape: tuple[int, ...]) -> Mask:
-    """The inside of simplified outlines; those of fewer than three corners are gone."""
+    """Fill the simplified outlines, except those with fewer than three corners."""
     filled = np.zeros([size + 2 for size in shape], bool)
     for outline in outlines:
         polygon = measure.approximate_polygon(outline, tolerance)
@@ -63,5 +64,5 @@ def _fill(outlines: list[NDArray[Any]], tolerance: float, shape: tuple[int, ...]
 
 
 def _thaw(noisy: Mask, clean: Mask, window: Window, around: Surroundings) -> Mask:
-    """`noisy`, but as `clean` where pixels are frozen."""
+    """Return `noisy` with the frozen pixels of `clean`."""
     return noisy if around.frozen is None else np.where(around.frozen[window], clean, noisy)

@@ -1,4 +1,4 @@
-"""A picture of a noisy data set: clean and noisy outlines on the images, worst cases last."""
+"""Preview of a noisy data set: clean and noisy outlines on the images, worst cases last."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from anl_seg.formats.text import read_json
 from anl_seg.geometry import Mask
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
-#: Where it lies in a noisy data set: not among the masks, where it would be taken for one.
+#: Path in a noisy data set. In a folder of its own, the preview cannot be taken for a mask.
 PREVIEW = Path("preview", "noise_preview.png")
-#: At most so many cases are shown, evenly spread over the severities.
+#: Largest number of cases shown, spread evenly over the severities.
 SHOWN, COLUMNS = 24, 6
-#: Longer names of files are shortened.
+#: Longest file name that is shown in full.
 NAME_LENGTH = 32
 #: Pictures are reduced to about this many pixels a side.
 PICTURE_PIXELS = 400
-#: Colours that the colour-blind tell apart (Okabe and Ito).
+#: Colours that colour-blind readers can distinguish (Okabe and Ito).
 CLEAN_COLOUR, NOISY_COLOUR = "#56B4E9", "#E69F00"
-#: An image is shown from dark to bright between these percentiles.
+#: Percentiles of an image that are shown as black and white.
 WINDOW_PERCENTILES = (1, 99)
 
 
@@ -41,11 +41,11 @@ def write_preview(source: Path, target: Path) -> Path:
     """Write `preview/noise_preview.png` into a noisy data set.
 
     Args:
-        source: The clean masks or data set.
-        target: What `corrupt_masks` made of it.
+        source: Folder of the clean masks or data set.
+        target: The folder that `corrupt_masks` wrote.
 
     Returns:
-        The picture's path.
+        Path of the picture.
 
     Raises:
         InputError: If `target` is not complete, or no mask in it is corrupted.
@@ -59,23 +59,23 @@ def write_preview(source: Path, target: Path) -> Path:
 def draw_preview(source: Path, target: Path) -> Figure:
     """Draw clean and noisy outlines of up to `SHOWN` corrupted masks.
 
-    Each panel shows an image (grey if there is none, in a plain folder of masks), the outline of
-    all classes in the clean mask and in the noisy one, the file's name, the kind of noise and Dice
-    (the mean over the classes). Panels run from the highest Dice to the lowest. Of a volume, the
-    slice along the first axis that changes most is shown.
+    Each panel shows the image (grey if the source is a plain folder of masks), the outline of all
+    classes in the clean and in the noisy mask, the file name, the kind of noise and Dice (mean over
+    the classes). Panels are sorted from the highest Dice to the lowest. For a volume, the slice
+    along the first axis with the most changes is shown.
 
     Args:
-        source: As for `write_preview`.
-        target: As for `write_preview`.
+        source: Folder of the clean masks or data set.
+        target: The folder that `corrupt_masks` wrote.
 
     Raises:
-        InputError: As `write_preview` does.
+        InputError: If `target` is not complete, or no mask in it is corrupted.
     """
     content = manifest.read(target)
     threshold = content["settings"].get("threshold")
     cases = _by_severity(content["cases"])
     if not cases:
-        raise InputError(f"{target}: no mask is corrupted, there is nothing to show")
+        raise InputError(f"{target}: no mask is corrupted, so there is nothing to show")
     spread = np.unique(np.linspace(0, len(cases) - 1, min(SHOWN, len(cases))).round().astype(int))
     panels = [cases[index] for index in spread]
     pictures = [_read(source, target, Path(file), threshold) for file, _, _ in panels]
@@ -103,7 +103,7 @@ def draw_preview(source: Path, target: Path) -> Figure:
 
 
 def _by_severity(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, float]]:
-    """File, kind and mean Dice of every corrupted case, the mildest first."""
+    """List file, kind and mean Dice of every corrupted case, mildest noise first."""
     found: dict[str, tuple[str, list[float]]] = {}
     for row in rows:
         if row["kind"] not in (manifest.CLEAN, manifest.SKIPPED):
@@ -115,7 +115,7 @@ def _by_severity(rows: Sequence[dict[str, Any]]) -> list[tuple[str, str, float]]
 def _read(
     source: Path, target: Path, file: Path, threshold: float | None
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Picture, clean labels and noisy labels of a case: one slice, reduced in size."""
+    """Read one slice of a case, reduced in size: picture, clean labels and noisy labels."""
     folder = target / CLEAN_LABELS
     clean = read_labels(folder / file.name if folder.is_dir() else source / file, threshold)
     noisy = read_labels(target / file, threshold)
@@ -131,7 +131,7 @@ def _read(
 
 
 def _picture(target: Path, file: Path) -> NDArray[Any] | None:
-    """The image of a case, its first channel or in colour; None where there is none."""
+    """Read the image of a case, its first channel or in colour; None if it has none."""
     if not (target / DATASET_JSON).is_file():
         return None
     content = read_json(target / DATASET_JSON)
@@ -156,11 +156,11 @@ def _draw(axes: Any, picture: NDArray[Any], clean: NDArray[Any], noisy: NDArray[
 
 
 def outline(inside: Mask) -> list[NDArray[np.float64]]:
-    """Find the closed outlines of a mask `(H, W)`, of its holes too.
+    """Find the closed outlines of a mask `(H, W)`, including those of its holes.
 
     Returns:
-        Corners of each, `(n, 2)`: column and row, whole numbers at the centres of pixels. The line
-        runs a quarter of a pixel inside the mask, so single pixels have an outline.
+        Corners of each outline, `(n, 2)`: column and row, with whole numbers at the centres of
+        pixels. The line is a quarter of a pixel inside the mask, so single pixels have an outline.
 
     Examples:
         >>> outline(np.array([[False, False], [False, True]]))[0].tolist()
@@ -172,6 +172,6 @@ def outline(inside: Mask) -> list[NDArray[np.float64]]:
 
 
 def _shortened(name: str) -> str:
-    """Return a name that fits above a panel: its start and its end, unprintable characters as ?."""
+    """Shorten a name to its start and end, and replace unprintable characters by ?."""
     name = "".join(each if each.isprintable() else "?" for each in name)
     return name if len(name) <= NAME_LENGTH else f"{name[: NAME_LENGTH - 14]}…{name[-13:]}"

@@ -1,15 +1,16 @@
-"""The generator behind the published tables, faults included, for comparison with them.
+"""The generator behind the published tables with its faults, for comparison with the tables.
 
 Li et al. 2021 wrote it, the authors of T-Loss use it, and Ye et al. follow them (section VI-A).
-Every mask comes out as theirs does, bit for bit, but sooner: erosion and dilation from one distance
-transform, displacement from the pixels that need a look. What it does, and `corrected` does not:
+Every mask equals theirs bit for bit, but is computed faster: erosion and dilation use one distance
+transform, and displacement visits only the pixels that can change. Its faults, which `corrected`
+does not have:
 
-- the level is met only as far as whole layers or 100 steps of displacement allow;
-- erosion eats from the border of the image, and a level can have three meanings;
-- the direction (-1, -1) is missing, (-1, 1) occurs twice, and negative steps go forward;
-- rotation shrinks the object, since interpolated values are cut off, not rounded;
-- of the displacements tried the last is taken, not the best, and it may lie out of view;
-- all draws come from one stream, in the order of the file names.
+- The level is reached only as far as whole layers or 100 steps of displacement allow.
+- Erosion also starts from the border of the image, and a level can have three meanings.
+- The direction (-1, -1) is missing, (-1, 1) occurs twice, and negative steps go forward.
+- Rotation shrinks the object, because interpolated values are truncated, not rounded.
+- The last displacement tried is taken, not the best, and it may be out of view.
+- All draws come from one stream, in the order of the file names.
 
 References:
     Li, Gao, He, "Superpixel-guided iterative learning from noisy labels for medical image
@@ -33,12 +34,12 @@ from anl_seg.noise.base import Surroundings, UncorruptibleError
 from anl_seg.noise.distance import city_block
 from anl_seg.noise.morphology import growing_windows
 
-#: In the order in which the published code draws from them.
+#: Kinds of noise, in the order in which the published code draws from them.
 KIND_ORDER = ("dilation", "erosion", "affine")
 DIRECTIONS = ((1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, 1), (0, -1), (1, -1))
 MAX_ANGLE_DEG = 30.0
 MAX_STEP = 100
-#: Rotation looks at squares of this many pixels a side.
+#: Side of the squares that rotation classifies, in pixels.
 TILE = 8
 
 Box = tuple[tuple[int, int], tuple[int, int]]
@@ -57,7 +58,7 @@ def draw_set(
 ) -> dict[str, tuple[str, dict[str, Any]]]:
     """Choose cases, and draw their noise, as the published code does with `random.seed(seed)`.
 
-    The published seed is 0. The first int(eta_alpha n) cases of one shuffle are chosen; their noise
+    The published seed is 0. The first int(eta_alpha n) cases of one shuffle are chosen. Their noise
     is drawn in the order of their names, so it changes with eta_alpha.
 
     Returns:
@@ -81,7 +82,7 @@ def draw_set(
 
 
 def erode(mask: Mask, eta_beta: float, around: Surroundings) -> tuple[Mask, dict[str, Any]]:
-    """Erode by the number of passes that comes nearest to the level, but leave some of the object.
+    """Erode by the number of passes nearest to the level that leaves some of the object.
 
     Returns:
         The eroded mask and the number of `iterations`.
@@ -100,7 +101,7 @@ def erode(mask: Mask, eta_beta: float, around: Surroundings) -> tuple[Mask, dict
 
 
 def dilate(mask: Mask, eta_beta: float, around: Surroundings) -> tuple[Mask, dict[str, Any]]:
-    """Dilate by the number of passes that comes nearest to the level, but do not fill the image.
+    """Dilate by the number of passes nearest to the level that does not fill the image.
 
     Returns:
         The dilated mask and the number of `iterations`.
@@ -168,13 +169,13 @@ def displace(
 
 
 def rotate(mask: Mask, angle_deg: float) -> tuple[tuple[int, int], Mask]:
-    """Where scikit-image's `rotate(mask.astype(float), angle_deg)` is 1, and not less.
+    """Find the pixels at which scikit-image's `rotate(mask.astype(float), angle_deg)` is exactly 1.
 
-    Squares of pixels that come from nothing but object, or from nothing but background, are filled;
-    only those at the boundary are interpolated, with scikit-image's own arithmetic.
+    Tiles that come from object only, or from background only, are filled. Only tiles at the
+    boundary are interpolated, with scikit-image's own arithmetic.
 
     Returns:
-        Where the rotated object lies, and its pixels from there on.
+        Position of the rotated object, and its pixels from there on.
     """
     matrix = _rotation(mask.shape, angle_deg)
     box = _box_after(mask, np.asarray(np.linalg.inv(matrix)))
@@ -192,13 +193,13 @@ def rotate(mask: Mask, angle_deg: float) -> tuple[tuple[int, int], Mask]:
         tiles[some[:, 0], some[:, 1]] = values >= 1
         seen = values[(rows < mask.shape[0]) & (columns < mask.shape[1])]
         lowest = min(lowest, float(seen.min(initial=1)))
-    if lowest > 0 and mask.all():  # scikit-image clips to the range of the image: to ones
+    if lowest > 0 and mask.all():  # scikit-image clips to the image's range, here ones
         return (0, 0), mask.copy()
     return (top, left), rotated[: bottom - top, : right - left]
 
 
 def _level(mask: Mask, eta_beta: float) -> tuple[int, int]:
-    """Foreground pixels, and how many of them make up the level."""
+    """Return the number of foreground pixels, and the number that the level asks to change."""
     foreground = int(np.count_nonzero(mask))
     wanted = int(foreground * eta_beta)
     if foreground == 0:
@@ -206,13 +207,13 @@ def _level(mask: Mask, eta_beta: float) -> tuple[int, int]:
     if wanted == 0:
         raise UncorruptibleError(
             "too-small",
-            f"eta_beta {eta_beta:g} of {foreground} foreground pixels is no whole pixel",
+            f"eta_beta {eta_beta:g} of {foreground} foreground pixels is less than one pixel",
         )
     return foreground, wanted
 
 
 def _nearest_passes(distance: NDArray[Any], region: Mask, wanted: int, rest: int) -> int:
-    """How many passes change a number of pixels nearest to `wanted`, less than all of `rest`."""
+    """Find the number of passes that changes nearest to `wanted` pixels, but fewer than `rest`."""
     ranked = min(wanted, rest) - 1
     passes = int(np.partition(distance[region], ranked)[ranked])
     more = int(np.count_nonzero(region & (distance <= passes)))
@@ -221,7 +222,7 @@ def _nearest_passes(distance: NDArray[Any], region: Mask, wanted: int, rest: int
 
 
 def _rotation(shape: tuple[int, ...], angle_deg: float) -> NDArray[np.float64]:
-    """From (column, row) after to (column, row) before, about the centre of the image."""
+    """Return the matrix from (column, row) after to before the rotation about the image centre."""
     centre = np.array((shape[1], shape[0])) / 2.0 - 0.5
     angle = np.deg2rad(angle_deg)
     turn = np.eye(3)
@@ -233,7 +234,7 @@ def _rotation(shape: tuple[int, ...], angle_deg: float) -> NDArray[np.float64]:
 
 
 def _box_after(mask: Mask, forward: NDArray[np.float64]) -> Box:
-    """The rows and columns, as start and stop, that hold the rotated object."""
+    """Find the rows and columns, as start and stop, of the rotated object."""
     rows, columns = widen(bounding_box(mask), (2, 2), mask.shape)
     corners = [
         (column, row, 1)
@@ -253,7 +254,7 @@ def _box_after(mask: Mask, forward: NDArray[np.float64]) -> Box:
 def _classify(
     mask: Mask, matrix: NDArray[np.float64], corner: tuple[int, int], grid: tuple[int, ...]
 ) -> tuple[Mask, Mask]:
-    """Which tiles after the rotation come from object only, and which from both."""
+    """Find the tiles that come from object only, and those from object and background."""
     full, some = _blocks(mask)
     full, some = _around(full, np.minimum), _around(some, np.maximum)
     middle = (TILE - 1) / 2
@@ -261,7 +262,7 @@ def _classify(
     columns = corner[1] + np.arange(grid[1])[None, :] * TILE + middle
     before_rows = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
     before_columns = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
-    # One block of background around the image; whatever lies further out is background as well.
+    # One block of background around the image stands for everything outside it.
     at = tuple(
         np.clip(np.floor(before / TILE).astype(int) + 1, 0, size - 1)
         for before, size in zip((before_rows, before_columns), full.shape, strict=True)
@@ -271,7 +272,7 @@ def _classify(
 
 
 def _blocks(mask: Mask) -> tuple[Mask, Mask]:
-    """Whether each block of TILE x TILE pixels is all object, and whether it has any."""
+    """Return for each block of TILE x TILE pixels whether all are object, and whether any is."""
     cut = [size // TILE * TILE for size in mask.shape]
     shape = [-(-size // TILE) + 2 for size in mask.shape]
     full, some = np.zeros(shape, bool), np.zeros(shape, bool)
@@ -286,7 +287,7 @@ def _blocks(mask: Mask) -> tuple[Mask, Mask]:
 
 
 def _around(blocks: Mask, worst: np.ufunc) -> Mask:
-    """The worst of each block and its eight neighbours; those beyond the edge are False."""
+    """Reduce each block and its eight neighbours by `worst`; beyond the edge they are False."""
     padded = np.pad(blocks, 1)
     rows = worst(worst(padded[:-2], padded[1:-1]), padded[2:])
     found: Mask = worst(worst(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:])
@@ -294,7 +295,7 @@ def _around(blocks: Mask, worst: np.ufunc) -> Mask:
 
 
 def _batches(tiles: NDArray[np.intp], size: int = 2048) -> Iterator[NDArray[np.intp]]:
-    """A few tiles at a time, to keep memory low."""
+    """Yield a few tiles at a time, to keep memory low."""
     for start in range(0, len(tiles), size):
         yield tiles[start : start + size]
 
@@ -305,7 +306,7 @@ def _interpolate(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
 ) -> NDArray[np.float64]:
-    """Bilinear interpolation with zeros outside the image, operation by operation as published."""
+    """Interpolate bilinearly, zeros outside the image, in the published order of operations."""
     before_rows = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
     before_columns = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
     top, left = np.floor(before_rows), np.floor(before_columns)

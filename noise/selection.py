@@ -1,8 +1,8 @@
-"""Which cases are corrupted, and how: by name and seed alone.
+"""Choice of cases and of their kind of noise, by name and seed alone.
 
-Every draw comes from a generator of its own, seeded by the SHA-256 of the seed and the names it
-belongs to. So neither the order of the files nor the machine has a say, and the cases chosen at a
-smaller eta_alpha are among those chosen at a larger one, each with the same kind of noise.
+Every draw has its own generator, seeded by the SHA-256 of the seed and of the names of the draw. So
+the result depends neither on the order of the files nor on the machine. The cases chosen at a
+smaller eta_alpha are a subset of those at a larger one, each with the same kind of noise.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from anl_seg.noise.levels import check_eta_alpha
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:
-    """Make the random generator of `names`, such as a case and a class, under `seed`.
+    """Create the random generator for `seed` and `names`, such as a case and a class.
 
     Examples:
         >>> int(generator(1, "ISIC_0000003").integers(2**32))
@@ -35,14 +35,14 @@ def choose(
 ) -> dict[str, str]:
     """Choose exactly `round(eta_alpha * len(cases))` of the cases.
 
-    One whose mask cannot take its noise is not replaced by another, or the choice would depend on
-    the level of the noise and the other masks.
+    A case whose mask cannot take its noise is not replaced by another. Otherwise the choice would
+    depend on the level of the noise and on other masks.
 
     Args:
-        cases: Names, each once, in any order.
+        cases: Unique names, in any order.
         eta_alpha: Share of cases to corrupt, in [0, 1].
         seed: Any whole number.
-        kinds: Names of `KINDS` to draw from, each as likely as the others.
+        kinds: Names of `KINDS` to draw from, all equally likely.
 
     Returns:
         The kind of noise of each chosen case.

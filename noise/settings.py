@@ -1,4 +1,4 @@
-"""What a run of `anl-seg noise` is asked to do, checked once."""
+"""Settings of a run of `anl-seg noise`, checked once."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from anl_seg.noise.kinds import PAPER_KINDS
 from anl_seg.noise.levels import check_eta_alpha, check_eta_beta
 from anl_seg.noise.methods import CORRECTED, Method
 
-#: What becomes of a case whose mask cannot take its noise: it keeps its clean mask, it is omitted
-#: from the noisy set, or the run fails.
+#: Policies for a case whose mask cannot take its noise: keep its clean mask, omit it from the noisy
+#: set, or fail.
 POLICIES = ("keep", "skip", "fail")
 
 
 @dataclass(frozen=True)
 class NoiseSettings:
-    """What was asked for; checked on creation.
+    """Settings of a run, checked on creation.
 
     Attributes:
         eta_alpha: Share of the n masks to corrupt, in [0, 1]: `round(eta_alpha * n)` are chosen.
-        eta_beta: Changed pixels over foreground pixels in each class of them, in (0, 1).
-        seed: Any whole number. With the names of case and class it decides on the noise alone.
+        eta_beta: Changed pixels over foreground pixels of each class in a chosen mask, in (0, 1).
+        seed: Any whole number. The noise depends only on it and on the names of case and class.
         method: `CORRECTED`, or `PUBLISHED` for the generator behind the paper's tables (binary 2D
             masks; its seed is 0).
         kinds: Kinds of noise to draw from, names of `KINDS`.
-        millimetres: Whether erosion, dilation and displacement are measured in mm by the spacing of
-            the files, instead of pixels.
-        ignore_label: Label that stays untouched; None for the one that a data set declares.
-        threshold: Pixels of grey masks are foreground from this value on; None for label maps.
+        millimetres: Whether to measure erosion, dilation and displacement in mm, with the spacing
+            of the files, instead of pixels.
+        ignore_label: Label that stays unchanged; None for the one declared by the data set.
+        threshold: Smallest foreground value of grey masks; None for label maps.
         policies: One of `POLICIES` for any of `SITUATIONS` in which a mask cannot take its noise;
-            "keep" for the others.
+            "keep" for situations that are not named.
 
     Raises:
-        InputError: If a value is out of range, or the method cannot do it.
+        InputError: If a value is out of range, or not supported by the method.
 
     Examples:
         >>> NoiseSettings(eta_alpha=0.7, eta_beta=0.5, kinds=("dilation",)).policy("empty")
@@ -71,16 +71,16 @@ class NoiseSettings:
         for situation, policy in self.policies.items():
             if situation not in SITUATIONS or policy not in POLICIES:
                 raise InputError(
-                    f"policy (--policy) {situation}={policy} is unknown; "
-                    f"give one of {', '.join(SITUATIONS)} = one of {', '.join(POLICIES)}"
+                    f"policy (--policy) {situation}={policy} is unknown; give SITUATION=POLICY "
+                    f"with one of {', '.join(SITUATIONS)} and one of {', '.join(POLICIES)}"
                 )
 
     def policy(self, situation: str) -> str:
-        """Say what to do in a situation."""
+        """Return the policy for a situation."""
         return self.policies.get(situation, "keep")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings as the manifest holds them."""
+        """Return the settings in the format of the manifest."""
         return {
             "eta_alpha": self.eta_alpha,
             "eta_beta": self.eta_beta,

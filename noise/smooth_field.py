@@ -1,4 +1,4 @@
-"""A smooth random field on a window of an image."""
+"""Smooth random fields on a window of an image."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 from anl_seg.geometry import Window
 
-#: The field has this many knots along each side of its box.
+#: Number of knots along each side of the box.
 KNOTS = 6
 
 
 def smooth_field(seed: int, box: Window, window: Window) -> NDArray[np.float32]:
-    """A smooth random field in [-1, 1] on `window`; its knots lie on a grid fixed by `box`."""
+    """Draw a smooth random field in [-1, 1] on `window`, with knots on a grid fixed by `box`."""
     knots = np.random.default_rng(seed).uniform(-1, 1, (KNOTS,) * len(box)).astype(np.float32)
     at = []
     for span, room in zip(box, window, strict=True):
@@ -27,7 +27,7 @@ def smooth_field(seed: int, box: Window, window: Window) -> NDArray[np.float32]:
 def _interpolate(
     values: NDArray[np.float32], places: NDArray[np.float32], axis: int
 ) -> NDArray[np.float32]:
-    """Smooth (cosine) interpolation along one axis; beyond its ends, knots repeat mirrored."""
+    """Interpolate smoothly (cosine) along one axis; beyond its ends, knots repeat mirrored."""
     left = np.floor(places).astype(int)
     share = (0.5 - 0.5 * np.cos(np.pi * (places - left))).astype(np.float32)
     shape = [-1 if each == axis else 1 for each in range(values.ndim)]

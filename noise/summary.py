@@ -1,4 +1,4 @@
-"""What a noisy data set amounts to: cases and objects counted, levels averaged, labels confused."""
+"""Summary of a noisy data set: counts of cases and objects, mean levels, confusion of labels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from anl_seg.formats.noise_manifest import SKIPPED, Entry, Row
 from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.kinds import KINDS
 
-#: An object is off its level if the achieved eta_beta differs from the requested one by more.
+#: An object misses its level if the achieved and the requested eta_beta differ by more than this.
 TOLERANCE = 0.01
 
 
 def summarize(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Count cases and objects, average what was achieved, and add up the confusion."""
+    """Count cases and objects, average the achieved levels, and add up the confusion."""
     rows = [row for entry in entries for row in entry.rows]
     corrupted = [row for row in rows if row.kind in KINDS]
     noisy_cases = {row.case for row in corrupted}
@@ -47,7 +47,7 @@ def summarize(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _spread(rows: Sequence[Row]) -> dict[str, float | None]:
-    """Count rows and give the mean, smallest and largest achieved eta_beta; None without rows."""
+    """Return the number of rows and mean, minimum and maximum of eta_beta; None without rows."""
     achieved = [row.achieved for row in rows if row.achieved is not None]
     return {
         "cases": len(achieved),
@@ -58,7 +58,7 @@ def _spread(rows: Sequence[Row]) -> dict[str, float | None]:
 
 
 def _confusion(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Pixels by clean label (rows) and noisy label (columns), over all cases that are there."""
+    """Count pixels by clean label (rows) and noisy label (columns) over all cases in the set."""
     total: Counter[tuple[int, int]] = Counter()
     for entry in entries:
         for before, after, pixels in entry.confusion:

@@ -1,4 +1,4 @@
-"""Whether the files of a noisy data set are those that its manifest speaks of."""
+"""Comparison of a noisy data set with its manifest."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from anl_seg.progress import Track, untracked
 
 
 def verify(folder: Path, track: Track = untracked) -> tuple[int, list[str]]:
-    """Compare noisy (and, in a data set, clean) masks with the SHA-256 that the manifest holds.
+    """Compare noisy (and, in a data set, clean) masks with the SHA-256 in the manifest.
 
     Args:
-        folder: What `corrupt_masks` wrote.
-        track: Shows progress.
+        folder: The folder that `corrupt_masks` wrote.
+        track: Wrapper of an iterable that shows progress.
 
     Returns:
-        How many masks were checked, and a line for each that is missing, changed or unknown.
+        Number of masks checked, and a line for each mask that is missing, changed or unknown.
 
     Raises:
-        InputError: If there is no complete manifest of the present schema.
+        InputError: If there is no complete manifest of the current schema.
 
     Examples:
         >>> from anl_seg.noise import NoiseSettings, corrupt_masks

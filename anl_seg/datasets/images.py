@@ -148,6 +148,6 @@ def _problems(
         )
     elif labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
         problems.append(
-            f"labels must lie in 0..{n_classes - 1}, got {labels.min()} to {labels.max()}"
+            f"labels must be in 0..{n_classes - 1}, got {labels.min()} to {labels.max()}"
         )
     return problems

@@ -1,4 +1,4 @@
-"""Drawing noisy class labels: from a transition matrix, from the images, or as humans gave them."""
+"""Noisy class labels: drawn from a transition matrix, drawn from the images, or given by people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anl_seg.noise.labels.record import Labels, NoisyLabels
 from anl_seg.noise.selection import generator
 
 KINDS = ("clean", "symmetric", "asymmetric", "asymmetric-published", "instance", "human")
-#: Kinds that take no rate, since nothing is drawn.
+#: Kinds without a rate, because nothing is drawn.
 GIVEN = ("clean", "human")
 DRAWS = ("exact", "bernoulli")
 
@@ -28,12 +28,13 @@ def draw(
     human: ArrayLike | None = None,
     draw: str = "exact",
 ) -> NoisyLabels:
-    """Draw noisy labels; global generators, those of a training among them, are not touched.
+    """Draw noisy labels, without using the global random generators.
 
-    Of the kinds defined per class (symmetric, asymmetric) an exact draw flips `round(eta * n_c)` of
-    the n_c labels of a class, as Python rounds, dealt out evenly to the possible wrong classes; a
-    larger `eta` flips the same labels in the same way, and more. A Bernoulli draw flips each label
-    by itself. Instance-dependent noise has a rate per image, so it is always drawn that way.
+    For the kinds defined per class (symmetric, asymmetric), an exact draw flips `round(eta * n_c)`
+    (Python's rounding) of the n_c labels of a class, spread evenly over the possible wrong classes.
+    A larger `eta` flips the same labels to the same classes, and further ones. A Bernoulli draw
+    flips each label independently. Instance-dependent noise is always a Bernoulli draw, because
+    each image has its own rate.
 
     Args:
         labels: Clean labels, `(n,)`, whole numbers from 0 to K-1.
@@ -43,7 +44,7 @@ def draw(
         seed: Any whole number; the same seed gives the same noise.
         dataset: Name of the data set; asymmetric noise depends on it.
         images: Un-augmented images, `(n, ...)` uint8, for "instance".
-        human: Labels that people gave, `(n,)`, for "human".
+        human: Labels given by people, `(n,)`, for "human".
         draw: "exact" or "bernoulli".
 
     Returns:
@@ -62,7 +63,7 @@ def draw(
     _require("draw", draw, DRAWS)
     clean = as_labels("labels", labels, n_classes)
     if human is not None and kind != "human":
-        raise InputError(f"human labels (--human) are for noise human (--noise), got {kind}")
+        raise InputError(f"human labels (--human) need --noise human, got --noise {kind}")
     if eta is None:
         noisy = clean if kind == "clean" else _human_labels(human, clean, n_classes)
         return NoisyLabels(noisy.copy(), clean, n_classes, kind)
@@ -85,14 +86,14 @@ def draw(
 
 
 def check(kind: str, eta: float | None) -> None:
-    """Check that there is such a kind of noise, and that it can have this rate.
+    """Check that a kind of noise exists and can have this rate.
 
     Args:
         kind: One of `KINDS`.
         eta: Noise rate; None if none was given.
 
     Raises:
-        InputError: If not.
+        InputError: If the kind is unknown, or cannot have this rate.
 
     Examples:
         >>> check("symmetric", 0.4)
@@ -104,15 +105,15 @@ def check(kind: str, eta: float | None) -> None:
     elif eta is None:
         raise InputError(f"noise {kind} needs a rate: give eta (--eta)")
     elif not 0 <= eta <= 1:
-        raise InputError(f"eta (--eta) must lie in [0, 1] (share of wrong labels), got {eta:g}")
+        raise InputError(f"eta (--eta) must be in [0, 1] (share of wrong labels), got {eta:g}")
 
 
 def as_labels(name: str, labels: ArrayLike, n_classes: int) -> Labels:
     """Return class labels as `(n,)` int64.
 
     Raises:
-        InputError: If they are not a non-empty list of whole numbers from 0 to K-1; `name` is used
-            in the message.
+        InputError: If they are not a non-empty list of whole numbers from 0 to K-1. The message
+            calls them `name`.
     """
     array = np.asarray(labels)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind not in "iu":
@@ -121,7 +122,7 @@ def as_labels(name: str, labels: ArrayLike, n_classes: int) -> Labels:
         )
     if array.min() < 0 or array.max() >= n_classes:
         raise InputError(
-            f"{name} must lie in 0..{n_classes - 1}, got {array.min()} to {array.max()}"
+            f"{name} must be in 0..{n_classes - 1}, got {array.min()} to {array.max()}"
         )
     return array.astype(np.int64)
 
@@ -134,12 +135,12 @@ def _require(name: str, value: str, choices: tuple[str, ...]) -> None:
 def _human_labels(human: ArrayLike | None, clean: Labels, n_classes: int) -> Labels:
     if human is None:
         raise InputError(
-            "noise human is read, not drawn: give the file of CIFAR-N, or its folder "
+            "noise human is read from a file: give the file of CIFAR-N, or its folder "
             "(human, --human)"
         )
     labels = as_labels("human labels", human, n_classes)
     if labels.shape != clean.shape:
-        raise InputError(f"there are {len(clean)} clean labels, but {len(labels)} human ones")
+        raise InputError(f"got {len(clean)} clean labels, but {len(labels)} human labels (--human)")
     return labels
 
 

@@ -1,4 +1,4 @@
-"""Noisy labels as one `.npz` file: saved whole or not at all, checked when loaded."""
+"""Files of noisy labels (`.npz`): saved atomically, checked when loaded."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SCHEMA_VERSION = 1
 def save(noisy: NoisyLabels, path: Path) -> None:
     """Write noisy labels to an `.npz` file, atomically.
 
-    It holds `labels`, the transition `matrix` if there is one, and `json`: the settings, the
-    realised rate, versions, and the SHA-256 of the noisy and of the clean labels. The clean labels
-    themselves stay with their data set.
+    The file contains `labels`, the transition `matrix` if there is one, and `json`: settings,
+    realised rate, versions, and the SHA-256 of the noisy and the clean labels. It does not contain
+    the clean labels.
 
     Args:
         noisy: Labels from `draw`.
@@ -45,7 +45,7 @@ def save(noisy: NoisyLabels, path: Path) -> None:
         True
     """
     if path.suffix != ".npz":
-        raise InputError(f"{path}: noisy labels are saved as .npz; give a name that ends so")
+        raise InputError(f"{path}: noisy labels are saved as .npz; give a name that ends in .npz")
     record = {
         "schema_version": SCHEMA_VERSION,
         "kind": noisy.kind,
@@ -67,7 +67,7 @@ def save(noisy: NoisyLabels, path: Path) -> None:
 
 
 def load(path: Path, clean: ArrayLike) -> NoisyLabels:
-    """Read what `save` wrote.
+    """Read a file that `save` wrote.
 
     Args:
         path: The `.npz` file.
@@ -77,7 +77,7 @@ def load(path: Path, clean: ArrayLike) -> NoisyLabels:
         The noisy labels beside the clean ones.
 
     Raises:
-        InputError: If the file is missing, not of this kind, damaged, or made for other labels.
+        InputError: If the file is missing, damaged, made for other labels, or of another kind.
 
     Examples:
         >>> load(Path("nowhere.npz"), [0, 1])
@@ -93,14 +93,14 @@ def load(path: Path, clean: ArrayLike) -> NoisyLabels:
         labels = as_labels("labels", arrays["labels"], record["n_classes"])
         clean_labels = as_labels("clean labels", clean, record["n_classes"])
         if label_hash(labels) != record["sha256"]:
-            raise InputError("its labels do not have the hash that it states")
+            raise InputError("its labels do not match its hash")
         if label_hash(clean_labels) != record["clean_sha256"]:
             raise InputError("it was made for other clean labels, or for another order of them")
     except InputError as error:
-        raise InputError(f"{path} cannot be used: {error}; write it anew") from error
+        raise InputError(f"{path} cannot be used: {error}; write it again") from error
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path} is no file of noisy labels ({error}); `anl-seg label-noise -o` writes one"
+            f"{path} is not a file of noisy labels ({error}); `anl-seg label-noise -o` writes one"
         ) from error
     return NoisyLabels(
         labels=labels,

@@ -1,4 +1,4 @@
-"""Instance-dependent label noise: how likely and what a wrong label is depends on the image."""
+"""Instance-dependent label noise: rate and class of wrong labels depend on the image."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ RATE_STD = 0.1
 def draw(
     clean: Labels, images: NDArray[np.uint8] | None, eta: float, n_classes: int, seed: int
 ) -> Labels:
-    """Draw part-dependent noise (PDN): Algorithm 2 of its paper.
+    """Draw part-dependent noise (PDN), Algorithm 2 of its paper.
 
     Each image i has its own rate q_i from a normal distribution around `eta`, truncated to [0, 1].
-    Each class y has a standard normal projection W_y of pixels to scores; a wrong label of image i
-    is drawn from softmax(x_i W_y) over the other classes. x are the pixels as stored, 0 to 255, as
-    in the authors' `data.py`; at this scale the softmax is nearly an argmax. The mean rate is that
-    of the truncated distribution: `eta` for 0.4, 0.2055 for 0.2.
+    The mean rate is the mean of the truncated distribution: `eta` for 0.4, but 0.2055 for 0.2.
 
-    All is computed on the CPU in float64, a class at a time, from the seed and the class alone.
+    Each class y has a standard normal projection W_y of pixels to scores. A wrong label of image i
+    is drawn from softmax(x_i W_y) over the other classes. x are the stored pixels, 0 to 255, as in
+    the authors' `data.py`. At this scale the softmax is nearly an argmax.
+
+    Everything is computed on the CPU in float64, class by class, from the seed and the class alone.
 
     Args:
         clean: `(n,)` int64.
@@ -38,7 +39,7 @@ def draw(
         Noisy labels, `(n,)` int64.
 
     Raises:
-        InputError: If the images are not there, not uint8 or not as many as labels.
+        InputError: If the images are missing, not uint8, or not as many as the labels.
 
     References:
         Xia et al., "Part-dependent Label Noise: Towards Instance-dependent Label Noise",
@@ -63,7 +64,7 @@ def draw(
 
 
 def rates(eta: float, uniform: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Noise rates: normal around `eta`, truncated to [0, 1], by the inverse distribution function.
+    """Compute noise rates: normal around `eta`, truncated to [0, 1], by the inverse CDF.
 
     Args:
         eta: Centre of the distribution.
@@ -76,12 +77,12 @@ def rates(eta: float, uniform: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _checked(images: NDArray[np.uint8] | None, n: int) -> NDArray[np.uint8]:
     if images is None:
-        raise InputError("instance-dependent noise is made from the images: give images")
+        raise InputError("instance-dependent noise depends on the images: give images")
     if images.dtype != np.uint8:
         raise InputError(
-            "instance-dependent noise is made from un-augmented pixels: "
+            "instance-dependent noise needs un-augmented pixels: "
             f"images must be uint8, got {images.dtype}"
         )
     if len(images) != n:
-        raise InputError(f"there are {n} labels, but {len(images)} images")
+        raise InputError(f"got {n} labels, but {len(images)} images")
     return images.reshape(n, -1)

@@ -1,4 +1,4 @@
-"""Class-dependent label noise: what each class may become, and the transition matrix of that."""
+"""Class-dependent label noise: possible wrong classes, and transition matrices."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ from anl_seg.errors import InputError, named
 #: Row-stochastic transition matrix, (K, K): `T[i, j]` = P(noisy = j given clean = i).
 Matrix = NDArray[np.float64]
 
-#: For each class, the classes that a wrong label may name, all equally likely; () stays clean.
+#: For each class, its possible wrong classes, all equally likely; () stays clean.
 Targets = Sequence[Sequence[int]]
 
 ROW_SUM_TOLERANCE = 1e-9
 
 
 def symmetric(n_classes: int) -> Targets:
-    """Any other class, never the class itself."""
+    """Return all other classes as targets of each class."""
     return [[other for other in range(n_classes) if other != label] for label in range(n_classes)]
 
 
 def asymmetric(dataset: str | None, n_classes: int) -> Targets:
-    """The class that resembles each one, as in Section VI-A of the paper.
+    """Return a similar class as the target of each class, as in Section VI-A of the paper.
 
-    CIFAR-10: truck to automobile, bird to airplane, deer to horse, cat and dog to each other.
-    CIFAR-100: the next class of the real super-class, circularly. MNIST and digits, of which the
-    paper does not speak: 7 to 1, 2 to 7, 3 to 8, 5 and 6 to each other, as since Patrini et al.,
-    "Making Deep Neural Networks Robust to Label Noise", CVPR 2017.
+    - CIFAR-10: truck to automobile, bird to airplane, deer to horse, cat and dog to each other.
+    - CIFAR-100: the next class of the real super-class, circularly.
+    - MNIST and digits, which the paper does not cover: 7 to 1, 2 to 7, 3 to 8, 5 and 6 to each
+      other, after Patrini et al., "Making Deep Neural Networks Robust to Label Noise", CVPR 2017.
 
     Raises:
-        InputError: If the data set has no such pairs, or another number of classes.
+        InputError: If no pairs are defined for the data set, or its number of classes is wrong.
     """
     if dataset is None or dataset not in _SUCCESSORS:
         raise InputError(
-            f"there is no asymmetric noise for the data set {dataset!r}; "
-            f"it is defined for {named(sorted(_SUCCESSORS))}"
+            f"asymmetric noise is not defined for the data set {dataset!r}, "
+            f"only for {named(sorted(_SUCCESSORS))}"
         )
     return _successors(_SUCCESSORS[dataset], dataset, n_classes)
 
 
 def asymmetric_published(dataset: str | None, n_classes: int) -> Targets:
-    """CIFAR-100's asymmetric noise as all published code draws it.
+    """Return CIFAR-100's asymmetric targets as in all published code.
 
     Each class goes to the next in its block of five *indices*, circularly. The indices are
-    alphabetical, so only 6 of the 100 pairs lie within a real super-class; the paper describes
-    `asymmetric`.
+    alphabetical, so only 6 of the 100 pairs are within a real super-class. The paper describes
+    `asymmetric` instead.
 
     Raises:
         InputError: If the data set is not CIFAR-100.
     """
     if dataset != "cifar100":
         raise InputError(
-            f"asymmetric-published is for cifar100 only, got {dataset!r}; "
-            "elsewhere published code does what asymmetric does"
+            f"asymmetric-published is for cifar100 only, got {dataset!r}; use asymmetric, which "
+            "equals the published code for other data sets"
         )
     blocks = {label: label // 5 * 5 + (label + 1) % 5 for label in range(len(CLASSES))}
     return _successors(blocks, dataset, n_classes)
 
 
 def transition_matrix(targets: Targets, eta: float) -> Matrix:
-    """The matrix of rate `eta`, shared out evenly among the targets of each class."""
+    """Compute the matrix of rate `eta`, shared evenly among the targets of each class."""
     matrix = np.eye(len(targets))
     for label, others in enumerate(targets):
         if others:
@@ -105,7 +105,7 @@ def _next_in_superclass() -> dict[int, int]:
 
 
 _DIGITS = {7: 1, 2: 7, 3: 8, 5: 6, 6: 5}
-#: Data set -> clean class -> the class that a wrong label names.
+#: Maps data set and clean class to the class of wrong labels.
 _SUCCESSORS: Mapping[str, Mapping[int, int]] = MappingProxyType(
     {
         "cifar10": {9: 1, 2: 0, 4: 7, 3: 5, 5: 3},

@@ -21,11 +21,11 @@ class NoisyLabels:
         clean: The clean labels in the same order, `(n,)` int64.
         n_classes: K; labels run from 0 to K-1.
         kind: One of `KINDS`.
-        eta: The rate asked for; None where none is asked for (clean, human).
-        seed: The seed of the draw; None where nothing is drawn (clean, human).
-        draw: How flips were drawn, "exact" or "bernoulli"; None where nothing is drawn.
+        eta: Requested rate; None for "clean" and "human".
+        seed: Seed of the draw; None for "clean" and "human".
+        draw: Kind of draw, "exact" or "bernoulli"; None for "clean" and "human".
         matrix: Row-stochastic transition matrix, `(K, K)` float64, `T[i, j]` = P(noisy = j given
-            clean = i); None where the noise is not defined per class (instance, human).
+            clean = i). None if the noise is not defined per class (instance, human).
     """
 
     labels: Labels
@@ -39,13 +39,13 @@ class NoisyLabels:
 
     @property
     def mislabelled(self) -> NDArray[np.bool_]:
-        """Where the noisy label is wrong, `(n,)` bool."""
+        """Mask of the wrong noisy labels, `(n,)` bool."""
         wrong: NDArray[np.bool_] = self.labels != self.clean
         return wrong
 
     @property
     def rate(self) -> float:
-        """The realised noise rate: the share of wrong labels."""
+        """Realised noise rate: the share of wrong labels."""
         return float(self.mislabelled.mean())
 
     @property
@@ -62,5 +62,5 @@ class NoisyLabels:
 
 
 def label_hash(labels: Labels) -> str:
-    """SHA-256 of labels as little-endian int64, in hexadecimal."""
+    """Compute the SHA-256 of labels as little-endian int64, in hexadecimal."""
     return hashlib.sha256(labels.astype("<i8").tobytes()).hexdigest()

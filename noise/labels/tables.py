@@ -1,4 +1,4 @@
-"""The confusion of clean with noisy labels, as text for a terminal."""
+"""Confusion of clean with noisy labels, as text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from anl_seg.noise.labels.record import NoisyLabels
 
 #: With more classes than this, the table of all pairs is too wide for a terminal.
 MAX_COLUMNS = 12
-#: How many of the wrong classes a line names where there is no table.
+#: Number of wrong classes that a line names if there is no table.
 SHOWN = 3
 CORNER = "clean \\ noisy"
 
 
 def confusion_text(noisy: NoisyLabels, classes: Sequence[str]) -> str:
-    """Count noisy labels for each clean class, a line each.
+    """Format the counts of noisy labels, one line per clean class.
 
     Args:
         noisy: The labels.
@@ -48,5 +48,5 @@ def _line(label: int, row: NDArray[np.int64], classes: Sequence[str]) -> str:
 
 
 def _share_wrong(label: int, row: NDArray[np.int64]) -> float:
-    """Share of wrong labels in a class; NaN if the class is empty."""
+    """Compute the share of wrong labels in a class; NaN if the class is empty."""
     return float(1 - row[label] / row.sum()) if row.any() else float("nan")

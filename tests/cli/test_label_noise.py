@@ -66,7 +66,7 @@ def test_cifar100_has_a_line_a_class(tmp_path, capsys):
     [
         (("--noise", "pairflip"), "(--noise) must be one of"),
         (("--noise", "symmetric"), "needs a rate"),
-        (("--noise", "symmetric", "--eta", 2), "(--eta) must lie in"),
+        (("--noise", "symmetric", "--eta", 2), "(--eta) must be in"),
         (("--noise", "human"), "give the file of CIFAR-N"),
         (("--noise", "human", "--human", "nowhere"), "no human labels for 'digits'"),
         (("--noise", "asymmetric-published", "--eta", 0.2), "for cifar100 only"),

@@ -51,8 +51,8 @@ def test_masks_that_cannot_be_corrupted_are_counted(capsys, folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--eta-alpha", "1.5", "--eta-beta", "0.5"], "(--eta-alpha) must lie in [0, 1]"),
-        (["--eta-alpha", "0.5", "--eta-beta", "1"], "(--eta-beta) must lie between 0 and 1"),
+        (["--eta-alpha", "1.5", "--eta-beta", "0.5"], "(--eta-alpha) must be in [0, 1]"),
+        (["--eta-alpha", "0.5", "--eta-beta", "1"], "(--eta-beta) must be between 0 and 1"),
     ],
 )
 def test_rates_out_of_range_are_one_line_and_exit_code_2(
@@ -137,7 +137,7 @@ def test_method_kinds_and_policies_reach_the_manifest(capsys, folder, tmp_path):
 def test_millimetres_need_files_that_say_their_spacing(capsys, folder, tmp_path):
     code, _, err = run(capsys, folder, tmp_path / "dst", *RATES, "--mm")
     assert code == 2
-    assert "does not say how large its pixels are; omit --mm to count in pixels" in err
+    assert "has no pixel spacing; omit --mm to count in pixels" in err
     assert not (tmp_path / "dst").exists()
     tiffs = tmp_path / "tiffs"
     tiffs.mkdir()

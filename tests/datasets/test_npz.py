@@ -38,7 +38,7 @@ def test_all_problems_are_listed(tmp_path):
     message = str(error.value)
     assert "data.npz does not hold toy: 3 problems:" in message
     assert "training: images must be n x 2x2x3 uint8, got float32" in message
-    assert "training: labels must lie in 0..1, got 0 to 2" in message
+    assert "training: labels must be in 0..1, got 0 to 2" in message
     assert "test: labels must be 2 whole numbers" in message
 
 

@@ -195,7 +195,7 @@ def test_one_bit_labels_stay_0_and_1_for_nnunet(dataset, tmp_path):
 
 def test_labels_of_255_are_refused_in_a_data_set_alone(dataset, tmp_path):
     save(dataset / "labelsTr" / "case_3.png", disc(12, 255))
-    with pytest.raises(InputError, match=r"case_3\.png: holds 0 and 255.* declares other labels"):
+    with pytest.raises(InputError, match=r"case_3\.png: contains 0 and 255.* declares other"):
         corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
     assert not (tmp_path / "dst").exists()
     corrupt_masks(dataset / "labelsTr", tmp_path / "dst", NoiseSettings(**RATES))
@@ -250,7 +250,7 @@ def test_a_data_set_can_be_overwritten_without_touching_its_source(dataset, tmp_
 
 @pytest.mark.parametrize("target", ["src", "src/inside", "."])
 def test_source_and_destination_lie_apart(folder, target):
-    with pytest.raises(InputError, match="must not be one folder"):
+    with pytest.raises(InputError, match="must be separate folders"):
         corrupt_masks(folder, folder.parent / target, NoiseSettings(**RATES), overwrite=True)
 
 
@@ -336,8 +336,8 @@ def test_files_that_are_no_masks_are_left_out_and_listed(folder, tmp_path):
     [
         ({"dataset": {}}, "key dataset"),
         ({"labels": {"background": 0, "a": 2}}, "6 of 6 masks cannot be used"),
-        ({"labels": [0, 1]}, "no dataset.json of nnU-Net"),
-        ({"file_ending": ".jpg"}, "file_ending is .jpg"),
+        ({"labels": [0, 1]}, "not a dataset.json of nnU-Net"),
+        ({"file_ending": ".jpg"}, "file_ending .jpg is not supported"),
         ({"file_ending": ".nii.gz"}, "no .nii.gz files in labelsTr"),
     ],
 )

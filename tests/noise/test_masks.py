@@ -97,13 +97,13 @@ def test_vanishing_and_filling_and_less_than_a_pixel_are_left_as_they_are():
     ]
     assert situations == ["vanishing", "too-small", "out-of-view"]
     assert "vanish" in apply(one, "erosion", 0.7, drawn)[1].reason
-    assert "no whole pixel" in apply(one, "dilation", 0.3, drawn)[1].reason
+    assert "less than half a pixel" in apply(one, "dilation", 0.3, drawn)[1].reason
     assert "fill the image" in apply(most, "dilation", 0.7, drawn)[1].reason
 
 
 @pytest.mark.parametrize("eta_beta", [0, 1, -0.1, 1.5, float("nan")])
 def test_a_level_out_of_range_is_refused(eta_beta):
-    with pytest.raises(InputError, match=r"eta_beta \(--eta-beta\) must lie between 0 and 1"):
+    with pytest.raises(InputError, match=r"eta_beta \(--eta-beta\) must be between 0 and 1"):
         corrupt(square, "erosion", eta_beta, generator(0, "case"))
 
 

@@ -353,7 +353,7 @@ def test_the_published_method_takes_binary_flat_masks_and_its_own_draw(folder, d
         NoiseSettings(eta_alpha=0.7, eta_beta=0.5, seed=0, method=PUBLISHED),
     )
     assert content["summary"]["corrupted"] == int(8 * 0.7)
-    with pytest.raises(InputError, match="for binary 2D masks"):
+    with pytest.raises(InputError, match="accepts binary 2D masks only"):
         corrupt_masks(dataset, tmp_path / "set", NoiseSettings(**RATES, method=PUBLISHED))
     assert not (tmp_path / "set").exists()
 

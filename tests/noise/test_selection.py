@@ -57,7 +57,7 @@ def test_the_generator_is_the_documented_one():
 
 @pytest.mark.parametrize("eta_alpha", [-0.1, 1.5, float("nan")])
 def test_a_share_out_of_range_is_refused(eta_alpha):
-    with pytest.raises(InputError, match=r"eta_alpha \(--eta-alpha\) must lie in \[0, 1\]"):
+    with pytest.raises(InputError, match=r"eta_alpha \(--eta-alpha\) must be in \[0, 1\]"):
         choose(CASES, eta_alpha, seed=0)
 
 

@@ -92,7 +92,7 @@ def test_settings_come_back_from_those_of_a_record():
         (
             "classification",
             {"noise": "symmetric", "eta": 1.5},
-            r"eta .* must lie in .*got 1.5",
+            r"eta .* must be in .*got 1.5",
         ),
         ("classification", {"eta": 0.2}, "noise clean has no rate to choose"),
         (

@@ -65,7 +65,7 @@ def test_labels_changed_after_saving(path):
         arrays = dict(content)
     arrays["labels"][0] = (arrays["labels"][0] + 1) % 10
     np.savez(path, **arrays)
-    with pytest.raises(InputError, match="do not have the hash"):
+    with pytest.raises(InputError, match="do not match its hash"):
         label_noise.load(path, CLEAN)
 
 
@@ -83,11 +83,11 @@ def test_no_file(tmp_path):
 def test_file_of_another_kind(tmp_path, content):
     path = tmp_path / "noisy.npz"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"noisy\.npz is no file of noisy labels"):
+    with pytest.raises(InputError, match=r"noisy\.npz is not a file of noisy labels"):
         label_noise.load(path, CLEAN)
 
 
 def test_npz_of_another_kind(tmp_path):
     np.savez(tmp_path / "images.npz", x_train=np.zeros(3))
-    with pytest.raises(InputError, match="is no file of noisy labels"):
+    with pytest.raises(InputError, match="is not a file of noisy labels"):
         label_noise.load(tmp_path / "images.npz", CLEAN)
