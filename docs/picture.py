@@ -14,7 +14,7 @@ from PIL import Image
 
 from anl_seg.experiments.figures.outlines import OutlinedCase, draw_columns
 from anl_seg.formats.noise_manifest import CSV_NAME, read_noisy_masks
-from anl_seg.trainers.correction import CORRECTED_LABELS
+from anl_seg.trainers.corrected_labels import CORRECTED_LABELS
 
 N_CASES = 6
 

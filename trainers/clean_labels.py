@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from nnunetv2.configuration import default_num_processes
@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, listed, named
 from anl_seg.formats.files import atomic_path
+from anl_seg.trainers.distributed import own_share, wait_for_all
+from anl_seg.trainers.memorisation import PLOT
+
+if TYPE_CHECKING:
+    from anl_seg.trainers.trainer import nnUNetTrainerANL
 
 
 @dataclass(frozen=True)
@@ -105,3 +110,39 @@ class CleanLabels:
                 f"{mask} holds {named([f'{value:g}' for value in wrong])}, but dataset.json has "
                 f"the labels {', '.join(map(str, known))}"
             )
+
+
+def prepare_clean_labels(
+    trainer: nnUNetTrainerANL,
+    dataset: Any,  # noqa: ANN401 (nnU-Net carries no types)
+    masks: Mapping[str, Path],
+) -> Path:
+    """Preprocess the clean labels of a fold like its labels, as far as they are not.
+
+    Args:
+        trainer: The trainer.
+        dataset: nnU-Net's data set of its training cases.
+        masks: The clean mask of each case.
+
+    Returns:
+        The folder of the arrays `CASE.npy`.
+
+    Raises:
+        InputError: If masks do not fit their images.
+    """
+    clean = CleanLabels(
+        dataset,
+        Path(trainer.preprocessed_dataset_folder),
+        trainer.plans_manager,
+        trainer.configuration_manager,
+        trainer.label_manager,
+    )
+    mine = own_share(trainer, list(masks))
+    if outdated := [case for case in mine if not clean.is_current(case, masks[case])]:
+        trainer.print_to_log_file(f"anl-seg: preparing the clean labels of {len(outdated)} cases")
+        clean.write({case: masks[case] for case in outdated})
+    wait_for_all(trainer)
+    trainer.print_to_log_file(
+        f"anl-seg: clean labels are known; {PLOT} shows how well both are fitted"
+    )
+    return clean.folder

@@ -15,92 +15,46 @@ References:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from anl_seg.trainers.datasets import Case, Stacked
+from anl_seg.trainers.corrected_labels import CORRECTED_LABELS, correct_labels, publish
+from anl_seg.trainers.distributed import own_share, wait_for_all
+from anl_seg.trainers.prediction import label_predictor, predicting
+from anl_seg.trainers.validation_peak import ValidationPeak
 
-#: Folder of the corrected labels in the folder of the fold.
-CORRECTED_LABELS = "corrected_labels"
-#: Epochs whose mean is compared with the best mean: at least so many, and this share of all.
-LEAST_WINDOW, WINDOW_SHARE = 3, 0.02
-#: The least fall of that mean that counts, in Dice.
-LEAST_FALL = 0.005
-#: A fall must also exceed so many standard errors of such a mean. It is looked for in every epoch,
-#: so the usual two or three would be exceeded by chance.
-STANDARD_ERRORS = 6
-#: The least rise that makes an epoch the best one, in Dice.
-LEAST_RISE = 0.002
-
-
-class ValidationPeak:
-    """Tells whether the validation Dice has passed its peak, and where the peak was.
-
-    Args:
-        dice: Dice of the epochs so far; NaN counts as 0.
-        epochs: Epochs of the whole training.
-
-    Attributes:
-        dice: Dice of the epochs so far.
-        best_epoch: The earliest epoch that no later one surpasses by `LEAST_RISE`, or None.
-
-    Examples:
-        >>> peak = ValidationPeak([0.60, 0.66, 0.67, 0.67, 0.65, 0.63, 0.61])
-        >>> peak.best_epoch, peak.has_passed
-        (2, True)
-    """
-
-    def __init__(self, dice: Iterable[float] = (), *, epochs: int = 0) -> None:
-        self.window = max(LEAST_WINDOW, round(WINDOW_SHARE * epochs))
-        self.dice: list[float] = []
-        self.best_epoch: int | None = None
-        for each in dice:
-            self.add(each)
-
-    def add(self, dice: float) -> bool:
-        """Add the Dice of an epoch; returns whether it is the best one."""
-        self.dice.append(float(np.nan_to_num(dice)))
-        best = self.best_epoch is None or self.dice[-1] > self.dice[self.best_epoch] + LEAST_RISE
-        if best:
-            self.best_epoch = len(self.dice) - 1
-        return best
-
-    @property
-    def has_passed(self) -> bool:
-        """Whether the mean of the last epochs is below the best mean by more than chance."""
-        if len(self.dice) <= self.window:
-            return False
-        means = np.convolve(self.dice, np.full(self.window, 1 / self.window), mode="valid")
-        best = int(means.argmax())
-        # Second differences know no trend; 0.6745 sqrt(6) is their median size at a spread of 1.
-        spread = np.median(np.abs(np.diff(self.dice, 2))) / (0.6745 * np.sqrt(6))
-        chance = STANDARD_ERRORS * spread / np.sqrt(self.window)
-        return bool(means[-1] < means[best] - max(LEAST_FALL, chance))
+if TYPE_CHECKING:
+    from anl_seg.trainers.trainer import nnUNetTrainerANL
 
 
 class LabelCorrection:
     """Decides when labels are corrected, and keeps the weights that will do it.
 
     Args:
-        folder: Will hold the corrected labels.
+        output: The output folder of the training. `CORRECTED_LABELS` in it will hold the labels.
         epochs: Epochs of the whole training.
 
     Attributes:
+        folder: Will hold the corrected labels.
         done_in: The epoch after which the labels were corrected, or None.
     """
 
-    def __init__(self, folder: Path, epochs: int) -> None:
-        self.folder = folder
+    def __init__(self, output: Path, epochs: int) -> None:
+        self.folder = output / CORRECTED_LABELS
         self.epochs = epochs
         self.peak = ValidationPeak(epochs=epochs)
         self.weights: list[Tensor] = []
         self.done_in: int | None = None
+
+    @property
+    def partial(self) -> Path:
+        """Holds the corrected labels until all are written."""
+        return self.folder.with_name(f"{self.folder.name}.partial")
 
     def watch(self, dice: float, parameters: Iterable[Tensor]) -> bool:
         """Take in the validation Dice of an epoch; returns whether to correct the labels now.
@@ -137,81 +91,63 @@ class LabelCorrection:
         self.done_in = state["done_in"]
 
 
-class WithCorrectedLabels:
-    """A data set of nnU-Net that gives the corrected labels of a case once they are written.
-
-    The loading processes look at the folder for each case, because they start before it exists.
-
-    Args:
-        dataset: nnU-Net's data set with the given labels, or `WithCleanLabels` around it.
-        folder: Will hold the corrected labels, `CASE.npy` of the shape of the labels.
-    """
-
-    def __init__(self, dataset: Any, folder: Path) -> None:  # noqa: ANN401 (nnU-Net carries no types)
-        self.dataset = dataset
-        self.identifiers: list[str] = dataset.identifiers
-        self.folder = folder
-
-    def load_case(self, identifier: str) -> Case:
-        """Load a case with the labels to train on: the corrected ones as soon as they exist.
-
-        If the clean labels are known, the labels are `(3, *S)`: to train on, clean, given.
-        """
-        image, labels, previous, properties = self.dataset.load_case(identifier)
-        known = labels.arrays if isinstance(labels, Stacked) else (labels,)
-        file = self.folder / f"{identifier}.npy"
-        first = np.load(file, mmap_mode="r") if file.exists() else known[0]
-        if len(known) == 1:
-            return image, first, previous, properties
-        return image, Stacked(first, known[1], known[0]), previous, properties
-
-
-def correct_labels(
-    dataset: Any,  # noqa: ANN401 (nnU-Net carries no types)
-    cases: Sequence[str],
-    predict: Callable[[Any], NDArray[Any]],
-    folder: Path,
-    *,
-    ignore_label: int | None = None,
-) -> dict[str, float]:
-    """Write the predicted labels of cases into a folder.
-
-    A case keeps its given labels if the network predicts nothing of a class that they hold, so
-    that no rare structure disappears. Ignored pixels stay ignored.
-
-    Args:
-        dataset: nnU-Net's data set with the given labels.
-        cases: The cases to do.
-        predict: Returns labels `(*S)` for a preprocessed image `(C, *S)`.
-        folder: Gets `CASE.npy`, shape and dtype of the labels.
-        ignore_label: Label of ignored pixels, or None.
+def prepare_correction(
+    trainer: nnUNetTrainerANL,
+    training: Any,  # noqa: ANN401 (nnU-Net carries no types)
+    validation: Any,  # noqa: ANN401
+) -> LabelCorrection | None:
+    """Prepare the correction of labels for nnU-Net's data sets of a fold.
 
     Returns:
-        Share of the pixels that changed, by case.
+        The correction. None if it is off or cannot be done; nnU-Net's log then says why.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    changed = {}
-    for case in cases:
-        image, labels, _, _ = dataset.load_case(case)
-        given = np.asarray(labels[:])
-        predicted = predict(image[:])[None].astype(given.dtype)
-        corrected = given if _loses_a_class(given, predicted, ignore_label) else predicted.copy()
-        if ignore_label is not None:
-            corrected = np.where(given == ignore_label, given, corrected)
-        # -1 marks pixels outside the body in nnU-Net's preprocessed labels.
-        corrected = np.where(given < 0, given, corrected)
-        np.save(folder / f"{case}.npy", corrected)
-        changed[case] = float((corrected != given).mean())
-    return changed
+    if not trainer.settings.correct_labels:
+        return None
+    obstacles = {
+        "region-based training": trainer.label_manager.has_regions,
+        "a cascade": trainer.is_cascaded,
+        "a fold whose validation cases are training cases": bool(
+            set(training.identifiers) & set(validation.identifiers)
+        ),
+    }
+    for name, present in obstacles.items():
+        if present:
+            trainer.print_to_log_file(f"anl-seg: labels are not corrected: this is {name}")
+            return None
+    correction = trainer.correction  # from a checkpoint, or None
+    if correction is None:
+        correction = LabelCorrection(Path(trainer.output_folder), trainer.num_epochs)
+    if correction.done_in is None and trainer.local_rank == 0:  # of an earlier training
+        shutil.rmtree(correction.folder, ignore_errors=True)
+    wait_for_all(trainer)
+    return correction
 
 
-def _loses_a_class(given: NDArray[Any], predicted: NDArray[Any], ignore_label: int | None) -> bool:
-    classes = {int(value) for value in np.unique(given) if value > 0 and value != ignore_label}
-    return not classes <= set(np.unique(predicted).tolist())
-
-
-def publish(partial: Path, folder: Path) -> None:
-    """Let the loading processes see all corrected labels at once."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    partial.rename(folder)
+def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrection) -> None:
+    """Replace the training labels by predictions of the best epoch, and go on from there."""
+    trainer.print_to_log_file(
+        f"anl-seg: validation Dice is past its peak of epoch {correction.peak.best_epoch}; the "
+        "network of that epoch now predicts the training cases, and these masks replace the "
+        "given labels"
+    )
+    correction.restore(trainer.network.parameters())
+    with trainer.averaged():
+        correction.restore(trainer.network.parameters())
+    trainer.optimizer.state.clear()  # its momentum belongs to other weights
+    with predicting(trainer):
+        changed = correct_labels(
+            trainer.given_cases,
+            own_share(trainer, sorted(trainer.given_cases.identifiers)),
+            label_predictor(trainer, trainer.autocast),
+            correction.partial,
+            ignore_label=trainer.label_manager.ignore_label,
+        )
+    wait_for_all(trainer)
+    if trainer.local_rank == 0:
+        publish(correction.partial, correction.folder)
+    wait_for_all(trainer)
+    correction.finish(trainer.current_epoch)
+    trainer.print_to_log_file(
+        f"anl-seg: {np.mean(list(changed.values())):.1%} of the pixels have changed; the new "
+        f"labels are in {correction.folder}"
+    )

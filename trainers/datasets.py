@@ -1,4 +1,4 @@
-"""nnU-Net's data sets in complete passes, and with clean labels beside the noisy ones."""
+"""nnU-Net's data sets in complete passes, with clean labels beside, or with corrected labels."""
 
 from __future__ import annotations
 
@@ -68,6 +68,35 @@ class WithCleanLabels:
         image, labels, previous, properties = self.dataset.load_case(identifier)
         clean = np.load(self.folder / f"{identifier}.npy", mmap_mode="r")
         return image, Stacked(labels, clean), previous, properties
+
+
+class WithCorrectedLabels:
+    """A data set of nnU-Net that gives the corrected labels of a case once they are written.
+
+    The loading processes look at the folder for each case, because they start before it exists.
+
+    Args:
+        dataset: nnU-Net's data set with the given labels, or `WithCleanLabels` around it.
+        folder: Will hold the corrected labels, `CASE.npy` of the shape of the labels.
+    """
+
+    def __init__(self, dataset: Any, folder: Path) -> None:  # noqa: ANN401 (nnU-Net carries no types)
+        self.dataset = dataset
+        self.identifiers: list[str] = dataset.identifiers
+        self.folder = folder
+
+    def load_case(self, identifier: str) -> Case:
+        """Load a case with the labels to train on: the corrected ones as soon as they exist.
+
+        If the clean labels are known, the labels are `(3, *S)`: to train on, clean, given.
+        """
+        image, labels, previous, properties = self.dataset.load_case(identifier)
+        known = labels.arrays if isinstance(labels, Stacked) else (labels,)
+        file = self.folder / f"{identifier}.npy"
+        first = np.load(file, mmap_mode="r") if file.exists() else known[0]
+        if len(known) == 1:
+            return image, first, previous, properties
+        return image, Stacked(first, known[1], known[0]), previous, properties
 
 
 class Stacked:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anl_seg.errors import named
+from anl_seg.trainers.online_validation import PixelCounts
 from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
 
@@ -108,7 +109,7 @@ class MissingForeground:
 SMOOTHING, FALL = 0.8, 0.02
 
 
-class Memorisation:
+class MemorisationOnset:
     """Notices that the fit to the training labels rises while Dice on other labels falls.
 
     Both curves are smoothed over epochs. It speaks once.
@@ -143,6 +144,78 @@ class Memorisation:
 
 def _smooth(past: float, value: float) -> float:
     return value if past == -math.inf else SMOOTHING * past + (1 - SMOOTHING) * value
+
+
+class TrainingWatch:
+    """Looks for trouble in the epochs of a training, and warns in nnU-Net's log.
+
+    Args:
+        settings: Settings of the training.
+        names: Names of the foreground classes or regions.
+        log: Writes to nnU-Net's log.
+    """
+
+    def __init__(
+        self, settings: TrainerSettings, names: Sequence[str], log: Callable[[str], None]
+    ) -> None:
+        self.settings = settings
+        self.missing_foreground = MissingForeground(names)
+        self.log = log
+        self.forget_loss()
+
+    def forget_loss(self) -> None:
+        """Forget the values of the loss, because those to come are of another loss."""
+        self.memorisation = MemorisationOnset()
+
+    def look_at_classes(self, counts: PixelCounts) -> None:
+        """Take in the online validation of an epoch, and warn of classes that are missing."""
+        if found := self.missing_foreground.update(counts.predicted, counts.labelled):
+            self.log(f"anl-seg: warning: {found}; {advise_against_background(self.settings)}")
+
+    def look_at_fit(self, what: str, fit: float, dice: float) -> None:
+        """Take in an epoch, and warn if the network begins to memorise.
+
+        Args:
+            what: What `dice` is, such as "validation Dice".
+            fit: Fit to the training labels, larger is better: Dice, or minus the loss.
+            dice: Dice with other labels.
+        """
+        if fall := self.memorisation.update(fit, dice):
+            self.log(
+                f"anl-seg: warning: the network seems to memorise wrong labels: {what} has fallen "
+                f"by {fall:.3f} from its best, while it fits the training labels ever better; "
+                f"{advise_against_memorisation(self.settings)}"
+            )
+
+
+def foreground_names(labels: Mapping[str, Any], *, regions: bool) -> list[str]:
+    """Name the classes or regions in the order of nnU-Net's outputs.
+
+    Args:
+        labels: The labels in `dataset.json`.
+        regions: Whether nnU-Net trains regions.
+    """
+    values = {name: value for name, value in labels.items() if name != "ignore"}
+    if regions:
+        return [name for name, value in values.items() if value not in (0, [0])]
+    return sorted((name for name, value in values.items() if value), key=values.__getitem__)
+
+
+def about_loading_processes(settings: TrainerSettings) -> list[str]:
+    """Say what does not hold if nnU-Net loads the cases in several processes."""
+    one_process = "nnUNet_n_proc_DA=0 nnUNetv2_train ..."
+    messages = []
+    if settings.seed is not None:
+        messages.append(
+            "the seed fixes the weights but not the order of the data, because nnU-Net loads in "
+            f"several processes; {one_process} fixes both"
+        )
+    if settings.schedule.one_pass:
+        messages.append(
+            "an epoch shows some cases twice and others not, because nnU-Net loads in several "
+            f"processes; {one_process} makes it one pass"
+        )
+    return messages
 
 
 def advise_against_background(settings: TrainerSettings) -> str:

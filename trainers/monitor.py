@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-
 from anl_seg.formats.files import write_json
+from anl_seg.trainers.prediction import predicting, predictor_of
 from anl_seg.trainers.raw_dataset import find_masks, find_test_images
 from anl_seg.trainers.validation_summary import write_summary
 
@@ -67,27 +66,12 @@ class TestImageMonitor:
         """Predict with the trainer's network as it is, as `nnUNetv2_predict` would."""
         predictions.mkdir(parents=True, exist_ok=True)
         network = unwrapped(trainer.network)
-        predictor = nnUNetPredictor(
-            device=trainer.device,
-            perform_everything_on_device=trainer.device.type == "cuda",
-            allow_tqdm=False,
-        )
-        predictor.manual_initialization(
-            network,
-            trainer.plans_manager,
-            trainer.configuration_manager,
-            [network.state_dict()],
-            trainer.dataset_json,
-            type(trainer).__name__,
-            trainer.inference_allowed_mirroring_axes,
-        )
+        predictor = predictor_of(trainer, network, [network.state_dict()])
         reader = trainer.plans_manager.image_reader_writer_class()
-        trainer.set_deep_supervision_enabled(False)
-        network.eval()
-        for case, files in self.images.items():
-            image, properties = reader.read_images(files)
-            predictor.predict_single_npy_array(image, properties, None, str(predictions / case))
-        trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
+        with predicting(trainer):
+            for case, files in self.images.items():
+                image, properties = reader.read_images(files)
+                predictor.predict_single_npy_array(image, properties, None, str(predictions / case))
 
 
 def unwrapped(network: Any) -> Any:  # noqa: ANN401

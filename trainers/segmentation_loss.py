@@ -11,7 +11,7 @@ from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
 from torch import Tensor, nn
 
 from anl_seg import losses
-from anl_seg.trainers.settings import TrainerSettings
+from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
 #: The label of ignored pixels of a region, which is a problem of the classes 0 and 1.
 REGION_IGNORE = 2
@@ -22,6 +22,31 @@ Dice = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 ROBUST_LOSS = "robust loss"
 #: Name of the weight of a summand -> what the paper calls the summand (eq. 4 and 11).
 SUMMANDS = {"alpha": "active term", "beta": "passive term", None: ROBUST_LOSS}
+
+
+def create_robust_loss(
+    settings: TrainerSettings,
+    labels: Any,  # noqa: ANN401 (nnU-Net carries no types)
+    device: torch.device,
+) -> nn.Module | None:
+    """Create the loss of one output; None for nnU-Net's own loss.
+
+    Args:
+        settings: Settings of the training.
+        labels: nnU-Net's label manager.
+        device: Device of the training.
+    """
+    if settings.loss == NNUNET_LOSS:
+        return None
+    loss = losses.create(
+        settings.loss, ignore_index=_ignore_index(labels), **settings.loss_parameters
+    )
+    return loss.to(device)
+
+
+def _ignore_index(labels: Any) -> int | None:  # noqa: ANN401
+    index: int | None = REGION_IGNORE if labels.has_regions else labels.ignore_label
+    return index
 
 
 def replace_loss(
@@ -61,11 +86,24 @@ def replace_loss(
     return nnunet
 
 
+def not_finite_terms(loss: nn.Module, robust: nn.Module | None) -> list[str]:
+    """Name the terms of a training's loss that are not finite; empty if unknown.
+
+    Args:
+        loss: The loss of the training.
+        robust: The robust loss in it, or None.
+    """
+    parts = [part for part in loss.modules() if isinstance(part, SegmentationLoss)]
+    terms = [term for part in parts for term in part.not_finite()]
+    if robust and any(not parameter.isfinite().all() for parameter in robust.parameters()):
+        terms.append("trained parameter of the loss")
+    return terms
+
+
 def _beside(robust: nn.Module, dice: Dice, settings: TrainerSettings, labels: Any) -> nn.Module:  # noqa: ANN401
     """Join a robust loss with the soft Dice and the cross entropy that the settings ask for."""
     make = RegionLoss if labels.has_regions else SegmentationLoss
-    ignore_index = REGION_IGNORE if labels.has_regions else labels.ignore_label
-    ce = losses.create("ce", ignore_index=ignore_index)
+    ce = losses.create("ce", ignore_index=_ignore_index(labels))
     return make(
         robust,
         ignore_label=labels.ignore_label,

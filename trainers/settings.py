@@ -9,6 +9,7 @@ from typing import Any
 
 from anl_seg import losses
 from anl_seg.errors import InputError
+from anl_seg.formats.nnunet import TRAINER
 from anl_seg.trainers.defaults import OPTIONS, defaults
 from anl_seg.trainers.protocols import LEARNING_RATES, PROTOCOLS, TrainingProtocol
 
@@ -183,6 +184,27 @@ class TrainerSettings:
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+
+def settings_of_class(plans: Mapping[str, Any], trainer: str, loss: str) -> TrainerSettings:
+    """Read the settings from plans for a trainer class that may train one loss alone.
+
+    Args:
+        plans: Content of a plans file.
+        trainer: Name of the class.
+        loss: Its loss. Every class but that of the default loss trains its own loss alone.
+
+    Raises:
+        InputError: If the plans ask for another loss, or their settings are wrong.
+    """
+    settings = TrainerSettings.from_plans(plans, loss)
+    if loss not in (settings.loss, TrainerSettings.loss):
+        raise InputError(
+            f"plans {plans['plans_name']!r} ask for the loss {settings.loss!r}, but {trainer} "
+            f"trains {loss!r}; train with -tr {TRAINER}, which takes the loss from the plans, or "
+            f"plan with --loss {loss}"
+        )
+    return settings
 
 
 def _complete_parameters(name: str, given: object, ours: Mapping[str, float]) -> dict[str, Any]:

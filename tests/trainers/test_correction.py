@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from anl_seg.trainers.correction import (
-    ValidationPeak,
-    WithCorrectedLabels,
-    correct_labels,
-    publish,
-)
-from anl_seg.trainers.datasets import WithCleanLabels
+from anl_seg.trainers.corrected_labels import correct_labels, publish
+from anl_seg.trainers.datasets import WithCleanLabels, WithCorrectedLabels
+from anl_seg.trainers.validation_peak import ValidationPeak
 
 
 class Dataset:

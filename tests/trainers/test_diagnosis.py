@@ -13,11 +13,12 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 from anl_seg.trainers.diagnosis import (
     PATIENCE_ALL,
     PATIENCE_ONE,
-    Memorisation,
+    MemorisationOnset,
     MissingForeground,
     advise_against_background,
     advise_against_memorisation,
 )
+from anl_seg.trainers.online_validation import PixelCounts
 from anl_seg.trainers.settings import TrainerSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")
@@ -53,7 +54,7 @@ def test_a_class_that_is_never_predicted_is_named():
 
 
 def test_memorisation_is_a_falling_dice_while_the_fit_rises():
-    watch = Memorisation()
+    watch = MemorisationOnset()
     peak = [watch.update(0.5 + epoch / 100, 0.8) for epoch in range(10)]
     fall = [watch.update(0.6 + epoch / 100, 0.8 - epoch / 100) for epoch in range(20)]
     assert not any(peak)
@@ -71,7 +72,7 @@ def test_memorisation_is_a_falling_dice_while_the_fit_rises():
     ],
 )
 def test_no_memorisation(fit, dice):
-    watch = Memorisation()
+    watch = MemorisationOnset()
     assert not any(watch.update(fit(n), dice(n)) for n in range(40))
 
 
@@ -96,10 +97,10 @@ REGIONS = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
 def test_the_log_names_the_class(make_trainer, labels, names):
     trainer = make_trainer({"loss": "gce"}, labels=labels)
     trainer.initialize()
-    assert trainer.missing_foreground.names == names
+    assert trainer.watch.missing_foreground.names == names
     trainer.train_loss = 1.0
     for _ in range(PATIENCE_ONE):
-        trainer._look_for_trouble(counts(3.0, 0.0), counts(1.0, 0.0), counts(0.0, 2.0))
+        trainer._look_for_trouble(PixelCounts(counts(3.0, 0.0), counts(1.0, 0.0), counts(0.0, 2.0)))
     text = Path(trainer.log_file).read_text()
     assert text.count("anl-seg: warning:") == 1
     assert f"no pixel of {names[1]}, although" in text
@@ -112,6 +113,6 @@ def test_the_log_says_that_a_training_memorises(make_trainer):
     for epoch in range(30):
         trainer.train_loss = 1 - epoch / 50
         true = 80.0 - max(0, epoch - 10)
-        trainer._look_for_trouble(counts(true), counts(20.0), counts(20.0))
+        trainer._look_for_trouble(PixelCounts(counts(true), counts(20.0), counts(20.0)))
     text = Path(trainer.log_file).read_text()
     assert text.count("seems to memorise wrong labels: validation Dice has fallen by 0.0") == 1

@@ -1,0 +1,75 @@
+"""Predictions by a network that is in training, as nnU-Net makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+from numpy.typing import NDArray
+from torch import nn
+
+
+def predictor_of(
+    trainer: Any,  # noqa: ANN401 (nnU-Net carries no types)
+    network: nn.Module,
+    weights: Sequence[Mapping[str, Any]] | None = None,
+) -> nnUNetPredictor:
+    """Return nnU-Net's predictor for a network of a trainer.
+
+    Args:
+        trainer: An initialised trainer of nnU-Net's.
+        network: Its network, with or without wrappers.
+        weights: State of the network for each member of an ensemble. None to predict with the
+            network as it is, which `predict_sliding_window_return_logits` alone can do.
+    """
+    predictor = nnUNetPredictor(
+        device=trainer.device,
+        perform_everything_on_device=trainer.device.type == "cuda",
+        allow_tqdm=False,
+    )
+    predictor.manual_initialization(
+        network,
+        trainer.plans_manager,
+        trainer.configuration_manager,
+        weights,
+        trainer.dataset_json,
+        type(trainer).__name__,
+        trainer.inference_allowed_mirroring_axes,
+    )
+    return predictor
+
+
+@contextmanager
+def predicting(trainer: Any) -> Iterator[None]:  # noqa: ANN401
+    """Let a trainer's network predict at full resolution alone, within a block."""
+    trainer.set_deep_supervision_enabled(False)
+    trainer.network.eval()
+    yield
+    trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
+
+
+def label_predictor(
+    trainer: Any,  # noqa: ANN401
+    autocast: Callable[[], AbstractContextManager[object]],
+) -> Callable[[Any], NDArray[Any]]:
+    """Return what predicts the labels of a preprocessed image as nnU-Net's validation does.
+
+    Args:
+        trainer: An initialised trainer of nnU-Net's, within `predicting`.
+        autocast: Makes the context that the network computes in.
+
+    Returns:
+        A function from an image `(C, *S)` to labels `(*S)`.
+    """
+    predictor = predictor_of(trainer, trainer.network)
+
+    def predict(image: Any) -> NDArray[Any]:  # noqa: ANN401 (an array of nnU-Net's)
+        with autocast():
+            logits = predictor.predict_sliding_window_return_logits(torch.from_numpy(image))
+        labels: NDArray[Any] = logits.argmax(0).cpu().numpy()
+        return labels
+
+    return predict

@@ -1,0 +1,18 @@
+"""The number of threads that a training computes with on a CPU."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def keep_to_omp_num_threads() -> None:
+    """Use as many threads as OMP_NUM_THREADS says, if it is set.
+
+    On a CPU nnU-Net uses all processors anyway. Two trainings at once then wait for each other's
+    threads and take twenty times as long.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal() and int(threads) > 0:
+        torch.set_num_threads(int(threads))
