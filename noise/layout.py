@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats import nnunet
+from anl_seg.formats.dataset_json import read_declared_labels
 from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, side_car
 from anl_seg.formats.masks import check_links, find_masks
 from anl_seg.formats.text import read_json
@@ -120,15 +120,14 @@ def _files(source: Path, paths: Iterable[Path]) -> list[Path]:
 def _read_dataset_json(path: Path) -> tuple[str, frozenset[int], int | None]:
     """Return a data set's file ending, its labels (regions split up) and its ignore label."""
     try:
+        labels = read_declared_labels(path)
         content = read_json(path)
-        ending, declared = str(content["file_ending"]), dict(content["labels"])
-        labels = frozenset(label for value in declared.values() for label in _numbers(value))
-        ignore_label = int(declared["ignore"]) if "ignore" in declared else None
+        ending = str(content["file_ending"])
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise InputError(
-            f"{path}: not a dataset.json of nnU-Net v2 with file_ending and labels ({error!r})"
+            f"{path}: not a dataset.json of nnU-Net v2 with file_ending and labels ({error})"
         ) from error
     if "dataset" in content:
         raise InputError(
@@ -139,8 +138,4 @@ def _read_dataset_json(path: Path) -> tuple[str, frozenset[int], int | None]:
         raise InputError(
             f"{path}: file_ending {ending} is not supported; convert to {', '.join(ENDINGS)}"
         )
-    return ending, labels, ignore_label
-
-
-def _numbers(value: Any) -> list[int]:  # noqa: ANN401 (a label of dataset.json is one or several)
-    return [int(each) for each in value] if isinstance(value, list) else [int(value)]
+    return ending, labels.values, labels.ignore_label

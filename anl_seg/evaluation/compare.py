@@ -17,7 +17,7 @@ from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.folders import DEFAULTS, Evaluation, evaluate_folders
 from anl_seg.evaluation.foreground import defined_mean, target_value, targets
 from anl_seg.evaluation.labels import LabelSet
-from anl_seg.evaluation.metrics import METRICS, SURFACE_METRICS, Label, Metric
+from anl_seg.evaluation.metrics import METRICS, SURFACE_METRICS, Metric
 from anl_seg.evaluation.paired import (
     GroupValues,
     group_interval,
@@ -27,6 +27,7 @@ from anl_seg.evaluation.paired import (
 )
 from anl_seg.evaluation.pairs import collecting
 from anl_seg.evaluation.statistics import mean_interval
+from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.masks import find_masks
 from anl_seg.progress import Track, untracked
 

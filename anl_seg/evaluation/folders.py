@@ -12,8 +12,9 @@ from anl_seg.errors import InputError, listed, named
 from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.folder_checks import not_in_manifest, unknown_labels, unpaired
 from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, given_labels
-from anl_seg.evaluation.metrics import Counts, Label, count, count_values, overlap_values
+from anl_seg.evaluation.metrics import Counts, count, count_values, overlap_values
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
+from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.masks import find_masks
 from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
 from anl_seg.processes import process_map

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from anl_seg.evaluation.folders import CaseResult
 from anl_seg.evaluation.labels import LabelSet
-from anl_seg.evaluation.metrics import Label
+from anl_seg.formats.dataset_json import Label
 
 #: Name of the mean over the classes of a case, without the background.
 FOREGROUND = "foreground"

@@ -6,11 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anl_seg.errors import InputError
-from anl_seg.evaluation.metrics import Label
-from anl_seg.formats.text import read_json
+from anl_seg.formats.dataset_json import Label, labels_of, read_declared_labels
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,7 @@ class LabelSet:
     @property
     def allowed(self) -> set[int]:
         """Every value that a mask may hold in pixels that are not ignored."""
-        members = (label if isinstance(label, tuple) else (label,) for label in self.names)
-        return {0}.union(*members)
+        return {0}.union(*map(labels_of, self.names))
 
     def title(self, label: Label) -> str:
         """The label with its name, as in tables."""
@@ -87,31 +84,17 @@ def declared_labels(path: Path, ignore_label: int | None = None) -> LabelSet:
         InputError: If the file is no nnU-Net v2 `dataset.json`.
     """
     try:
-        labels: dict[str, Any] = read_json(path)["labels"]
-        values = {name: _label(value) for name, value in labels.items()}
+        declared = read_declared_labels(path)
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValueError as error:
         raise InputError(
-            f"{path}: has no nnU-Net v2 labels such as "
-            '"labels": {"background": 0, "lesion": 1}; correct it, or name the labels with --labels'
+            f"{path}: {error}; correct it, or name the labels with --labels"
         ) from error
-    declared_ignore = values.pop("ignore", None)
-    if isinstance(declared_ignore, tuple):
-        raise InputError(f"{path}: the ignore label must be one number, found {declared_ignore}")
-    if not any(isinstance(value, tuple) and len(value) > 1 for value in values.values()):
-        values = {
-            name: value[0] if isinstance(value, tuple) else value for name, value in values.items()
-        }
-    names = {value: name for name, value in values.items() if value not in (0, (0,))}
-    if not names:
+    if not declared.foreground:
         raise InputError(f"{path}: declares no foreground label; name the labels with --labels")
     return LabelSet(
-        names, declared_ignore if ignore_label is None else ignore_label, f"from {path}"
+        declared.foreground,
+        declared.ignore_label if ignore_label is None else ignore_label,
+        f"from {path}",
     )
-
-
-def _label(value: Any) -> Label:  # noqa: ANN401 (whatever JSON holds)
-    if value and isinstance(value, list):
-        return tuple(int(member) for member in value)
-    return int(value)

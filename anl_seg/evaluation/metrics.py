@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.evaluation.surface import Surfaces, assd, hd95, nsd
-
-#: One label, or a region: several labels taken as one, as in nnU-Net's region-based training.
-Label = int | tuple[int, ...]
+from anl_seg.formats.dataset_json import Label
 
 #: Value of a metric if neither mask holds the class (0/0). "nan": undefined and not in any mean,
 #: as in nnU-Net. "one": perfect, as in the ISIC challenge. "zero": the worst score.

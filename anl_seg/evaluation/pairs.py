@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
 from anl_seg.evaluation.conventions import Conventions
-from anl_seg.evaluation.metrics import ConfusionMatrix, Label, confusion_matrix, surface_values
+from anl_seg.evaluation.metrics import ConfusionMatrix, confusion_matrix, surface_values
 from anl_seg.evaluation.surface import surfaces
+from anl_seg.formats.dataset_json import Label, labels_of
 from anl_seg.formats.images import Geometry
-from anl_seg.formats.masks import Labels, are_grey, grey_message, read_labels_and_geometry
+from anl_seg.formats.masks import (
+    Labels,
+    are_grey,
+    grey_message,
+    pixels_of,
+    read_labels_and_geometry,
+)
 
 #: Headers hold float32, and programs round them: this part of a pixel is no difference.
 GEOMETRY_TOLERANCE = 1e-2
@@ -125,9 +132,7 @@ def collecting(problems: list[str]) -> Iterator[None]:
 
 
 def _check_values(file: Path, found: set[int], task: Task) -> None:
-    declared = task.labels or ()
-    members = (label if isinstance(label, tuple) else (label,) for label in declared)
-    if are_grey(found.difference(*members)):
+    if are_grey(found.difference(*map(labels_of, task.labels or ()))):
         raise InputError(grey_message(file, found))
 
 
@@ -155,15 +160,11 @@ def _measure(
     return Measured(
         matrix,
         {
-            label: values(_members(prediction, label) & kept, _members(reference, label) & kept)
+            label: values(pixels_of(prediction, label) & kept, pixels_of(reference, label) & kept)
             for label in labels
         },
         values(nothing, nothing),
     )
-
-
-def _members(labels: Labels, label: Label) -> NDArray[np.bool_]:
-    return np.isin(labels, label) if isinstance(label, tuple) else labels == label
 
 
 def _check_grid(

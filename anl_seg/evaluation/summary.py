@@ -12,8 +12,9 @@ from statistics import fmean
 from anl_seg.evaluation.folders import Evaluation
 from anl_seg.evaluation.foreground import defined_mean, target_value, targets
 from anl_seg.evaluation.memorisation import Memorisation, memorisation
-from anl_seg.evaluation.metrics import Counts, Label, overlap_values
+from anl_seg.evaluation.metrics import Counts, overlap_values
 from anl_seg.evaluation.statistics import Statistics, describe
+from anl_seg.formats.dataset_json import Label
 
 
 @dataclass(frozen=True)

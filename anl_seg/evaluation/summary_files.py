@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.metrics import Label, overlap_values
+from anl_seg.evaluation.metrics import overlap_values
 from anl_seg.evaluation.summary import ClassSummary, EvaluationSummary
+from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.files import write_json, write_text
 
 #: Version of what stands under `anl_seg` in summary.json; raised when a key changes its meaning.

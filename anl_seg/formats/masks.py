@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, named
+from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.images import ENDINGS, Geometry, ending_of, read_image
 
 Labels = NDArray[np.uint8 | np.uint16]
@@ -133,6 +134,11 @@ def to_labels(path: Path, pixels: NDArray[Any], threshold: float | None = None) 
             f"{path}: holds more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
         )
     return labels
+
+
+def pixels_of(labels: Labels, label: Label) -> NDArray[np.bool_]:
+    """Return the pixels of a label or region in a label map."""
+    return np.isin(labels, label) if isinstance(label, tuple) else labels == label
 
 
 def are_grey(values: Iterable[int]) -> bool:

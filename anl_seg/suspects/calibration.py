@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from anl_seg.formats.masks import pixels_of
 from anl_seg.suspects.cases import Case
-from anl_seg.suspects.classes import Classes, members
+from anl_seg.suspects.classes import Classes
 from anl_seg.suspects.evidence import log_odds
 
 Item = TypeVar("Item")
@@ -45,7 +46,7 @@ def sample(case: Case, classes: Classes) -> NDArray[np.float32]:
     found = []
     for place, label in enumerate(classes.names):
         odds = log_odds(classes.channel(case.probabilities, place))[judged]
-        signed = np.where(members(case.labels, label)[judged], odds, -odds)
+        signed = np.where(pixels_of(case.labels, label)[judged], odds, -odds)
         found.append(signed[:: 1 + signed.size // PIXELS])
     return np.concatenate(found)
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from anl_seg.errors import InputError
+from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.images import ENDINGS, read_image
-from anl_seg.formats.masks import Labels, read_labels_and_geometry
-from anl_seg.suspects.classes import Classes, Floats, Label, members
+from anl_seg.formats.masks import Labels, pixels_of, read_labels_and_geometry
+from anl_seg.suspects.classes import Classes, Floats
 from anl_seg.suspects.evidence import Evidence, measure, tempered
 
 #: What probabilities may be stored as, besides images.
@@ -171,7 +172,7 @@ def _of_label_map(path: Path, labels: NDArray[Any], classes: Classes) -> Floats:
             "is it of another data set?"
         )
     if classes.regions:
-        return np.stack([members(labels, label) for label in classes.names]).astype(np.float32)
+        return np.stack([pixels_of(labels, label) for label in classes.names]).astype(np.float32)
     return np.stack([labels == label for label in range(classes.channels)]).astype(np.float32)
 
 
@@ -207,8 +208,8 @@ def judge(case: Case, classes: Classes, name: str = "", temperature: float = 1.0
     if classes.ignore_label is not None:
         judged = case.labels != classes.ignore_label
     for place, label in enumerate(classes.names):
-        given = members(case.labels, label) & judged
-        predicted = members(case.predicted, label) & judged
+        given = pixels_of(case.labels, label) & judged
+        predicted = pixels_of(case.predicted, label) & judged
         if not (given.any() or predicted.any()):
             continue
         channel = classes.channel(case.probabilities, place)

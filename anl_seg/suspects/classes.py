@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
+from anl_seg.formats.dataset_json import Label, labels_of, read_declared_labels
 from anl_seg.formats.masks import Labels
-from anl_seg.formats.text import read_json
 
-Label = int | tuple[int, ...]
 Floats = NDArray[np.float32]
 
 
@@ -36,15 +34,20 @@ class Classes:
     order: Sequence[int] = ()
 
     @property
+    def labels(self) -> set[int]:
+        """The labels of all classes and regions."""
+        return set().union(*map(labels_of, self.names))
+
+    @property
     def channels(self) -> int:
         """Number of channels that the probabilities must have."""
-        return len(self.names) if self.regions else 1 + max(_members(self.names))
+        return len(self.names) if self.regions else 1 + max(self.labels)
 
     @property
     def allowed(self) -> set[int]:
         """Every value that a label map may hold."""
         ignored = set() if self.ignore_label is None else {self.ignore_label}
-        return {0} | ignored | set(_members(self.names))
+        return {0} | ignored | self.labels
 
     def channel(self, probabilities: Floats, place: int) -> Floats:
         """Probability of the class in this place of `names`."""
@@ -66,11 +69,6 @@ def _smallest(highest: int) -> type[np.uint8] | type[np.uint16]:
     return np.uint16 if highest > 255 else np.uint8
 
 
-def members(labels: Labels, label: Label) -> NDArray[np.bool_]:
-    """The pixels of a class or region."""
-    return np.isin(labels, label) if isinstance(label, tuple) else labels == label
-
-
 def plain_classes(count: int, ignore_label: int | None = None) -> Classes:
     """The labels 1 to `count - 1` without names."""
     return Classes({label: "" for label in range(1, count)}, ignore_label=ignore_label)
@@ -82,38 +80,23 @@ def declared_classes(path: Path) -> Classes:
     Raises:
         InputError: If the file does not declare labels as nnU-Net does.
     """
-    content = read_json(path)
     try:
-        values = {name: _label(value) for name, value in content["labels"].items()}
-        order = tuple(int(value) for value in content.get("regions_class_order", ()))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise InputError(
-            f"{path}: has no nnU-Net labels such as "
-            '"labels": {"background": 0, "lesion": 1}; correct the file'
-        ) from error
-    ignore = values.pop("ignore", None)
-    if isinstance(ignore, tuple):
-        raise InputError(f"{path}: the ignore label must be one number, found {ignore}")
-    regions = any(isinstance(value, tuple) and len(value) > 1 for value in values.values())
-    names = {value: name for name, value in values.items() if value not in (0, (0,))}
-    if not regions:
-        names = {label: names[label] for label in sorted(names, key=lambda one: _members([one]))}
-    if not names or (regions and len(order) != len(names)):
+        declared = read_declared_labels(path)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; correct the file") from error
+    names = {_shortest(label): name for label, name in declared.foreground.items()}
+    if not declared.has_regions:
+        names = {label: names[label] for label in sorted(names, key=labels_of)}
+    if not names or (declared.has_regions and len(declared.region_order) != len(names)):
         raise InputError(
             f"{path}: declares {len(names)} foreground classes and regions_class_order "
-            f"{list(order)}; each region needs its label there"
+            f"{list(declared.region_order)}; each region needs its label there"
         )
-    return Classes(names, regions, ignore, order)
+    return Classes(names, declared.has_regions, declared.ignore_label, declared.region_order)
 
 
-def _label(value: Any) -> Label:  # noqa: ANN401 (whatever JSON holds)
-    if isinstance(value, list):
-        numbers = tuple(int(member) for member in value)
-        return numbers if len(numbers) > 1 else numbers[0]
-    return int(value)
-
-
-def _members(labels: Any) -> list[int]:  # noqa: ANN401 (classes in any container)
-    return [
-        value for label in labels for value in (label if isinstance(label, tuple) else (label,))
-    ]
+def _shortest(label: Label) -> Label:
+    """A region of one label is that label."""
+    return label[0] if isinstance(label, tuple) and len(label) == 1 else label

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from anl_seg.formats.files import write_text
-from anl_seg.formats.masks import Labels
+from anl_seg.formats.masks import Labels, pixels_of
 from anl_seg.formats.pictures import MAX_SIDE, outline, picture_uri
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 from anl_seg.suspects.cases import CaseFiles, read_case
-from anl_seg.suspects.classes import Classes, members
+from anl_seg.suspects.classes import Classes
 from anl_seg.suspects.kinds import KINDS
 from anl_seg.suspects.ranking import Ranking, Suspect
 
@@ -140,7 +140,7 @@ def _plane(given: Labels, predicted: Labels, judged: Any, suspect: Suspect) -> i
     label = suspect.label
     differs = given != predicted
     if label is not None:
-        differs = members(given, label) != members(predicted, label)
+        differs = pixels_of(given, label) != pixels_of(predicted, label)
     counts = np.count_nonzero(differs & judged, axis=(1, 2))
     if not counts.any():
         counts = np.count_nonzero(given, axis=(1, 2))
@@ -148,12 +148,12 @@ def _plane(given: Labels, predicted: Labels, judged: Any, suspect: Suspect) -> i
 
 
 def _differs(given: Labels, predicted: Labels, classes: Classes) -> Any:  # noqa: ANN401
-    pairs = ((members(given, label), members(predicted, label)) for label in classes.names)
+    pairs = ((pixels_of(given, label), pixels_of(predicted, label)) for label in classes.names)
     return np.logical_or.reduce([here != there for here, there in pairs])
 
 
 def _outlines(mask: Labels, classes: Classes) -> Sequence[str]:
-    return [outline(members(mask, label)) for label in classes.names]
+    return [outline(pixels_of(mask, label)) for label in classes.names]
 
 
 def _drawn_box(suspect: Suspect, plane: int | None, step: int) -> list[float]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from anl_seg.formats.dataset_json import Label
 from anl_seg.suspects.cases import Judged
-from anl_seg.suspects.classes import Classes, Label
+from anl_seg.suspects.classes import Classes
 from anl_seg.suspects.estimate import Estimate, estimate_wrong
 from anl_seg.suspects.evidence import Evidence
 from anl_seg.suspects.kinds import guess_kind

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anl_seg.formats.dataset_json import Label
 from anl_seg.suspects.calibration import sample, spread, temperature
 from anl_seg.suspects.cases import Case, is_soft, judge
-from anl_seg.suspects.classes import Classes, Label, plain_classes
+from anl_seg.suspects.classes import Classes, plain_classes
 from anl_seg.suspects.evidence import Evidence
 
 Values = NDArray[np.float64]

@@ -107,7 +107,7 @@ def test_regions(tmp_path):
     ("labels", "message"),
     [
         ({}, "declares 0 foreground"),
-        ([1], "has no nnU-Net labels"),
+        ([1], "has no nnU-Net v2 labels"),
         ({"a": "x"}, "has no nnU-Net"),
         ({"a": []}, "has no nnU-Net"),
     ],

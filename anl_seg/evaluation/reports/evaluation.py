@@ -11,7 +11,7 @@ import numpy as np
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
 from anl_seg.evaluation.foreground import FOREGROUND, target_value, targets
-from anl_seg.evaluation.metrics import METRICS, Label
+from anl_seg.evaluation.metrics import METRICS
 from anl_seg.evaluation.reports.drawing import Values
 from anl_seg.evaluation.reports.evaluation_tables import (
     MAIN,
@@ -35,6 +35,7 @@ from anl_seg.evaluation.reports.page import (
 )
 from anl_seg.evaluation.reports.plots import Plot, against_size, box_strip
 from anl_seg.evaluation.summary import EvaluationSummary
+from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.files import write_text
 from anl_seg.progress import Track, untracked
 

@@ -14,11 +14,11 @@ from rich.text import Text
 from anl_seg.evaluation.folders import CaseResult, Evaluation
 from anl_seg.evaluation.foreground import case_mean
 from anl_seg.evaluation.memorisation import Memorisation
-from anl_seg.evaluation.metrics import Label
 from anl_seg.evaluation.reports.grid import UNDEFINED
 from anl_seg.evaluation.reports.terminal import text
 from anl_seg.evaluation.statistics import Statistics
 from anl_seg.evaluation.summary import ClassSummary, EvaluationSummary, TargetSummary
+from anl_seg.formats.dataset_json import Label
 
 #: Up to so many cases are all shown; of more, only the worst.
 ALL_CASES = 40

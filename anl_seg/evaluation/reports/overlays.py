@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, named
 from anl_seg.evaluation.labels import LabelSet
-from anl_seg.evaluation.metrics import Label
+from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.images import ENDINGS
 from anl_seg.formats.masks import Labels, read_labels
 from anl_seg.formats.pictures import MAX_SIDE, PICTURE_ENDINGS, data_uri, outline, picture_uri

@@ -1,0 +1,84 @@
+"""The labels that nnU-Net's `dataset.json` declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anl_seg.formats.text import read_json
+
+#: A label, or a region: several labels as one class.
+Label = int | tuple[int, ...]
+IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class DatasetLabels:
+    """The labels of a data set.
+
+    Attributes:
+        declared: Name -> label as it is declared, with the background and `IGNORE`. Lists are
+            tuples.
+        region_order: The label that nnU-Net writes for each region, `regions_class_order`.
+    """
+
+    declared: Mapping[str, Label]
+    region_order: tuple[int, ...] = ()
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether nnU-Net trains regions: if any label is a list of several."""
+        return any(isinstance(value, tuple) and len(value) > 1 for value in self.declared.values())
+
+    @property
+    def ignore_label(self) -> int | None:
+        """The label of ignored pixels."""
+        value = self.declared.get(IGNORE)
+        return None if value is None else labels_of(value)[0]
+
+    @property
+    def foreground(self) -> dict[Label, str]:
+        """Foreground label or region -> name. As in nnU-Net, regions of one label are tuples."""
+        return {
+            value if self.has_regions or isinstance(value, int) else value[0]: name
+            for name, value in self.declared.items()
+            if name != IGNORE and value not in (0, (0,))
+        }
+
+    @property
+    def values(self) -> frozenset[int]:
+        """All values that masks may hold."""
+        return frozenset(each for value in self.declared.values() for each in labels_of(value))
+
+
+def labels_of(label: Label) -> tuple[int, ...]:
+    """Return the labels of a region; a single label is a region of its own."""
+    return label if isinstance(label, tuple) else (label,)
+
+
+def read_declared_labels(path: Path) -> DatasetLabels:
+    """Read the labels of a `dataset.json`.
+
+    Raises:
+        InputError: If the file is not JSON. The message is complete.
+        ValueError: If it declares no labels as nnU-Net v2 does. The message continues "FILE: ".
+    """
+    content = read_json(path)
+    try:
+        declared = {str(name): _label(value) for name, value in content["labels"].items()}
+        order = tuple(int(value) for value in content.get("regions_class_order", ()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            'has no nnU-Net v2 labels such as "labels": {"background": 0, "lesion": 1}'
+        ) from error
+    if isinstance(ignore := declared.get(IGNORE), tuple):
+        raise ValueError(f"the ignore label must be one number, found {ignore}")
+    return DatasetLabels(declared, order)
+
+
+def _label(value: Any) -> Label:  # noqa: ANN401 (whatever JSON holds)
+    if value and isinstance(value, list):
+        return tuple(int(member) for member in value)
+    return int(value)
