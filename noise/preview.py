@@ -19,6 +19,7 @@ from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path
 from anl_seg.formats.images import read_picture
 from anl_seg.formats.masks import read_labels
+from anl_seg.formats.nnunet import image_name
 from anl_seg.formats.text import read_json
 from anl_seg.geometry import Mask
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
@@ -136,7 +137,7 @@ def _picture(target: Path, file: Path) -> NDArray[Any] | None:
         return None
     content = read_json(target / DATASET_JSON)
     ending = content["file_ending"]
-    path = target / IMAGES / f"{file.name.removesuffix(ending)}_0000{ending}"
+    path = target / IMAGES / image_name(file.name.removesuffix(ending), ending)
     return read_picture(path)
 
 

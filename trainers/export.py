@@ -15,6 +15,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from anl_seg.errors import InputError, listed
 from anl_seg.formats.files import atomic_path
+from anl_seg.formats.nnunet import CHECKPOINT, DATASET_JSON, FINGERPRINT
 from anl_seg.progress import Track, untracked
 
 #: nnU-Net's own trainer, which builds the same network.
@@ -25,8 +26,8 @@ KEPT = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "cur
 #: Files to add if they exist, as in nnU-Net's own export.
 MODEL_FILES = (
     "plans.json",
-    "dataset.json",
-    "dataset_fingerprint.json",
+    DATASET_JSON,
+    FINGERPRINT,
     "crossval_results_folds_*/summary.json",
     "crossval_results_folds_*/postprocessing.*",
 )
@@ -38,7 +39,7 @@ def export_models(
     output: Path,
     *,
     folds: Sequence[str] = (),
-    checkpoint: str = "checkpoint_final.pth",
+    checkpoint: str = CHECKPOINT,
     track: Track = untracked,
 ) -> list[str]:
     """Write trained models to a zip for `nnUNetv2_install_pretrained_model_from_zip`.

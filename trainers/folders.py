@@ -7,10 +7,8 @@ from typing import Any
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats.files import write_json
-from anl_seg.formats.nnunet import SPLITS
+from anl_seg.formats.nnunet import DATASET_JSON, FINGERPRINT, LABELS, SPLITS
 from anl_seg.formats.text import read_json
-
-FINGERPRINT = "dataset_fingerprint.json"
 
 
 def folder_like(source: Path, raw: Path) -> Path:
@@ -29,18 +27,18 @@ def folder_like(source: Path, raw: Path) -> Path:
     folder = source.parent / raw.name
     if folder == source:
         raise InputError(f"--from names {raw.name} itself; omit --from")
-    there, here = (read_object(path / "dataset.json") for path in (source, raw))
+    there, here = (read_object(path / DATASET_JSON) for path in (source, raw))
     for key in ("channel_names", "labels", "file_ending"):
         if there.get(key) != here.get(key):
             raise InputError(
-                f"{raw}/dataset.json has the {key} {here.get(key)}, {source}/dataset.json "
+                f"{raw / DATASET_JSON} has the {key} {here.get(key)}, {source / DATASET_JSON} "
                 f"{there.get(key)}; plans can be taken from a data set of the same images only"
             )
     if (source / SPLITS).exists():
         splits = _read_splits(source / SPLITS)
-        _check_splits(splits, source, folder, raw / "labelsTr", here["file_ending"])
+        _check_splits(splits, source, folder, raw / LABELS, here["file_ending"])
         write_json(folder / SPLITS, splits)
-    write_json(folder / "dataset.json", here)
+    write_json(folder / DATASET_JSON, here)
     if not (folder / FINGERPRINT).exists():
         write_json(folder / FINGERPRINT, read_object(source / FINGERPRINT))
     return folder

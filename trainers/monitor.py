@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from anl_seg.formats.files import write_json
+from anl_seg.formats.nnunet import TEST_LABELS
 from anl_seg.trainers.prediction import predicting, predictor_of
 from anl_seg.trainers.raw_dataset import find_masks, find_test_images
 from anl_seg.trainers.validation_summary import write_summary
@@ -35,7 +36,7 @@ class TestImageMonitor:
             InputError: If one is missing.
         """
         images = find_test_images(dataset, ending)
-        return cls(images, find_masks(dataset, "labelsTs", images, ending))
+        return cls(images, find_masks(dataset, TEST_LABELS, images, ending))
 
     def measure(self, trainer: Any, epoch: int) -> float:  # noqa: ANN401 (nnU-Net carries no types)
         """Predict the test images and add their Dice to `test_dice.json`.

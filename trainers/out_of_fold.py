@@ -14,6 +14,7 @@ import numpy as np
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats.files import atomic_path, write_json
+from anl_seg.formats.nnunet import CHECKPOINT, LABELS
 from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
 
@@ -40,7 +41,7 @@ def held_out_cases(
     splits: Path,
     folds: Sequence[str],
     cases: Sequence[str],
-    checkpoint: str = "checkpoint_final.pth",
+    checkpoint: str = CHECKPOINT,
 ) -> list[HeldOut]:
     """List the cases that trained folds can judge.
 
@@ -90,7 +91,7 @@ def _validation_cases(splits: Path, fold: str, cases: Sequence[str]) -> Sequence
         raise InputError(f"-f {fold}: this fold has no validation cases in {splits}")
     if unknown := sorted(set(names) - set(cases)):
         raise InputError(
-            f"{splits}: {len(unknown)} cases of fold {fold} are not in labelsTr: {named(unknown)}; "
+            f"{splits}: {len(unknown)} cases of fold {fold} are not in {LABELS}: {named(unknown)}; "
             "were the folds made for another data set?"
         )
     return names
@@ -108,7 +109,7 @@ def predict(
     images: Mapping[str, Sequence[Path]],
     output: Path,
     device: str | None,
-    checkpoint: str = "checkpoint_final.pth",
+    checkpoint: str = CHECKPOINT,
     track: Track = untracked,
 ) -> dict[str, Path]:
     """Predict cases with the checkpoint of their fold.

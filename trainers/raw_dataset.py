@@ -8,7 +8,7 @@ from pathlib import Path
 from nnunetv2.utilities.utils import create_lists_from_splitted_dataset_folder
 
 from anl_seg.errors import InputError
-from anl_seg.formats.nnunet import RAW, root_folder
+from anl_seg.formats.nnunet import RAW, TEST_IMAGES, case_of_image, root_folder
 
 
 def find_masks(dataset: str, folder: str, cases: Collection[str], ending: str) -> dict[str, Path]:
@@ -42,11 +42,11 @@ def find_test_images(dataset: str, ending: str) -> dict[str, list[str]]:
     Raises:
         InputError: If there are none.
     """
-    folder = _subfolder(dataset, "imagesTs")
+    folder = _subfolder(dataset, TEST_IMAGES)
     images = create_lists_from_splitted_dataset_folder(str(folder), ending)
     if not images:
         raise InputError(f"{folder} holds no images that end in {ending}")
-    return {Path(each[0]).name.removesuffix(f"_0000{ending}"): each for each in images}
+    return {case_of_image(Path(each[0]).name, ending): each for each in images}
 
 
 def _subfolder(dataset: str, folder: str) -> Path:

@@ -1,9 +1,10 @@
-"""Choices of options that several commands have."""
+"""Options that several commands have, each with one spelling."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +27,40 @@ Threshold = Annotated[
         "more are foreground. Masks of 0 and 1 stay as they are.",
     ),
 ]
+
+
+Tolerance = Annotated[
+    float,
+    typer.Option(
+        "--tolerance",
+        min=0,
+        help="Distance up to which NSD counts surfaces as equal, in mm or pixels.",
+    ),
+]
+
+BootstrapSeed = Annotated[int, typer.Option("--seed", help="Seed of the bootstrap intervals.")]
+
+Checkpoint = Annotated[str, typer.Option("-chk", help="Checkpoint of each fold.")]
+
+Human = Annotated[
+    Path | None,
+    typer.Option("--human", help="File of CIFAR-N, or its folder, for --noise human."),
+]
+
+
+def set_option(what: str) -> Any:  # noqa: ANN401 (typer carries no type for it)
+    """Return the option --set, which may be repeated; `what` says which settings it takes."""
+    return typer.Option("--set", metavar="NAME=VALUE", help=f"{what} May be repeated.")
+
+
+def labels_option(what: str) -> Any:  # noqa: ANN401
+    """Return the option -l for the labels to score."""
+    return typer.Option("-l", "--labels", metavar="1,2,3", help=what)
+
+
+def num_processes_option(what: str = "Number of processes.", least: int | None = 1) -> Any:  # noqa: ANN401
+    """Return the option -np; `what` says what the processes do, None checks their number later."""
+    return typer.Option("-np", "--num-processes", min=least, help=what)
 
 
 class Empty(str, Enum):

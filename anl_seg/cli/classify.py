@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from anl_seg.cli.choices import Human, num_processes_option, set_option
+
 #: Shown at the end of --help.
 EXAMPLES = (
     "anl-seg classify --noise symmetric --eta 0.6 --loss ce --loss anl-ce -np 2",
@@ -60,17 +62,12 @@ def command(
         Path | None,
         typer.Option("--labels", help="File of `anl-seg label-noise`; replaces --noise."),
     ] = None,
-    human: Annotated[
-        Path | None,
-        typer.Option("--human", help="File of CIFAR-N, or its folder, for --noise human."),
-    ] = None,
+    human: Human = None,
     values: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Replaces a value of the paper: epochs, batch_size, learning_rate, delta (L1), "
-            "l2, jacobian, or a hyper-parameter of the loss, such as alpha. May be repeated.",
+        set_option(
+            "Replaces a value of the paper: epochs, batch_size, learning_rate, delta (L1), "
+            "l2, jacobian, or a hyper-parameter of the loss, such as alpha."
         ),
     ] = None,
     device: Annotated[
@@ -85,7 +82,7 @@ def command(
     ] = None,
     processes: Annotated[
         int,
-        typer.Option("-np", "--num-processes", min=1, help="Runs at a time on the device."),
+        num_processes_option("Runs at a time on the device."),
     ] = 1,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the run in -o, and start anew.")

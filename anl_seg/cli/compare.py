@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import Empty, IgnoreLabel, Threshold
+from anl_seg.cli.choices import (
+    BootstrapSeed,
+    Empty,
+    IgnoreLabel,
+    Threshold,
+    Tolerance,
+    labels_option,
+    num_processes_option,
+)
 
 EXAMPLES = (
     "anl-seg compare dice+ce=A anl-ce=B --ref labelsTs -o REPORT",
@@ -63,16 +71,11 @@ def command(
     ] = None,
     labels: Annotated[
         str | None,
-        typer.Option("-l", "--labels", metavar="1,2,3", help="Labels to score, as in evaluate."),
+        labels_option("Labels to score, as in evaluate."),
     ] = None,
     ignore_label: IgnoreLabel = None,
     threshold: Threshold = None,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance", min=0, help="Distance up to which NSD counts surfaces as equal."
-        ),
-    ] = 2.0,
+    tolerance: Tolerance = 2.0,
     empty: Annotated[
         Empty,
         typer.Option(
@@ -80,10 +83,8 @@ def command(
             help="A class that neither mask holds: left out of the pairs, perfect, or worst.",
         ),
     ] = Empty.nan,
-    num_processes: Annotated[
-        int, typer.Option("-np", "--num-processes", min=1, help="Number of processes.")
-    ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap intervals.")] = 1,
+    num_processes: Annotated[int, num_processes_option()] = 1,
+    seed: BootstrapSeed = 1,
 ) -> None:
     """Compare methods on the same cases: paired differences, tests, and a report.
 

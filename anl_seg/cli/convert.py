@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from anl_seg.cli.choices import num_processes_option
+
 EXAMPLES = (
     "anl-seg convert photos masks -d 510 --name Lesions --test-share 0.2",
     "anl-seg convert scans labels -d 511 --colors colors.csv",
@@ -48,9 +50,7 @@ def command(
         Path | None,
         typer.Option("--output", "-o", help="Where the data set's folder goes; else $nnUNet_raw."),
     ] = None,
-    num_processes: Annotated[
-        int, typer.Option("--num-processes", "-np", min=1, help="Processes of nnU-Net's check.")
-    ] = 2,
+    num_processes: Annotated[int, num_processes_option("Processes of nnU-Net's check.")] = 2,
 ) -> None:
     """Make an nnU-Net data set from your own images and masks.
 

@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import Empty, IgnoreLabel, Threshold
+from anl_seg.cli.choices import (
+    BootstrapSeed,
+    Empty,
+    IgnoreLabel,
+    Threshold,
+    Tolerance,
+    labels_option,
+    num_processes_option,
+)
 
 EXAMPLES = (
     "anl-seg evaluate PREDICTIONS $nnUNet_raw/Dataset501_X/labelsTs -o REPORT",
@@ -47,12 +55,9 @@ def command(
     ] = False,
     labels: Annotated[
         str | None,
-        typer.Option(
-            "-l",
-            "--labels",
-            metavar="1,2,3",
-            help="Labels to score. Default: those of the dataset.json in PRED or beside REF, "
-            "else all that the references hold.",
+        labels_option(
+            "Labels to score. Default: those of the dataset.json in PRED or beside REF, "
+            "else all that the references hold."
         ),
     ] = None,
     ignore_label: IgnoreLabel = None,
@@ -64,14 +69,7 @@ def command(
             help="Also compute HD95, ASSD and NSD: in mm if the files hold a spacing. Slower.",
         ),
     ] = False,
-    tolerance: Annotated[
-        float,
-        typer.Option(
-            "--tolerance",
-            min=0,
-            help="Distance up to which NSD counts surfaces as equal, in mm or pixels.",
-        ),
-    ] = 2.0,
+    tolerance: Tolerance = 2.0,
     empty: Annotated[
         Empty,
         typer.Option(
@@ -97,12 +95,9 @@ def command(
         ),
     ] = False,
     num_processes: Annotated[
-        int,
-        typer.Option(
-            "-np", "--num-processes", min=1, help="Number of processes; more pay with 3D cases."
-        ),
+        int, num_processes_option("Number of processes; more pay with 3D cases.")
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the bootstrap intervals.")] = 1,
+    seed: BootstrapSeed = 1,
 ) -> None:
     """Score predicted masks against reference masks of the same names.
 

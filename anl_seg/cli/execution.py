@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anl_seg.cli.choices import num_processes_option
+
 if TYPE_CHECKING:
     from anl_seg.errors import CommandFailedError
     from anl_seg.experiments.runs.run import Run
@@ -27,12 +29,7 @@ Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
 ExecutorName = Annotated[Executors, typer.Option("--executor", help="Where the runs are done.")]
 Processes = Annotated[
     int | None,
-    typer.Option(
-        "-np",
-        "--num-processes",
-        min=1,
-        help="Runs at a time. Default: one for each GPU of --gpus, else one.",
-    ),
+    num_processes_option("Runs at a time. Default: one for each GPU of --gpus, else one."),
 ]
 Gpus = Annotated[
     str | None,

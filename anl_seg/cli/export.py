@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from anl_seg.cli.choices import Checkpoint
+from anl_seg.formats.nnunet import CHECKPOINT, PLANS, TRAINER
+
 EXAMPLES = (
     "anl-seg export -d 510 -o model.zip",
     "anl-seg export -d 510 -p anl -f 0 -o fold_0.zip",
@@ -24,11 +27,9 @@ def command(
         list[str] | None,
         typer.Option("-f", help="A fold (default: all that are trained). May be repeated."),
     ] = None,
-    plans: Annotated[str, typer.Option("-p", help="Plans.")] = "nnUNetPlans",
-    trainer: Annotated[str, typer.Option("-tr", help="Trainer.")] = "nnUNetTrainerANL",
-    checkpoint: Annotated[
-        str, typer.Option("-chk", help="Checkpoint of each fold.")
-    ] = "checkpoint_final.pth",
+    plans: Annotated[str, typer.Option("-p", help="Plans.")] = PLANS,
+    trainer: Annotated[str, typer.Option("-tr", help="Trainer.")] = TRAINER,
+    checkpoint: Checkpoint = CHECKPOINT,
 ) -> None:
     """Write a model zip that plain nnU-Net installs and predicts with.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
@@ -59,11 +60,7 @@ def command(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all runs.")] = 1,
     values: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting of all runs: epochs=20, precision=bf16, device=cpu. May be repeated.",
-        ),
+        set_option("A setting of all runs: epochs=20, precision=bf16, device=cpu."),
     ] = None,
     run: Annotated[bool, typer.Option("--run", help="Do the missing runs first.")] = False,
     executor: ExecutorName = Executors.local,

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from anl_seg.cli.choices import Human
+
 EXAMPLES = (
     "anl-seg label-noise --dataset digits --noise symmetric --eta 0.4 -o noisy.npz",
     "anl-seg label-noise --dataset cifar10 --noise human --human CIFAR-N -o human.npz",
@@ -44,10 +46,7 @@ def command(
             help="Folder of the data set as downloaded, or .npz (default: data/DATASET).",
         ),
     ] = None,
-    human: Annotated[
-        Path | None,
-        typer.Option("--human", help="File of CIFAR-N, or its folder, for --noise human."),
-    ] = None,
+    human: Human = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Draw noisy class labels, print their confusion matrix, and save them.

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from anl_seg.cli.choices import Threshold
+from anl_seg.cli.choices import Threshold, num_processes_option
 
 EXAMPLES = (
     "anl-seg noise masks noisy --eta-alpha 0.7 --eta-beta 0.5 --preview",
@@ -85,9 +85,7 @@ def command(
             "Repeatable.",
         ),
     ] = None,
-    processes: Annotated[
-        int, typer.Option("--num-processes", "-np", help="Number of processes.")
-    ] = 1,
+    processes: Annotated[int, num_processes_option(least=None)] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Count what would change, and write nothing.")
     ] = False,

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from anl_seg.cli.choices import set_option
+from anl_seg.formats.nnunet import PLANS
 from anl_seg.trainers.defaults import describe_default
 from anl_seg.trainers.protocols import PROTOCOLS
 
@@ -26,7 +28,7 @@ def command(
             "May be repeated.",
         ),
     ] = None,
-    source: Annotated[str, typer.Option("-p", help="Plans to start from.")] = "nnUNetPlans",
+    source: Annotated[str, typer.Option("-p", help="Plans to start from.")] = PLANS,
     other: Annotated[
         str | None,
         typer.Option(
@@ -59,11 +61,7 @@ def command(
     ] = None,
     values: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Another hyper-parameter of the loss, such as q or p_min. May be repeated.",
-        ),
+        set_option("Another hyper-parameter of the loss, such as q or p_min."),
     ] = None,
     delta: Annotated[
         float | None, typer.Option(help="Weight of the L1 penalty (default: 0).")

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from anl_seg.cli.choices import Checkpoint, num_processes_option
+from anl_seg.formats.nnunet import CHECKPOINT, PLANS, TRAINER
+
 if TYPE_CHECKING:
     from anl_seg.suspects.cases import CaseFiles
     from anl_seg.suspects.classes import Classes
@@ -35,10 +38,10 @@ def command(
     configuration: Annotated[
         str, typer.Option("-c", help="Configuration of the trained network.")
     ] = "2d",
-    plans: Annotated[str, typer.Option("-p", help="Plans of the trained network.")] = "nnUNetPlans",
+    plans: Annotated[str, typer.Option("-p", help="Plans of the trained network.")] = PLANS,
     trainer: Annotated[
         str, typer.Option("-tr", help="Trainer of the trained network; any of nnU-Net's.")
-    ] = "nnUNetTrainerANL",
+    ] = TRAINER,
     fold: Annotated[
         list[str] | None,
         typer.Option("-f", help="Trained folds, as in -f 0 1 2 (default: all trained folds)."),
@@ -50,9 +53,7 @@ def command(
             help="Judge by fold all, which was trained on the very masks it judges: far weaker.",
         ),
     ] = False,
-    checkpoint: Annotated[
-        str, typer.Option("-chk", help="Checkpoint of each fold.")
-    ] = "checkpoint_final.pth",
+    checkpoint: Checkpoint = CHECKPOINT,
     device: Annotated[
         str | None,
         typer.Option("-device", help="cpu, cuda or mps (default: cuda if there is one)."),
@@ -74,9 +75,7 @@ def command(
         Path | None,
         typer.Option("--images", metavar="DIR", help="Images for the pictures, with --labels."),
     ] = None,
-    num_processes: Annotated[
-        int, typer.Option("-np", "--num-processes", min=1, help="Processes that judge and draw.")
-    ] = 1,
+    num_processes: Annotated[int, num_processes_option("Processes that judge and draw.")] = 1,
 ) -> None:
     """Rank training cases by how likely their mask is wrong.
 
@@ -155,14 +154,21 @@ def _of_dataset(
     from dataclasses import replace
 
     from anl_seg.cli.progress import track
-    from anl_seg.formats.nnunet import DATASET_JSON, SPLITS, find_dataset
+    from anl_seg.formats.nnunet import (
+        DATASET_JSON,
+        PREPROCESSED,
+        RAW,
+        RESULTS,
+        SPLITS,
+        find_dataset,
+    )
     from anl_seg.suspects.classes import declared_classes
     from anl_seg.suspects.examine import dataset_files
     from anl_seg.trainers.out_of_fold import held_out_cases, predict
 
-    raw = find_dataset(dataset, "nnUNet_raw")
-    model = find_dataset(dataset, "nnUNet_results") / "__".join(network)
-    splits = find_dataset(dataset, "nnUNet_preprocessed") / SPLITS
+    raw = find_dataset(dataset, RAW)
+    model = find_dataset(dataset, RESULTS) / "__".join(network)
+    splits = find_dataset(dataset, PREPROCESSED) / SPLITS
     classes = declared_classes(raw / DATASET_JSON)
     cases = dataset_files(raw)
     held_out = held_out_cases(model, splits, folds, list(cases), checkpoint)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
@@ -43,11 +44,7 @@ def command(
     ],
     values: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Replaces a setting of a table: protocol=digits. May be repeated.",
-        ),
+        set_option("Replaces a setting of a table: protocol=digits."),
     ] = None,
     runs: Runs = Path("runs"),
     dry_run: Annotated[

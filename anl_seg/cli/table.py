@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
@@ -97,11 +98,9 @@ def command(
     ] = None,
     values: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Replaces a setting of the paper: epochs, device, precision, size, ..., or a "
-            "hyper-parameter of a loss, such as alpha. May be repeated.",
+        set_option(
+            "Replaces a setting of the paper: epochs, device, precision, size, ..., or a "
+            "hyper-parameter of a loss, such as alpha."
         ),
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="Format of the table.")] = Format.text,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
@@ -84,12 +85,10 @@ def command(
     ] = None,
     values: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="A setting of all runs: a fixed hyper-parameter, epochs, device; validation "
+        set_option(
+            "A setting of all runs: a fixed hyper-parameter, epochs, device; validation "
             "(share of the training images held out, 0.2), labels, human; for segmentation fold "
-            "(held out, 0), protocol, size, small, eta_alpha, eta_beta. May be repeated.",
+            "(held out, 0), protocol, size, small, eta_alpha, eta_beta."
         ),
     ] = None,
     sampler: Annotated[

@@ -16,6 +16,7 @@ from anl_seg.evaluation.metrics import Counts, count, count_values, overlap_valu
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.masks import find_masks
+from anl_seg.formats.nnunet import DATASET_JSON
 from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
@@ -169,8 +170,8 @@ def _declared(
     if labels is not None:
         return given_labels(labels, ignore_label)
     for folder in (prediction_dir, reference_dir.absolute().parent):
-        if (folder / "dataset.json").is_file():
-            return declared_labels(folder / "dataset.json", ignore_label)
+        if (folder / DATASET_JSON).is_file():
+            return declared_labels(folder / DATASET_JSON, ignore_label)
     return None
 
 

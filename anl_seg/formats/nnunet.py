@@ -18,7 +18,10 @@ TRAINER = "nnUNetTrainerANL"
 IMAGES, LABELS = "imagesTr", "labelsTr"
 TEST_IMAGES, TEST_LABELS = "imagesTs", "labelsTs"
 DATASET_JSON = "dataset.json"
-SPLITS = "splits_final.json"
+SPLITS, FINGERPRINT = "splits_final.json", "dataset_fingerprint.json"
+
+#: nnU-Net's own plans, and the checkpoint that it predicts with.
+PLANS, CHECKPOINT = "nnUNetPlans", "checkpoint_final.pth"
 
 #: Folder of a noisy raw data set that holds its clean labels. nnU-Net ignores the name.
 CLEAN_LABELS = "labelsTr_clean"
@@ -29,6 +32,16 @@ REMEDIES = {
     PREPROCESSED: "run `nnUNetv2_plan_and_preprocess -d ID` first",
     RESULTS: "train with `nnUNetv2_train` first",
 }
+
+
+def image_name(case: str, ending: str, channel: int = 0) -> str:
+    """Return nnU-Net's name of an image file, such as "case_0000.png"."""
+    return f"{case}_{channel:04d}{ending}"
+
+
+def case_of_image(name: str, ending: str) -> str:
+    """Return the case that an image file belongs to: "case" for "case_0000.png"."""
+    return name[: -len(image_name("", ending))]
 
 
 def root_folder(variable: str) -> Path:
@@ -79,13 +92,12 @@ def raw_folder(given: Path | None = None) -> Path:
     """
     if given is not None:
         return given
-    variable = "nnUNet_raw"
-    if not os.environ.get(variable):
+    if not os.environ.get(RAW):
         raise InputError(
-            f"the environment variable {variable} is not set, so there is no place for the data "
-            "set; set it (export nnUNet_raw=/path/to/nnUNet_raw) or name a folder with --output"
+            f"the environment variable {RAW} is not set, so there is no place for the data "
+            f"set; set it (export {RAW}=/path/to/{RAW}) or name a folder with --output"
         )
-    return Path(os.environ[variable])
+    return Path(os.environ[RAW])
 
 
 def new_dataset_folder(raw: Path, dataset_id: int, name: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from anl_seg.errors import InputError
-from anl_seg.formats.nnunet import new_dataset_folder, raw_folder
+from anl_seg.formats.nnunet import case_of_image, image_name, new_dataset_folder, raw_folder
 
 
 def test_raw_folder_is_the_given_one_or_the_variables(monkeypatch):
@@ -43,3 +43,9 @@ def test_id_that_is_taken(tmp_path):
 def test_name_that_does_not_fit(tmp_path, name):
     with pytest.raises(InputError, match="does not fit nnU-Net"):
         new_dataset_folder(tmp_path, 7, name)
+
+
+def test_names_of_images():
+    assert image_name("case_1", ".nii.gz") == "case_1_0000.nii.gz"
+    assert image_name("case_1", ".png", channel=2) == "case_1_0002.png"
+    assert case_of_image("case_1_0002.png", ".png") == "case_1"

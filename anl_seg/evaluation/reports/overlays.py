@@ -16,6 +16,7 @@ from anl_seg.evaluation.labels import LabelSet
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.images import ENDINGS
 from anl_seg.formats.masks import Labels, read_labels
+from anl_seg.formats.nnunet import image_name
 from anl_seg.formats.pictures import MAX_SIDE, PICTURE_ENDINGS, data_uri, outline, picture_uri
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
@@ -90,7 +91,7 @@ def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of images")
     by_stem = {_stem(path): path for path in sorted(folder.iterdir()) if path.is_file()}
-    found = {case: by_stem.get(f"{case}_0000") or by_stem.get(case) for case in cases}
+    found = {case: by_stem.get(image_name(case, "")) or by_stem.get(case) for case in cases}
     if missing := [case for case, path in found.items() if path is None]:
         raise InputError(
             f"{folder}: no image for {len(missing)} of {len(found)} cases: {named(missing)}; "

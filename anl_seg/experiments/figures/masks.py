@@ -12,6 +12,7 @@ from anl_seg.experiments.figures.style import COLUMN, Drawing, Placed
 from anl_seg.experiments.kinds import SHARED_NAME
 from anl_seg.experiments.runs.records import read_record
 from anl_seg.formats.masks import read_labels
+from anl_seg.formats.nnunet import CLEAN_LABELS, IMAGES, image_name
 from anl_seg.formats.noise_manifest import JSON_NAME, NoisyMask, read_noisy_masks
 
 #: The kinds of noise shown, in the order of the paper.
@@ -63,9 +64,9 @@ def _data_of(folder: Path) -> Path:
 def _case(case: str, noisy: NoisyMask, data: Path, predictions: Path) -> OutlinedCase:
     return OutlinedCase(
         title=noisy.kind,
-        image=data / "imagesTr" / f"{case}_0000.png",
+        image=data / IMAGES / image_name(case, ".png"),
         masks={
-            CLEAN: data / "labelsTr_clean" / f"{case}.png",
+            CLEAN: data / CLEAN_LABELS / f"{case}.png",
             NOISY: noisy.file,
             PREDICTED: predictions / f"{case}.png",
         },

@@ -26,6 +26,14 @@ from anl_seg.experiments.outcome import Outcome
 from anl_seg.experiments.parsing import convert
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.formats.files import write_json
+from anl_seg.formats.nnunet import (
+    DATASET_JSON,
+    IMAGES,
+    LABELS,
+    PLANS,
+    TEST_IMAGES,
+    TEST_LABELS,
+)
 from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
 from anl_seg.formats.text import read_json
 from anl_seg.noise import PAPER_KINDS, NoiseSettings, corrupt_masks, find_method
@@ -255,7 +263,7 @@ def _prepare_clean(settings: SegmentationSettings, nnunet: NnUNet) -> None:
             if settings.n_training is not None:
                 keep_random_cases(made, settings.n_training, settings.subset_seed)
             made.rename(clean)  # it appears whole or not at all
-    if not (nnunet.preprocessed / CLEAN_NAME / "nnUNetPlans.json").exists():
+    if not (nnunet.preprocessed / CLEAN_NAME / f"{PLANS}.json").exists():
         log.info("planning")
         nnunet.plan(CLEAN_ID)
 
@@ -284,7 +292,7 @@ def keep_random_cases(dataset: Path, n: int, seed: int) -> None:
     Raises:
         InputError: If the data set has fewer training cases.
     """
-    masks = sorted((dataset / "labelsTr").iterdir())
+    masks = sorted((dataset / LABELS).iterdir())
     if n > len(masks):
         raise InputError(
             f"n_training is {n}, but the data have {len(masks)} training pairs; lower n_training"
@@ -293,11 +301,9 @@ def keep_random_cases(dataset: Path, n: int, seed: int) -> None:
     for place, mask in enumerate(masks):
         if place not in kept:
             mask.unlink()
-            for channel in (dataset / "imagesTr").glob(
-                f"{glob.escape(mask.stem)}_????{mask.suffix}"
-            ):
+            for channel in (dataset / IMAGES).glob(f"{glob.escape(mask.stem)}_????{mask.suffix}"):
                 channel.unlink()
-    about = dataset / "dataset.json"
+    about = dataset / DATASET_JSON
     write_json(about, read_json(about) | {"numTraining": n})
 
 
@@ -335,7 +341,7 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
     folder = folder_like(nnunet.preprocessed / CLEAN_NAME, nnunet.raw / name)
     write_plans(
         folder,
-        "nnUNetPlans",
+        PLANS,
         BASE_PLANS,
         TrainerSettings(),
         source_folder=nnunet.preprocessed / CLEAN_NAME,
@@ -382,7 +388,7 @@ def _metrics(
         path = trained / "validation" / summary
         if path.exists():
             found[name] = read_json(path)["foreground_mean"]["Dice"]
-    images, labels = (nnunet.raw / dataset / part for part in ("imagesTs", "labelsTs"))
+    images, labels = (nnunet.raw / dataset / part for part in (TEST_IMAGES, TEST_LABELS))
     if images.is_dir():
         predictions = folder / "predictions"
         for _ in nnunet.predict(_number(dataset), plans, images, predictions, settings.fold):
