@@ -82,7 +82,8 @@ class NnUNet:
         """Predict images with the trained network, and yield every case as it begins."""
         command = ["nnUNetv2_predict", "-i", images, "-o", predictions, "-d", dataset, "-c", "2d"]
         command += ["-f", fold, "-tr", TRAINER, "-p", plans, "-device", self.device]
-        command += ["-npp", WORKERS, "-nps", WORKERS]
+        # One process each: small images are quick, and every process imports torch for seconds.
+        command += ["-npp", 1, "-nps", 1]
         for line in self._lines(f"predict_{plans}", command):
             if case := re.match(r"Predicting (\S+):", line):
                 yield case[1]
