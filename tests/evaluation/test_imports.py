@@ -18,10 +18,7 @@ sys.exit(f"loaded {{sorted(heavy)}}" if heavy else 0)
 EVALUATE = """
 from pathlib import Path
 from anl_seg.evaluation import evaluate_folders, summarize, write_results
-from anl_seg.evaluation.reports.evaluation import write_report
-summary = summarize(evaluate_folders(Path("masks"), Path("masks")))
-write_results(summary, Path("out"))
-write_report(summary, Path("out"))
+write_results(summarize(evaluate_folders(Path("masks"), Path("masks"))), Path("out"))
 """
 
 

@@ -23,7 +23,6 @@ from anl_seg.evaluation.compare import (
 from anl_seg.evaluation.conclusions import conclude, deciding_interval, display_unit
 from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.reports.comparison_tables import PublishedColumn, comparison_grids
-from anl_seg.evaluation.reports.drawing import Values
 from anl_seg.evaluation.reports.grid import Cell, Grid
 from anl_seg.evaluation.reports.latex import latex_table
 from anl_seg.evaluation.reports.markdown import markdown_document
@@ -39,7 +38,7 @@ from anl_seg.evaluation.reports.page import (
     ranks,
     render,
 )
-from anl_seg.evaluation.reports.plots import Plot, box_strip, intervals, slopes
+from anl_seg.evaluation.reports.plots import Plot, Values, box_strip, intervals, slopes
 from anl_seg.formats.files import write_json, write_text
 from anl_seg.progress import Track, untracked
 

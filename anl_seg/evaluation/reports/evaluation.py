@@ -12,7 +12,6 @@ import numpy as np
 from anl_seg.evaluation.folders import CaseResult, Evaluation
 from anl_seg.evaluation.foreground import FOREGROUND, target_value, targets
 from anl_seg.evaluation.metrics import METRICS
-from anl_seg.evaluation.reports.drawing import Values
 from anl_seg.evaluation.reports.evaluation_tables import (
     MAIN,
     digits_of,
@@ -33,7 +32,7 @@ from anl_seg.evaluation.reports.page import (
     ranks,
     render,
 )
-from anl_seg.evaluation.reports.plots import Plot, against_size, box_strip
+from anl_seg.evaluation.reports.plots import Plot, Values, against_size, box_strip
 from anl_seg.evaluation.summary import EvaluationSummary
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.files import write_text

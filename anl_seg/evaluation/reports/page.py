@@ -107,5 +107,5 @@ def render(template: str, **context: Any) -> str:  # noqa: ANN401 (whatever the 
         lstrip_blocks=True,
         undefined=StrictUndefined,
     )
-    versions = {name: version(name) for name in ("anl-seg", "numpy", "scipy")}
+    versions = {name: version(name) for name in ("anl-seg", "numpy", "scipy", "matplotlib")}
     return environment.get_template(template).render(versions=versions, **context)

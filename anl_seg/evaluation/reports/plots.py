@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
-from anl_seg.evaluation.reports.drawing import (
-    COLOURS,
-    INK,
-    MARKERS,
-    WIDTH,
-    Drawing,
-    Scale,
-    Values,
-    scale,
-    shortened,
-)
+Values = NDArray[np.float64]
 
-#: Room around the axes in CSS pixels; on the left for numbers and a title.
-LEFT, RIGHT, ABOVE, BELOW = 64, 12, 10, 46
-#: Height of a row that has its name above it, and of a line of a legend.
-ROW, LEGEND_LINE = 54, 22
-#: Names of a legend that are longer have a line of their own.
-LEGEND_LETTERS = 24
-#: How far points of a row are spread up and down.
-SPREAD = 9
+#: Okabe and Ito's colours, told apart by colour-blind readers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+GREY = "#6b7280"
+#: Inches; narrow enough that the letters can be read on a phone.
+WIDTH = 5.0
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "svg.hashsalt": "anl-seg",  # the same values give the same file
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar in a name is a dollar
+}
+#: More points than this are drawn as pixels, which keeps the page small.
+MAX_VECTOR_POINTS = 2000
 
 
 @dataclass(frozen=True)
@@ -56,17 +63,39 @@ def box_strip(title: str, values: Mapping[str, Values], axis: str) -> Plot:
         axis: Label of the axis, such as "Dice".
     """
     defined = {name: _defined(row) for name, row in values.items()}
-    drawing, across, middles = _rows(defined, np.concatenate(list(defined.values())), axis)
-    rng = np.random.default_rng(0)
-    for row, middle in zip(defined.values(), middles, strict=True):
-        if row.size:
-            _box(drawing, across, row, middle)
-        spread = middle + rng.uniform(-SPREAD, SPREAD, row.size)
-        drawing.points(across(row), spread, COLOURS[0])
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=0.8 + 0.55 * len(defined))
+        axes.boxplot(
+            list(defined.values()),
+            orientation="horizontal",
+            tick_labels=list(defined),
+            widths=0.5,
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": "#eef2f7", "edgecolor": GREY},
+            whiskerprops={"color": GREY},
+            capprops={"color": GREY},
+            medianprops={"color": "black", "linewidth": 1.8},
+        )
+        rng = np.random.default_rng(0)
+        for place, row in enumerate(defined.values(), start=1):
+            axes.scatter(
+                row,
+                place + rng.uniform(-0.16, 0.16, row.size),
+                s=12,
+                alpha=0.55,
+                color=COLOURS[0],
+                linewidths=0,
+                zorder=3,
+                rasterized=row.size > MAX_VECTOR_POINTS,
+            )
+        axes.invert_yaxis()
+        axes.set_xlabel(axis)
+        source = _source(figure)
     described = "; ".join(f"{name}: {_five_figures(row)}" for name, row in defined.items())
     return Plot(
         title,
-        drawing.source(),
+        source,
         alt=f"Box and strip plot of {axis}. {described}.",
         caption="A point is a case; the box holds the middle half, its line is the median, the "
         "whiskers reach 1.5 times its length.",
@@ -84,28 +113,36 @@ def against_size(
         values: Class -> metric of each case.
         axis: Label of the metric's axis.
     """
-    shown = {name: (size > 0) & ~np.isnan(values[name]) for name, size in sizes.items()}
-    places = {name: (sizes[name][cases], values[name][cases]) for name, cases in shown.items()}
-    all_sizes, all_values = (np.concatenate(each) for each in zip(*places.values(), strict=True))
-    legend = list(sizes) if len(sizes) > 1 else []
-    drawing, bottom = _drawing(320, legend)
-    across = scale(all_sizes, LEFT, WIDTH - RIGHT, log=True)
-    up = scale(all_values, bottom, ABOVE)
-    drawing.axis_below(across, bottom, "size in the reference (pixels)")
-    drawing.axis_left(up, LEFT, axis)
-    for number, (x, y) in enumerate(places.values()):
-        colour, marker = _look(number)
-        drawing.points(across(x), up(y), colour, marker=marker, opacity=0.7)
-    for number, (name, left, line) in enumerate(_legend(legend, bottom)):
-        colour, marker = _look(number)
-        place = np.array([left - 12.0]), np.array([line - 4.0])
-        drawing.points(*place, colour, marker=marker, opacity=1)
-        drawing.text(left, line, name)
-    trends = [f"{name} {_rank_correlation(*pair)}" for name, pair in places.items()]
+    trends = []
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=3.4)
+        for place, (name, size) in enumerate(sizes.items()):
+            shown = (size > 0) & ~np.isnan(values[name])
+            trends.append(f"{name} {_rank_correlation(size[shown], values[name][shown])}")
+            axes.scatter(
+                size[shown],
+                values[name][shown],
+                s=20,
+                alpha=0.7,
+                marker=MARKERS[place % len(MARKERS)],
+                color=COLOURS[place % len(COLOURS)],
+                linewidths=0,
+                label=name,
+                rasterized=size.size > MAX_VECTOR_POINTS,
+            )
+        axes.set(xlabel="size in the reference (pixels)", ylabel=axis)
+        if any((size > 0).any() for size in sizes.values()):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        if len(sizes) > 1:
+            figure.legend(loc="outside lower center", ncols=3, frameon=False)
+        source = _source(figure)
     correlation = f"Rank correlation (Spearman): {', '.join(trends)}."
     return Plot(
         title,
-        drawing.source(),
+        source,
         alt=f"Scatter plot of {axis} against the size in the reference. {correlation}",
         caption=f"A point is a case. {correlation}",
     )
@@ -121,29 +158,26 @@ def slopes(title: str, baseline: str, values: Mapping[str, Values], axis: str) -
         axis: Label of the metric's axis.
     """
     others = [name for name in values if name != baseline]
-    columns, height = min(len(others), 2), 310
-    width = (WIDTH - LEFT - RIGHT) / columns
-    drawing = Drawing(height * -(-len(others) // columns))
+    columns = min(len(others), 2)
+    rows = -(-len(others) // columns)
     described = []
-    for number, name in enumerate(others):
-        pairs = np.stack([values[baseline], values[name]])
-        pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
-        row, column = divmod(number, columns)
-        left, top = LEFT + width * column, height * row
-        up = scale(np.concatenate(list(values.values())), top + height - BELOW, top + ABOVE)
-        if column == 0:
-            drawing.axis_left(up, LEFT, axis)
-        across = Scale(-0.25, 1.25, left, left + width)
-        _slope_panel(drawing, across, up, pairs)
-        first, second = (shortened(run, int(width / 8)) for run in (baseline, name))
-        line = 20 if len(first + second) < width / 9 else 38
-        drawing.text(left + 12, up.start + 20, first)
-        drawing.text(left + width, up.start + line, second, anchor="end")
-        rise, fall = int((pairs[1] > pairs[0]).sum()), int((pairs[1] < pairs[0]).sum())
-        described.append(f"from {baseline} to {name} {rise} cases rise and {fall} fall")
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3.3 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        for panel in panels[len(others) :]:
+            panel.set_axis_off()
+        for panel, name in zip(panels, others, strict=False):
+            pairs = np.stack([values[baseline], values[name]])
+            pairs = pairs[:, ~np.isnan(pairs).any(axis=0)]
+            _slope_panel(panel, pairs, (baseline, name))
+            up, down = int((pairs[1] > pairs[0]).sum()), int((pairs[1] < pairs[0]).sum())
+            described.append(f"from {baseline} to {name} {up} cases rise and {down} fall")
+        for row in range(rows):
+            panels[row * columns].set_ylabel(axis)
+        source = _source(figure)
     return Plot(
         title,
-        drawing.source(),
+        source,
         alt=f"Paired slopes of {axis}: {'; '.join(described)}.",
         caption="A line is a case, blue where it rises and dashed orange where it falls; the black "
         "line is the mean.",
@@ -166,23 +200,18 @@ def curves(
         >>> curves("Dice", {"ce": np.array([0.5, 0.75])}, "Dice").alt
         'Dice: ce ends at 0.750.'
     """
-    drawing, bottom = _drawing(280, list(rows))
-    last = max(len(values) for values in rows.values())
-    across = Scale(1, max(last, 2), LEFT, WIDTH - RIGHT)
-    up = Scale(0, 1, bottom, ABOVE)
-    drawing.axis_below(across, bottom, below, whole=True)
-    drawing.axis_left(up, LEFT, axis)
-    for number, (values, (name, x, y)) in enumerate(
-        zip(rows.values(), _legend(rows, bottom), strict=True)
-    ):
-        colour, _ = _look(number)
-        dashed = number > 0
-        steps = np.arange(1, len(values) + 1)
-        drawing.line(across(steps), up(values), colour, 1.8, dashed=dashed)
-        drawing.line([x - 26, x - 4], [y - 4, y - 4], colour, 1.8, dashed=dashed)
-        drawing.text(x, y, name)
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=3.0)
+        for place, (name, values) in enumerate(rows.items()):
+            color = COLOURS[place % len(COLOURS)]
+            style = "-" if place == 0 else "--"
+            axes.plot(range(1, len(values) + 1), values, style, color=color, label=name)
+        axes.set(xlabel=below, ylabel=axis, ylim=(0, 1))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False)
+        source = _source(figure)
     ends = "; ".join(f"{name} ends at {values[-1]:.3f}" for name, values in rows.items())
-    return Plot(title, drawing.source(), alt=f"{title}: {ends}.", caption=caption)
+    return Plot(title, source, alt=f"{title}: {ends}.", caption=caption)
 
 
 def intervals(title: str, rows: Mapping[str, tuple[float, tuple[float, float]]], axis: str) -> Plot:
@@ -193,14 +222,16 @@ def intervals(title: str, rows: Mapping[str, tuple[float, tuple[float, float]]],
         rows: Name -> mean and the two ends of its interval, NaN where undefined.
         axis: Label of the axis.
     """
-    figures = {name: np.array([low, mean, high]) for name, (mean, (low, high)) in rows.items()}
-    drawing, across, middles = _rows(rows, np.concatenate([*figures.values(), [0.0]]), axis)
-    zero = float(across(0))
-    drawing.line([zero, zero], [ABOVE, middles[-1] + SPREAD], dashed=True)
-    for figure, middle in zip(figures.values(), middles, strict=True):
-        places = across(figure)
-        drawing.line(places, np.full(3, middle), COLOURS[0], 2.5)
-        drawing.points(places[1:2], np.array([middle]), COLOURS[0], opacity=1)
+    with mpl.rc_context(STYLE):
+        figure, axes = _figure(height=0.9 + 0.42 * len(rows))
+        for place, (mean, (low, high)) in enumerate(rows.values()):
+            axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=2.5)
+            axes.plot([mean], [place], "o", color=COLOURS[0], markersize=6)
+        axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(axis)
+        source = _source(figure)
     described = "; ".join(
         f"{name}: "
         + ("undefined" if math.isnan(mean) else f"{mean:.3f}, from {low:.3f} to {high:.3f}")
@@ -208,71 +239,40 @@ def intervals(title: str, rows: Mapping[str, tuple[float, tuple[float, float]]],
     )
     return Plot(
         title,
-        drawing.source(),
+        source,
         alt=f"{axis} with 95 % intervals. {described}.",
         caption="Mean over cases and its 95 % interval; the dashed line is no difference.",
     )
 
 
-def _rows(names: Iterable[str], values: Values, axis: str) -> tuple[Drawing, Scale, list[float]]:
-    """Rows with their names above them: the drawing, its scale, the middle of each row."""
-    middles = [ABOVE + ROW * number + 34.0 for number, _ in enumerate(names)]
-    bottom = middles[-1] + 20
-    drawing = Drawing(bottom + BELOW)
-    for name, middle in zip(names, middles, strict=True):
-        drawing.text(RIGHT, middle - 20, shortened(name, 60))
-    across = scale(values, RIGHT, WIDTH - RIGHT)
-    drawing.axis_below(across, bottom, axis)
-    return drawing, across, middles
-
-
-def _box(drawing: Drawing, across: Scale, values: Values, middle: float) -> None:
-    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
-    near = values[(values >= q1 - 1.5 * (q3 - q1)) & (values <= q3 + 1.5 * (q3 - q1))]
-    lowest, left, line, right, highest = across([near.min(), q1, median, q3, near.max()]).tolist()
-    for inner, outer in ((left, lowest), (right, highest)):
-        drawing.line([inner, outer], [middle, middle])
-        drawing.line([outer, outer], [middle - 6, middle + 6])
-    drawing.box(left, middle - 12, right - left, 24)
-    drawing.line([line, line], [middle - 12, middle + 12], INK, 2)
-
-
-def _slope_panel(drawing: Drawing, across: Scale, up: Scale, pairs: Values) -> None:
-    x = across([0, 1])
-    drawing.line([across.start, across.end], [up.start, up.start])
+def _slope_panel(panel: Axes, pairs: Values, names: Sequence[str]) -> None:
     for before, after in pairs.T:
-        look = (COLOURS[0], False) if after > before else (COLOURS[1], True)
-        drawing.line(x, up([before, after]), look[0], dashed=look[1], opacity=0.45)
-    if pairs.size:
-        y = up(pairs.mean(axis=1))
-        drawing.line(x, y, INK, 2.5)
-        drawing.points(x, y, INK, opacity=1)
-
-
-def _drawing(height: float, legend: Iterable[str]) -> tuple[Drawing, float]:
-    """A drawing with room for a legend, and where its lower axis stands."""
-    bottom = height - BELOW
-    return Drawing(max([height, *(y + 10 for _, _, y in _legend(legend, bottom))])), bottom
-
-
-def _legend(names: Iterable[str], bottom: float) -> list[tuple[str, float, float]]:
-    """Names below an axis, in two columns if they are short, and where they stand."""
-    names = list(names)
-    columns = 2 if all(len(name) <= LEGEND_LETTERS for name in names) else 1
-    places = (divmod(number, columns) for number in range(len(names)))
-    return [
-        (
-            shortened(name, 2 * LEGEND_LETTERS),
-            LEFT + 210.0 * column,
-            bottom + 62.0 + LEGEND_LINE * line,
+        rises = after > before
+        panel.plot(
+            [0, 1],
+            [before, after],
+            color=COLOURS[0] if rises else COLOURS[1],
+            linestyle="-" if rises else "--",
+            alpha=0.45,
+            linewidth=1,
+            marker=".",
+            markersize=4,
         )
-        for name, (line, column) in zip(names, places, strict=True)
-    ]
+    if pairs.size:
+        panel.plot([0, 1], pairs.mean(axis=1), color="black", linewidth=2.5, marker="o")
+    panel.set_xticks([0, 1], names)
+    panel.set_xlim(-0.25, 1.25)
 
 
-def _look(number: int) -> tuple[str, str]:
-    """Colour and marker of the class of a number."""
-    return COLOURS[number % len(COLOURS)], MARKERS[number % len(MARKERS)]
+def _figure(height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _source(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", dpi=150, metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _defined(values: Values) -> Values:
