@@ -95,7 +95,7 @@ def test_matrices_that_are_not_row_stochastic(matrix, message):
 
 @pytest.mark.parametrize("dataset", [None, "animal10n"])
 def test_asymmetric_noise_of_other_data_sets(dataset):
-    with pytest.raises(InputError, match="defined for cifar10, cifar100, digits, mnist"):
+    with pytest.raises(InputError, match="only for cifar10, cifar100, digits, mnist"):
         matrices.asymmetric(dataset, 10)
 
 
