@@ -31,16 +31,16 @@ from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.masks import find_masks
 from anl_seg.progress import Track, untracked
 
-#: Differences smaller than this are rounding of the mean over groups: ties.
+#: Smaller differences are ties, because averaging over groups rounds.
 TIE = 1e-12
 
 
 @dataclass(frozen=True)
 class Method:
-    """One method: its predictions of the same cases by one or several trainings.
+    """One method, with one or several trainings.
 
     Attributes:
-        name: Name that the user gave.
+        name: Name given by the user.
         groups: One evaluation for each seed (all cases) or fold (a part of the cases).
     """
 
@@ -49,18 +49,18 @@ class Method:
 
     @property
     def trainings_per_case(self) -> int:
-        """Number of trainings that predicted each case: 1 for folds, one a seed for seeds."""
+        """Number of trainings that predicted each case: 1 for folds, else the number of seeds."""
         return max(_times_held(self).values())
 
 
 @dataclass(frozen=True)
 class GroupMean:
-    """A method's mean over the cases of each group, and over the groups.
+    """Means of a method over the cases of each group, and over the groups.
 
     Attributes:
         groups: Mean over the cases of each seed or fold.
-        mean: Mean of these.
-        std: Their standard deviation (n - 1); NaN for one group.
+        mean: Mean of the group means.
+        std: Standard deviation of the group means (n - 1); NaN for one group.
     """
 
     groups: tuple[float, ...]
@@ -75,17 +75,17 @@ class Difference:
     Attributes:
         method: Name of the method.
         target: A class, or the foreground.
-        n: Cases where both are defined.
-        n_undefined: Cases left out because one or both are not, such as empty masks.
+        n: Number of cases for which both values are defined.
+        n_undefined: Number of cases left out because a value is undefined, such as empty masks.
         mean: Mean difference.
-        interval: 95 % BCa bootstrap interval over cases, the trained networks being fixed.
+        interval: 95 % BCa bootstrap interval over cases, with the trained networks fixed.
         group_interval: 95 % interval over cases and seeds or folds; None if no method has several.
-        p: Wilcoxon's signed-rank test, two-sided, of the values averaged over groups.
+        p: p-value of Wilcoxon's two-sided signed-rank test of the values averaged over groups.
         p_holm: p-value adjusted for all methods that are compared with the baseline (Holm).
         effect: Matched-pairs rank-biserial correlation.
-        wins: Cases where the method is better than the baseline.
-        ties: Cases where they are equal.
-        losses: Cases where the method is worse.
+        wins: Number of cases in which the method is better than the baseline.
+        ties: Number of cases in which both are equal.
+        losses: Number of cases in which the method is worse.
     """
 
     method: str
@@ -108,13 +108,13 @@ class MethodComparison:
     """Several methods on the same cases.
 
     Attributes:
-        methods: The methods in the order given. The first is the baseline.
-        metric: Name of the compared metric.
+        methods: The methods in the given order. The first is the baseline.
+        metric: The compared metric.
         labels: The classes.
         cases: Case names, sorted.
-        values: Target -> method -> value of each group and case, `(G, n)`, NaN where undefined.
-        averages: The same averaged over groups, `(n,)`.
-        means: Target -> method -> means over groups.
+        values: By target and method, the value of each group and case, `(G, n)`, NaN if undefined.
+        averages: By target and method, the values averaged over groups, `(n,)`.
+        means: By target and method, the means over groups.
         differences: Differences of every method but the baseline, for every target.
         seed: Seed of all bootstraps.
     """
@@ -131,20 +131,20 @@ class MethodComparison:
 
     @property
     def baseline(self) -> str:
-        """The method that the others are compared with."""
+        """Name of the method that the others are compared with."""
         return self.methods[0].name
 
     @property
     def targets(self) -> list[str]:
-        """The foreground first, where there are several classes, then each class."""
+        """Names of the targets: the foreground if there are several classes, then each class."""
         return list(self.values)
 
 
 def group_folders(arguments: Sequence[str]) -> dict[str, list[Path]]:
-    """Read methods given as FOLDER or NAME=FOLDER: name -> its folders, in the order given.
+    """Group folders, given as FOLDER or NAME=FOLDER, by the name of the method.
 
     Raises:
-        InputError: If two folders without a name end alike, which would make them one method.
+        InputError: If two folders without a name have the same last part, and so the same method.
     """
     groups: dict[str, list[Path]] = {}
     unnamed = []
@@ -156,17 +156,17 @@ def group_folders(arguments: Sequence[str]) -> dict[str, list[Path]]:
         groups.setdefault(name, []).append(Path(folder))
     if alike := sorted(name for name in unnamed if len(groups[name]) > 1):
         raise InputError(
-            f"several folders called {named(sorted(set(alike)))}: give them as NAME=FOLDER, with "
-            "different names for methods, and one name for all seeds or folds of a method"
+            f"several folders called {named(sorted(set(alike)))}: give them as NAME=FOLDER, with a "
+            "different name for each method and the same name for all seeds or folds of a method"
         )
     return groups
 
 
 def needs_surfaces(metric: str) -> bool:
-    """Tell whether a metric needs surfaces.
+    """Return whether a metric needs surfaces.
 
     Raises:
-        InputError: If there is no such metric.
+        InputError: If the metric is unknown.
     """
     if metric not in METRICS:
         raise InputError(f"metric {metric!r}: expected one of {', '.join(METRICS)}")
@@ -186,21 +186,21 @@ def evaluate_methods(
     """Evaluate every folder of every method against the same references.
 
     Args:
-        folders: Method -> its folders of predictions. Either each holds all cases (seeds), or they
-            share the cases out (folds).
+        folders: Folders of predictions of each method. Either each folder contains all cases
+            (seeds), or the folders share the cases out (folds).
         reference_dir: Folder of reference masks.
-        labels: Labels to score. Default: those of `dataset.json`, else those of the references.
+        labels: Labels to score. By default, those of `dataset.json`, or those in the references.
         ignore_label: Pixels with this label in the reference are left out.
         conventions: The metrics to compute, and their rules.
         num_processes: Number of processes.
-        track: Wraps the case names to show progress.
+        track: Wrapper of the case names that shows progress.
 
     Returns:
         The methods in the order of `folders`.
 
     Raises:
-        InputError: With the problems of all folders, as in `evaluate_folders`, and if the folders
-            of a method together lack a case.
+        InputError: If a folder has a problem (see `evaluate_folders`), or the folders of a method
+            together lack a case. The message lists the problems of all folders.
     """
     problems: list[str] = []
     methods = []
@@ -236,17 +236,17 @@ def evaluate_methods(
 def compare(methods: Sequence[Method], metric: str = "Dice", *, seed: int = 1) -> MethodComparison:
     """Compare every method with the first one, paired by case.
 
-    Seeds are averaged case by case before any test, since they are no further patients.
+    Seeds are averaged case by case before any test, because they are not additional patients.
 
     Args:
-        methods: At least two, evaluated against the same references. Every method must hold each
-            case equally often: once for folds, once a seed for seeds.
+        methods: At least two methods, evaluated against the same references. A method must have
+            each case equally often: once for folds, once per seed for seeds.
         metric: Name of a row of `METRICS`.
         seed: Seed of all bootstraps.
 
     Raises:
-        InputError: If there are too few methods, two have one name, the metric was not measured, or
-            methods differ in their cases or labels.
+        InputError: If there are too few methods, two have the same name, the metric was not
+            measured, or methods differ in their cases or labels.
     """
     _check(methods, metric)
     labels = methods[0].groups[0].labels
@@ -279,7 +279,7 @@ def compare(methods: Sequence[Method], metric: str = "Dice", *, seed: int = 1) -
 
 
 def over_groups(values: GroupValues) -> NDArray[np.float64]:
-    """Average over the groups that have the case, `(n,)`; NaN if none has a figure."""
+    """Average over the groups that have the case, `(n,)`; NaN if no group has a value."""
     known = ~np.isnan(values)
     total = np.where(known, values, 0.0).sum(axis=0)
     counts = known.sum(axis=0)
@@ -291,7 +291,7 @@ def over_groups(values: GroupValues) -> NDArray[np.float64]:
 def advantage(
     method: NDArray[np.float64], baseline: NDArray[np.float64], metric: Metric
 ) -> NDArray[np.float64]:
-    """By how much each value of the method is better than the baseline's; below 0 where worse."""
+    """Compute how much better each value is than the baseline's; negative if worse."""
     if metric.higher_is_better is None:  # nearest to 0 is best
         return np.abs(baseline) - np.abs(method)
     return method - baseline if metric.higher_is_better else baseline - method
@@ -301,8 +301,8 @@ def _check(methods: Sequence[Method], metric: str) -> None:
     names = [method.name for method in methods]
     if len(methods) < 2 or len(set(names)) < len(names):
         raise InputError(
-            f"methods {named(names)}: expected at least two of different names; "
-            "folders of one name are the seeds or folds of one method"
+            f"methods {named(names)}: expected at least two different names; "
+            "folders with the same name are the seeds or folds of one method"
         )
     measured = methods[0].groups[0].metrics
     if metric not in measured:
@@ -314,28 +314,28 @@ def _check(methods: Sequence[Method], metric: str) -> None:
         if uneven := sorted(case for case in held if held[case] != max(held.values())):
             problems.append(
                 f"method {method.name}: {named(uneven)} in fewer of its folders than other cases; "
-                "give folders that all hold all cases (seeds), or that share them out (folds)"
+                "every folder must contain all cases (seeds), or each case once (folds)"
             )
         if differing := sorted(cases ^ set(held)):
             problems.append(
-                f"method {method.name}: {named(differing)} only there or only in "
+                f"method {method.name}: {named(differing)} predicted only by it or only by "
                 f"{methods[0].name}; predict the same cases with every method"
             )
         if any(_scored(group) != _scored(methods[0].groups[0]) for group in method.groups):
             problems.append(
-                f"method {method.name}: other labels than {methods[0].name}; "
+                f"method {method.name}: scored with other labels than {methods[0].name}; "
                 "use --labels and --ignore-label"
             )
         if any(group.conventions != methods[0].groups[0].conventions for group in method.groups):
             problems.append(
-                f"method {method.name}: measured by other conventions than {methods[0].name}"
+                f"method {method.name}: measured with other conventions than {methods[0].name}"
             )
     if problems:
         raise InputError(listed(problems, "problems, nothing compared"))
 
 
 def _scored(evaluation: Evaluation) -> tuple[set[Label], int | None]:
-    """Return the parts that all methods must share: the classes, and which pixels are left out."""
+    """Return what all methods must share: the classes and the ignore label."""
     return set(evaluation.labels.names), evaluation.labels.ignore_label
 
 
@@ -363,7 +363,7 @@ def _group_mean(values: GroupValues) -> GroupMean:
 def _differences(
     target: str, by_method: Mapping[str, GroupValues], metric: Metric, seed: int
 ) -> list[Difference]:
-    """Compare all methods but the first with it, for one target, and adjust their p together."""
+    """Compare all other methods with the first for one target, and adjust their p together."""
     baseline, *others = by_method
     found = [
         _difference(target, name, by_method[name], by_method[baseline], metric, seed)

@@ -1,4 +1,4 @@
-"""A comparison in words: one sentence of conclusion, the seed spread, and warnings."""
+"""Comparisons in words: a conclusion of one sentence, the seed spread, and warnings."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from anl_seg.evaluation.compare import Difference, Method, MethodComparison
 
-#: Level of the tests, the counterpart of the 95 % intervals.
+#: Significance level of the tests, the counterpart of the 95 % intervals.
 LEVEL = 0.05
-#: With fewer pairs than this no outcome of the signed-rank test reaches the level.
+#: Fewest pairs with which the signed-rank test can reach the level.
 FEWEST_PAIRS = 6
-#: Trainings whose means are listed one by one. Of more, only the range is given.
+#: Most trainings whose means are listed one by one. Of more, only the range is given.
 MOST_LISTED = 5
 
 
@@ -20,7 +20,7 @@ class DisplayUnit:
     """Unit in which a comparison prints all values of its metric.
 
     Attributes:
-        factor: Printed value over computed value.
+        factor: Ratio of printed to computed value.
         title: The metric with its unit, as in "Dice (%)".
         difference: Unit of a difference in words.
         digits: Decimals of means. Differences have one more.
@@ -32,15 +32,15 @@ class DisplayUnit:
     digits: int
 
     def mean(self, value: float) -> str:
-        """Print a value or a mean; a dash if it is undefined."""
+        """Format a value or a mean; a dash if it is undefined."""
         return "–" if math.isnan(value) else f"{self.factor * value:.{self.digits}f}"
 
     def change(self, value: float) -> str:
-        """Print a difference; a dash if it is undefined."""
+        """Format a difference; a dash if it is undefined."""
         return "–" if math.isnan(value) else f"{self.factor * value:.{self.digits + 1}f}"
 
     def change_span(self, interval: tuple[float, float]) -> str:
-        """Print an interval of differences; a dash if it is undefined."""
+        """Format an interval of differences; a dash if it is undefined."""
         return "–" if any(map(math.isnan, interval)) else " to ".join(map(self.change, interval))
 
 
@@ -49,8 +49,8 @@ class Conclusion:
     """A comparison in words.
 
     Attributes:
-        sentence: Which methods differ from the baseline, and by how much.
-        remarks: Why interval and test disagree, if they do, and the seed spread.
+        sentence: The methods that differ from the baseline, and by how much.
+        remarks: The reason if interval and test disagree, and the seed spread.
         warnings: Limits of the comparison.
     """
 
@@ -60,7 +60,7 @@ class Conclusion:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """All of it, a line each."""
+        """All sentences, one per line."""
         return (self.sentence, *self.remarks, *(f"Warning: {line}" for line in self.warnings))
 
 
@@ -74,14 +74,14 @@ def display_unit(comparison: MethodComparison) -> DisplayUnit:
 
 
 def conclude(comparison: MethodComparison) -> Conclusion:
-    """Put a comparison into words, by the foreground or the only class.
+    """Put a comparison into words, using the foreground or the only class.
 
     A method counts as better or worse if the 95 % interval of the mean difference excludes 0 and
-    Holm's p of the signed-rank test is below 0.05. The interval is the one over cases and trainings
-    if any method has several trainings.
+    Holm's p of the signed-rank test is below 0.05. If any method has several trainings, the
+    interval is the one over cases and trainings.
 
     Args:
-        comparison: At least two methods.
+        comparison: Comparison of at least two methods.
 
     Returns:
         One sentence, with remarks and warnings.
@@ -102,14 +102,16 @@ def conclude(comparison: MethodComparison) -> Conclusion:
 
 
 def deciding_interval(row: Difference) -> tuple[float, float]:
-    """Return the interval that decides a conclusion: over cases and trainings if there is one."""
+    """Return the interval that decides a conclusion: over cases and trainings if it exists."""
     return row.group_interval or row.interval
 
 
 def _clause(row: Difference, comparison: MethodComparison, unit: DisplayUnit) -> str:
     baseline, metric = comparison.baseline, comparison.metric.name
     if not row.n:
-        return f"{row.method} and {baseline} cannot be compared, {metric} is defined in no case"
+        return (
+            f"{row.method} and {baseline} cannot be compared, because no case has {metric} for both"
+        )
     figures = (
         f"mean difference {unit.change(row.mean)} {unit.difference} of {metric}, "
         f"95 % CI {unit.change_span(deciding_interval(row))}, {_p(row.p_holm)}, "
@@ -125,14 +127,14 @@ def _clause(row: Difference, comparison: MethodComparison, unit: DisplayUnit) ->
 
 
 def _is_better(row: Difference, comparison: MethodComparison) -> bool | None:
-    """Whether a method is better; None if its mean cannot tell, nearest to 0 being best."""
+    """Return whether a method is better; None if its mean cannot tell because 0 is best."""
     if comparison.metric.higher_is_better is None:
         return None
     return (row.mean > 0) == comparison.metric.higher_is_better
 
 
 def _disagreement(row: Difference) -> str:
-    """Why the interval and the test of one method do not agree, if they do not."""
+    """Explain why interval and test of one method disagree; "" if they agree."""
     if not row.n or _excludes_zero(row) == (row.p_holm < LEVEL):
         return ""
     begin = f"{row.method}: the interval and the test disagree. "
@@ -149,12 +151,12 @@ def _disagreement(row: Difference) -> str:
         and not row.interval[0] <= 0 <= row.interval[1]
     ):
         return begin + (
-            "The test takes the trained networks as they are; the interval also asks whether new "
-            "trainings would differ."
+            "The test treats the trained networks as fixed; the interval also covers the variation "
+            "between trainings."
         )
     return begin + (
-        "The interval is of the mean, which a few cases with large differences can move; the "
-        "signed-rank test weighs how many cases changed, and in which order of size."
+        "A few cases with large differences can shift the mean and its interval; the signed-rank "
+        "test uses only the signs and ranks of the differences."
     )
 
 
@@ -164,7 +166,7 @@ def _excludes_zero(row: Difference) -> bool:
 
 
 def _seed_spread(comparison: MethodComparison, unit: DisplayUnit) -> str:
-    """Means of the trainings of each method that has several."""
+    """List the means of the trainings of each method that has several."""
     spreads = []
     for name, mean in comparison.means[comparison.targets[0]].items():
         known = [value for value in mean.groups if not math.isnan(value)]

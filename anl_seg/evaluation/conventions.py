@@ -1,4 +1,4 @@
-"""The choices behind the figures, kept with them and written into every file."""
+"""Conventions of an evaluation, written into every file of results."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _BOTH_EMPTY = {
 
 @dataclass(frozen=True)
 class Conventions:
-    """The choices of one evaluation.
+    """Conventions of one evaluation.
 
     Attributes:
-        empty: Value of a case for a class that neither mask holds.
-        surfaces: Whether surfaces were measured.
-        unit: Unit of lengths: "mm", or "px" if the files hold no spacing.
-        tolerance: Up to this distance surfaces agree (NSD), in that unit.
+        empty: Rule for a class that is in neither mask of a case.
+        surfaces: Whether surfaces are measured.
+        unit: Unit of lengths: "mm", or "px" if the files have no spacing.
+        tolerance: Largest distance at which surfaces agree (NSD), in `unit`.
         seed: Seed of the bootstrap.
-        threshold: Pixels of grey masks are foreground from this value on; None for masks of labels.
+        threshold: Smallest foreground value of grey masks; None for label maps.
     """
 
     empty: EmptyRule = "nan"
@@ -43,18 +43,18 @@ class Conventions:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that were computed, in the order of every output."""
+        """Names of the computed metrics, in the order of every output."""
         rows = (*OVERLAP_METRICS, *SURFACE_METRICS) if self.surfaces else OVERLAP_METRICS
         return tuple(row.name for row in rows)
 
     def title(self, metric: str) -> str:
-        """The metric with its unit or tolerance, as in headings of tables."""
+        """Return the metric with its unit or tolerance, for headings of tables."""
         if METRICS[metric].is_length:
             return f"{metric} ({self.unit})"
         return f"NSD at {self.tolerance:g} {self.unit}" if metric == "NSD" else metric
 
     def described(self) -> dict[str, str]:
-        """Each choice in words."""
+        """Describe each convention in words."""
         words = {
             "both_empty": f"{self.empty} ({_BOTH_EMPTY[self.empty]})",
             "one_empty": "0 (a missed object, or one that is not there), and never left out; "

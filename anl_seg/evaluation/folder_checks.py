@@ -1,4 +1,4 @@
-"""Problems of two folders of masks as a whole, one line a problem."""
+"""Checks of two folders of masks as a whole, with one line per problem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anl_seg.evaluation.labels import LabelSet
 from anl_seg.evaluation.pairs import MeasuredCase
 from anl_seg.formats.noise_manifest import NoisyMask
 
-#: Names of folders of references, such as labelsTr, labelsTs_clean, gt_segmentations, ref.
+#: Typical names of folders of references: labelsTr, labelsTs_clean, gt_segmentations, ref.
 REFERENCE_NAME = re.compile(
     r"labels|gt|ground[-_ ]?truth|reference|refs?$|masks?$|truth", re.IGNORECASE
 )
@@ -23,7 +23,7 @@ def unpaired(
     prediction_dir: Path,
     reference_dir: Path,
 ) -> list[str]:
-    """List cases that lack the prediction or the reference, one line per folder."""
+    """List the cases without a prediction or without a reference, one line per folder."""
     problems = []
     if missing := sorted(references.keys() - predictions.keys()):
         problems.append(
@@ -41,14 +41,14 @@ def unpaired(
 
 
 def swapped_folders(prediction_dir: Path, reference_dir: Path) -> str:
-    """Say if the names of the folders suggest that they were given in the wrong order.
+    """Warn if the names of the folders suggest that they were given in the wrong order.
 
-    nnU-Net's own command takes the references first. Folders of references are called as nnU-Net
-    calls them: labelsTr, labelsTs, gt_segmentations.
+    nnU-Net's own command takes the references first. Names of reference folders are nnU-Net's:
+    labelsTr, labelsTs, gt_segmentations.
 
     Args:
-        prediction_dir: Folder that is taken for the predictions.
-        reference_dir: Folder that is taken for the references.
+        prediction_dir: Folder that is used as predictions.
+        reference_dir: Folder that is used as references.
 
     Returns:
         A warning, or "" if the names suggest nothing.
@@ -61,15 +61,15 @@ def swapped_folders(prediction_dir: Path, reference_dir: Path) -> str:
     if not REFERENCE_NAME.match(given) or REFERENCE_NAME.match(other):
         return ""
     return (
-        f"{prediction_dir} is taken for the predictions and {reference_dir} for the references, "
-        f"but {given} is a name of references; if they are swapped, give PRED first and REF second"
+        f"{prediction_dir} is used as predictions and {reference_dir} as references, but {given} "
+        "is a typical name of references; if they are swapped, give PRED first and REF second"
     )
 
 
 def not_in_manifest(
     cases: Sequence[str], noisy: Mapping[str, NoisyMask], noise_manifest: Path
 ) -> list[str]:
-    """Cases of which the manifest says nothing."""
+    """List the cases that are not in the manifest."""
     if not (absent := [case for case in cases if case not in noisy]):
         return []
     return [
@@ -84,7 +84,7 @@ def unknown_labels(
     cases: Mapping[str, MeasuredCase],
     label_set: LabelSet,
 ) -> list[str]:
-    """Labels that are not scored, by label, with the masks that hold them."""
+    """List the labels that are not scored, each with its masks."""
     matrices = {case: measured.reference.matrix for case, measured in cases.items()}
     noisy = {case: measured.noisy.matrix for case, measured in cases.items() if measured.noisy}
     found = {
@@ -111,6 +111,6 @@ def _unknown_of(where: str, found: Mapping[str, set[int]], label_set: LabelSet) 
     return [
         f"{where}: label {label} in {len(cases)} of {len(found)} masks ({named(cases)}), "
         f"expected only {', '.join(map(str, allowed))} (labels {label_set.source}); nnU-Net masks "
-        f"hold 0..K-1: {cure}"
+        f"contain 0..K-1: {cure}"
         for label, cases in holders.items()
     ]

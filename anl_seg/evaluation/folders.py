@@ -1,4 +1,4 @@
-"""Evaluate a folder of predictions against a folder of references, one pair in memory at a time."""
+"""Evaluation of a folder of predictions against a folder of references, pair by pair."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ DEFAULTS = Conventions()
 
 @dataclass(frozen=True)
 class CaseResult:
-    """One case.
+    """Measurements of one case.
 
     Attributes:
-        case: Its name.
+        case: Name of the case.
         prediction_file: The predicted mask.
-        reference_file: The mask that it was compared with.
-        counts: Pixels of every class.
-        values: Every metric by its name, then the counts under nnU-Net's names, for each class.
-        noise: Kind of the noise of the training mask, or "clean"; None without
-            a noise manifest.
-        noisy_values: The same as `values`, next to that mask; None without a noise manifest.
-        voxel_ml: Volume of a voxel in millilitres. None in 2D, and if the files do not say it.
+        reference_file: The reference mask.
+        counts: Pixel counts of every class.
+        values: For each class, every metric by name, then the counts under nnU-Net's names.
+        noise: Kind of noise of the training mask, or "clean"; None without a noise manifest.
+        noisy_values: As `values`, against the noisy training mask; None without a noise manifest.
+        voxel_ml: Volume of a voxel in millilitres. None in 2D, and if the files do not state it.
     """
 
     case: str
@@ -52,13 +51,13 @@ class CaseResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All cases of two folders, sorted by name, and how they were scored.
+    """Measurements of all cases of two folders.
 
     Attributes:
-        cases: Measurements of each case.
+        cases: Measurements of each case, sorted by name.
         labels: The classes.
-        conventions: The choices behind the figures.
-        n_left_out: References that were left out because they have no prediction.
+        conventions: Conventions of the evaluation.
+        n_left_out: Number of references left out because they have no prediction.
     """
 
     cases: tuple[CaseResult, ...]
@@ -68,7 +67,7 @@ class Evaluation:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics that were computed."""
+        """Names of the computed metrics."""
         return self.conventions.metrics
 
 
@@ -86,30 +85,33 @@ def evaluate_folders(
 ) -> Evaluation:
     """Compare every reference with the prediction of the same name.
 
-    A case is a file name without its ending; the endings of the two may differ. The classes are
-    `labels`, else those of nnU-Net's `dataset.json` in the prediction folder (where
-    nnUNetv2_predict copies it) or beside the reference folder (the root of a raw data set), else
-    all labels but 0 that the references hold.
+    A case is a file name without its ending. The endings of prediction and reference may differ.
+    The classes come from the first of these that exists:
+
+    - the argument `labels`;
+    - nnU-Net's `dataset.json` in the prediction folder (nnUNetv2_predict copies it there) or beside
+      the reference folder (the root of a raw data set);
+    - all labels except 0 in the references.
 
     Args:
         prediction_dir: Folder of predicted masks.
         reference_dir: Folder of reference masks.
-        labels: Labels to score. Any other label but 0 in a mask is then an error.
-        ignore_label: Pixels with this label in the reference are left out. Goes before the one in
+        labels: Labels to score. Any other label except 0 in a mask is then an error.
+        ignore_label: Pixels with this label in the reference are left out. It overrides the one in
             `dataset.json`.
-        noise_manifest: Manifest of `anl-seg noise`, if references are clean: predictions are then
-            compared with the noisy masks too.
+        noise_manifest: Manifest of `anl-seg noise`, if the references are clean. Predictions are
+            then compared with the noisy masks too.
         conventions: The metrics to compute, and their rules; `unit` is taken from the files.
-        only_predicted: Leave out references without a prediction, as `--chill` of nnU-Net does: one
-            fold of several, whose predictions share out the references.
-        num_processes: Processes; each holds one pair of masks at a time.
-        track: Wraps the case names to show progress.
+        only_predicted: Leave out references without a prediction, as `--chill` of nnU-Net does. Use
+            it if the predictions are those of one fold.
+        num_processes: Number of processes. Each has one pair of masks in memory at a time.
+        track: Wrapper of the case names that shows progress.
 
     Raises:
-        InputError: If any file is wrong. Problems are counted and the first named, one line each:
-            references without a prediction (they never make n smaller), predictions without a
-            reference, unreadable masks, differing shapes, unknown labels.
-        CommandFailedError: If one of several processes was ended from outside.
+        InputError: If any file is wrong: a reference without a prediction (unless
+            `only_predicted`), a prediction without a reference, an unreadable mask, different
+            shapes, unknown labels. The message counts the problems and lists the first ones.
+        CommandFailedError: If one of several processes was killed.
     """
     predictions, references = _find_both(prediction_dir, reference_dir)
     n_references = len(references)
@@ -178,7 +180,7 @@ def _declared(
 def _measure_all(
     pairs: Sequence[Pair], task: Task, num_processes: int, track: Track, problems: list[str]
 ) -> dict[str, MeasuredCase]:
-    """Measure the cases that can be; what is wrong with the others goes to `problems`."""
+    """Measure the cases without problems, and append the problems of the others to `problems`."""
     cases = {}
     with process_map(num_processes) as map_:
         measured = iter(map_(partial(measure, task=task), pairs))
@@ -199,9 +201,8 @@ def _unit(cases: Mapping[str, MeasuredCase], surfaces: bool) -> Literal["mm", "p
     without = sorted(case for case, measured in cases.items() if not measured.has_spacing)
     if surfaces and 0 < len(without) < len(cases):
         raise InputError(
-            f"{len(without)} of {len(cases)} cases do not say how large a pixel is "
-            f"({named(without)}), the others do; lengths in mm and in pixels have no common mean: "
-            "give masks of one format"
+            f"{len(without)} of {len(cases)} cases have no pixel spacing ({named(without)}), the "
+            "others do; lengths in mm and in pixels cannot be averaged: give masks of one format"
         )
     return "px" if without else "mm"
 

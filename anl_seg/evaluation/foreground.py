@@ -1,4 +1,4 @@
-"""Means over the foreground classes of a case, and which classes a report speaks of."""
+"""Targets of a report, and means over the foreground classes of a case."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from anl_seg.evaluation.folders import CaseResult
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.formats.dataset_json import Label
 
-#: Name of the mean over the classes of a case, without the background.
+#: Name of the mean over all classes of a case except the background.
 FOREGROUND = "foreground"
 
 
 def targets(labels: LabelSet) -> dict[str, list[Label]]:
-    """List what a report speaks of: each class, and the foreground if there are several classes.
+    """List the targets of a report: the foreground if there are several classes, then each class.
 
     Returns:
-        Name of the target -> classes whose mean it is, the foreground first if it exists.
+        The classes that each target averages, by name of the target.
     """
     foreground = [label for label in labels.names if label != 0]
     single: dict[str, list[Label]] = {labels.title(label): [label] for label in labels.names}
@@ -28,12 +28,12 @@ def targets(labels: LabelSet) -> dict[str, list[Label]]:
 def target_value(
     values: Mapping[Label, Mapping[str, float]], members: Sequence[Label], metric: str
 ) -> float:
-    """Mean of a metric over those classes of one case for which it is defined; NaN if none is."""
+    """Average a metric over those classes of one case that define it; NaN if none does."""
     return defined_mean(values[label][metric] for label in members)
 
 
 def case_mean(case: CaseResult, metric: str) -> float:
-    """Average a metric over the foreground classes that are defined in a case; NaN if none is."""
+    """Average a metric over the foreground classes of a case that define it; NaN if none does."""
     return defined_mean(values[metric] for label, values in case.values.items() if label != 0)
 
 

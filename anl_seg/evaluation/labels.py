@@ -1,4 +1,4 @@
-"""Which labels are scored, what they are called and which is ignored: declared or found."""
+"""Labels of an evaluation: the scored ones, their names, and the ignore label."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class LabelSet:
     """The classes of one evaluation.
 
     Attributes:
-        names: The scored labels or regions, each with its name ("" if it has none).
+        names: Name of each scored label or region ("" if it has none).
         ignore_label: Pixels with this label in the reference are left out.
-        source: Where this was found, in words.
+        source: Origin of the labels, in words.
     """
 
     names: Mapping[Label, str]
@@ -31,12 +31,12 @@ class LabelSet:
         return {0}.union(*map(labels_of, self.names))
 
     def title(self, label: Label) -> str:
-        """The label with its name, as in tables."""
+        """Return the label with its name, for tables."""
         return f"{label} {self.names[label]}".strip()
 
 
 def parse_labels(text: str) -> tuple[int, ...]:
-    """Read labels written as "1,2,3" or "1 2 3".
+    """Parse labels written as "1,2,3" or "1 2 3".
 
     Raises:
         InputError: If one of them is not a whole number.
@@ -48,10 +48,10 @@ def parse_labels(text: str) -> tuple[int, ...]:
 
 
 def given_labels(labels: Sequence[int], ignore_label: int | None = None) -> LabelSet:
-    """Score the labels that the user named.
+    """Score the labels given by the user.
 
     Raises:
-        InputError: If there are none, one is negative or twice there, or one is also ignored.
+        InputError: If there are none, or one of them is negative, repeated or also ignored.
     """
     wrong = not labels or len(set(labels)) < len(labels) or min(labels) < 0
     if wrong or ignore_label in labels:
@@ -63,25 +63,25 @@ def given_labels(labels: Sequence[int], ignore_label: int | None = None) -> Labe
 
 
 def found_labels(found: Iterable[int], ignore_label: int | None = None) -> LabelSet:
-    """Score every label but 0 that the references hold.
+    """Score every label in the references except 0.
 
     Raises:
-        InputError: If the references hold only background.
+        InputError: If the references contain only background.
     """
     labels = sorted(set(found) - {0})
     if not labels:
-        raise InputError("the references hold only background; name the labels with --labels")
+        raise InputError("the references contain only background; name the labels with --labels")
     return LabelSet(dict.fromkeys(labels, ""), ignore_label, "found in the references")
 
 
 def declared_labels(path: Path, ignore_label: int | None = None) -> LabelSet:
     """Read the foreground labels or regions and the ignore label from nnU-Net's `dataset.json`.
 
-    As nnU-Net reads it: if any label is a list of several, lists are regions (tuples here) and the
-    background is not scored; `ignore_label` takes the place of the file's.
+    As in nnU-Net, if any label is a list of several numbers, lists are regions (tuples here) and
+    the background is not scored. `ignore_label` overrides the file's.
 
     Raises:
-        InputError: If the file is no nnU-Net v2 `dataset.json`.
+        InputError: If the file is not an nnU-Net v2 `dataset.json`.
     """
     try:
         declared = read_declared_labels(path)

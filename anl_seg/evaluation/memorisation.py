@@ -1,4 +1,4 @@
-"""Memorised noise of a network: Dice against clean and noisy ones by kind of noise."""
+"""Noise memorised by a network: Dice against clean and noisy masks, by kind of noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from anl_seg.evaluation.foreground import case_mean, defined_mean
 from anl_seg.evaluation.statistics import Statistics, describe
 from anl_seg.formats.noise_manifest import CLEAN
 
-#: All cases whose mask was changed, whatever the kind.
+#: Row of all cases with noise of any kind.
 ALL_NOISY = "all noisy"
 
 
@@ -19,11 +19,11 @@ class Memorisation:
     """Dice (mean over the foreground classes) of the cases of one kind of noise.
 
     Attributes:
-        kind: The kind, `ALL_NOISY`, or "clean" for masks that were left as they are.
+        kind: Kind of noise, `ALL_NOISY`, or "clean" for unchanged masks.
         n: Number of cases.
-        clean: Against the clean masks.
-        noisy: Against the noisy masks of the training.
-        gap: Noisy minus clean in each case: above 0 the prediction is nearer to the noise.
+        clean: Dice against the clean masks.
+        noisy: Dice against the noisy masks of the training.
+        gap: Noisy minus clean Dice per case. Above 0, the prediction is nearer to the noise.
     """
 
     kind: str
@@ -34,10 +34,10 @@ class Memorisation:
 
 
 def memorisation(evaluation: Evaluation) -> list[Memorisation]:
-    """Compare with both masks: all noisy cases, each kind, then the clean ones.
+    """Compare predictions with both masks: all noisy cases, each kind, then the clean cases.
 
     Returns:
-        A row a kind; none if the evaluation was made without a noise manifest.
+        One row per kind; no rows if the evaluation has no noise manifest.
     """
     by_kind: dict[str, list[CaseResult]] = {}
     for case in evaluation.cases:

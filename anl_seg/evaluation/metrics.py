@@ -1,4 +1,4 @@
-"""The metrics: counts of one class from a confusion matrix, functions of them, and their table."""
+"""Metrics: counts of a class from a confusion matrix, functions of the counts, and their table."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 from anl_seg.evaluation.surface import Surfaces, assd, hd95, nsd
 from anl_seg.formats.dataset_json import Label
 
-#: Value of a metric if neither mask holds the class (0/0). "nan": undefined and not in any mean,
+#: Value of a metric if the class is in neither mask (0/0). "nan": undefined and left out of means,
 #: as in nnU-Net. "one": perfect, as in the ISIC challenge. "zero": the worst score.
 EmptyRule = Literal["nan", "one", "zero"]
 
-#: Below it the ISIC challenges of 2018 and later count a segmentation as failed.
+#: Jaccard index below which the ISIC challenges since 2018 count a segmentation as failed.
 ISIC_THRESHOLD = 0.65
 
-#: With larger labels than 8 bits hold, pairs are counted by the labels' ranks, which is slower, so
-#: that the table of pairs stays small.
+#: For labels above 8 bits, pairs are counted by the labels' ranks. This is slower, but keeps the
+#: table of pairs small.
 MAX_DIRECT_LABELS = 256
-#: Pixels counted at a time: what is made of them stays in the processor's cache.
+#: Pixels counted at a time, so that temporary arrays stay in the processor's cache.
 CHUNK = 2**16
 
 
 @dataclass(frozen=True)
 class ConfusionMatrix:
-    """How often each pair of labels meets in one case.
+    """Pixel counts of each pair of labels in one case.
 
     Attributes:
         values: The labels that occur in either mask, ascending, `(L,)`.
-        pixels: Pixels whose reference is `values[i]` and prediction is `values[j]`, `(L, L)`.
+        pixels: Number of pixels with reference `values[i]` and prediction `values[j]`, `(L, L)`.
     """
 
     values: NDArray[np.intp]
@@ -41,18 +41,18 @@ class ConfusionMatrix:
 
     @property
     def reference_labels(self) -> set[int]:
-        """The labels that occur in the reference."""
+        """Labels that occur in the reference."""
         return set(self.values[self.pixels.any(axis=1)].tolist())
 
     @property
     def prediction_labels(self) -> set[int]:
-        """The labels that occur in the prediction."""
+        """Labels that occur in the prediction."""
         return set(self.values[self.pixels.any(axis=0)].tolist())
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixels of one class: true and false, positive and negative."""
+    """Pixel counts of one class: true and false, positive and negative."""
 
     tp: int
     fp: int
@@ -67,24 +67,24 @@ class Counts:
 
     @property
     def n_pred(self) -> int:
-        """Pixels that the prediction gives to the class."""
+        """Number of pixels of the class in the prediction."""
         return self.tp + self.fp
 
     @property
     def n_ref(self) -> int:
-        """Pixels that the reference gives to the class."""
+        """Number of pixels of the class in the reference."""
         return self.tp + self.fn
 
     @property
     def both_empty(self) -> bool:
-        """Whether neither mask holds the class."""
+        """Whether the class is in neither mask."""
         return self.n_pred == 0 and self.n_ref == 0
 
 
 def confusion_matrix(
     prediction: NDArray[np.integer], reference: NDArray[np.integer], ignore_label: int | None = None
 ) -> ConfusionMatrix:
-    """Count how often each pair of labels meets, in one pass whatever the number of classes.
+    """Count the pixels of each pair of labels, in one pass for any number of classes.
 
     Args:
         prediction: Label map of any shape, non-negative integers of up to 32 bits.
@@ -92,7 +92,7 @@ def confusion_matrix(
         ignore_label: Pixels with this label in the reference are left out, as nnU-Net does.
 
     Returns:
-        How often each pair of labels meets; `count` gives the pixels of one class.
+        Pixel counts of each pair of labels. `count` reduces them to one class.
 
     Raises:
         ValueError: If the shapes differ.
@@ -117,7 +117,7 @@ def confusion_matrix(
     for start in range(0, reference.size, CHUNK):
         part = slice(start, start + CHUNK)
         pairs = reference[part].astype(pair_type) * pair_type(size) + prediction[part]
-        foreground = pairs[pairs != 0]  # most pixels are background in both: these are not counted
+        foreground = pairs[pairs != 0]  # skip the many pixels that are background in both
         totals += np.bincount(foreground, minlength=size**2)
         totals[0] += pairs.size - foreground.size
     pixels = totals.reshape(size, size)
@@ -127,7 +127,7 @@ def confusion_matrix(
 
 
 def count(matrix: ConfusionMatrix, label: Label) -> Counts:
-    """Reduce a confusion matrix to the counts of one label or region against all the rest.
+    """Reduce a confusion matrix to the counts of one label or region against the rest.
 
     Args:
         matrix: Confusion matrix of one case.
@@ -149,12 +149,12 @@ def count(matrix: ConfusionMatrix, label: Label) -> Counts:
 def dice(counts: Counts) -> float:
     """Compute the Dice coefficient, 2 TP / (2 TP + FP + FN), in [0, 1]; NaN if both are empty.
 
-    0/0 says nothing about how well the class is outlined: 1 would let cases without the class
-    lift the mean, 0 would punish a right answer. So it is undefined, left out of means and counted
-    apart, as nnU-Net leaves it out. A class found in one mask only is defined: it scores 0.
+    If both masks are empty, Dice is 0/0. A value of 1 would let cases without the class raise the
+    mean, and 0 would punish a correct answer. So it is undefined, left out of means as in nnU-Net,
+    and counted separately. If only one mask has the class, Dice is 0.
 
     Args:
-        counts: Pixels of one class.
+        counts: Pixel counts of one class.
 
     Examples:
         >>> dice(Counts(tp=3, fp=1, fn=1, tn=5))
@@ -167,7 +167,7 @@ def iou(counts: Counts) -> float:
     """Compute the Jaccard index, TP / (TP + FP + FN), in [0, 1]; NaN as in `dice`.
 
     Args:
-        counts: Pixels of one class.
+        counts: Pixel counts of one class.
 
     Examples:
         >>> iou(Counts(tp=3, fp=1, fn=1, tn=5))
@@ -177,31 +177,31 @@ def iou(counts: Counts) -> float:
 
 
 def precision(counts: Counts) -> float:
-    """TP / (TP + FP), in [0, 1]; NaN if both masks are empty.
+    """Compute precision, TP / (TP + FP), in [0, 1]; NaN if both masks are empty.
 
-    A missed object has precision 0, not 0/0: left out of the mean, it would let a model that misses
-    more look better.
+    A missed object has precision 0, not 0/0. If it were left out of the mean, a model that misses
+    more objects would look better.
     """
     return _ratio(counts.tp, counts.n_pred or counts.n_ref)
 
 
 def recall(counts: Counts) -> float:
-    """Sensitivity, TP / (TP + FN), in [0, 1]; NaN if both masks are empty.
+    """Compute recall (sensitivity), TP / (TP + FN), in [0, 1]; NaN if both masks are empty.
 
-    An object that only the prediction has gives recall 0, for the reason in `precision`.
+    An object that is only in the prediction has recall 0, for the reason given in `precision`.
     """
     return _ratio(counts.tp, counts.n_ref or counts.n_pred)
 
 
 def specificity(counts: Counts) -> float:
-    """TN / (TN + FP), in [0, 1]; NaN if the reference has no pixel outside the class."""
+    """Compute specificity, TN / (TN + FP), in [0, 1]; NaN if the reference is all of the class."""
     return _ratio(counts.tn, counts.tn + counts.fp)
 
 
 def relative_volume_difference(counts: Counts) -> float:
-    """(n_pred - n_ref) / n_ref, at least -1; positive if too much is predicted.
+    """Compute (n_pred - n_ref) / n_ref, at least -1; positive if too much is predicted.
 
-    NaN if the reference is empty: a volume of nothing has no relative error.
+    It is NaN if the reference is empty, because an empty volume has no relative error.
     """
     return _ratio(counts.n_pred - counts.n_ref, counts.n_ref)
 
@@ -222,11 +222,11 @@ class Metric:
 
     Attributes:
         name: Name of the metric in every output.
-        function: Takes `Counts` (metrics of overlap) or `Surfaces` (metrics of surfaces).
-        higher_is_better: None if neither is: nearest to 0 is best.
-        best: The value of a perfect prediction.
+        function: Function of `Counts` (overlap metrics) or of `Surfaces` (surface metrics).
+        higher_is_better: Whether higher values are better. None if the value nearest to 0 is best.
+        best: Value of a perfect prediction.
         worst: Worst possible value. NaN if unbounded, or if it depends on the image size.
-        is_length: Whether it is a length, in the unit of the evaluation (`Conventions.unit`).
+        is_length: Whether the metric is a length in the unit of `Conventions.unit`.
     """
 
     name: str
@@ -246,24 +246,24 @@ OVERLAP_METRICS = (
     Metric("RVD", relative_volume_difference, higher_is_better=None, best=0.0, worst=math.nan),
     Metric("TJ", thresholded_jaccard),
 )
-#: Computed only with `Conventions.surfaces`.
+#: Surface metrics, computed only with `Conventions.surfaces`.
 SURFACE_METRICS = (
     Metric("HD95", hd95, higher_is_better=False, best=0.0, worst=math.nan, is_length=True),
     Metric("ASSD", assd, higher_is_better=False, best=0.0, worst=math.nan, is_length=True),
     Metric("NSD", nsd),
 )
-#: Name -> metric, of both tables. A row added there appears in every output.
+#: Metrics of both tables by name. A row added there appears in every output.
 METRICS = {metric.name: metric for metric in (*OVERLAP_METRICS, *SURFACE_METRICS)}
-#: Figures of a class that are no metrics, under nnU-Net's names.
+#: Counts of a class, under nnU-Net's names.
 COUNT_NAMES = ("TP", "FP", "FN", "TN", "n_pred", "n_ref")
 
 
 def overlap_values(counts: Counts, empty: EmptyRule = "nan") -> dict[str, float]:
-    """Compute every metric of overlap, by its name.
+    """Compute every overlap metric, by name.
 
     Args:
-        counts: Pixels of one class, in one case or pooled over several.
-        empty: Value instead of 0/0 if neither mask holds the class.
+        counts: Pixel counts of one class, in one case or pooled over several.
+        empty: Rule that replaces 0/0 if the class is in neither mask.
     """
     values = {metric.name: metric.function(counts) for metric in OVERLAP_METRICS}
     if counts.both_empty and empty != "nan":
@@ -274,7 +274,7 @@ def overlap_values(counts: Counts, empty: EmptyRule = "nan") -> dict[str, float]
 
 
 def surface_values(surfaces: Surfaces, empty: EmptyRule = "nan") -> dict[str, float]:
-    """Compute every metric of surfaces, by its name; `empty` as in `overlap_values`."""
+    """Compute every surface metric, by name; `empty` is as in `overlap_values`."""
     if surfaces.both_empty and empty == "one":
         return {metric.name: metric.best for metric in SURFACE_METRICS}
     if surfaces.both_empty and empty == "zero":

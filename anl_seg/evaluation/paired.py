@@ -9,21 +9,21 @@ from numpy.typing import NDArray
 
 from anl_seg.evaluation.statistics import CONFIDENCE, RESAMPLES
 
-#: Values of one run, `(groups, cases)`: a row for each seed or fold, NaN where it lacks the case.
+#: Values of one run, `(groups, cases)`: a row for each seed or fold, NaN if it lacks the case.
 GroupValues = NDArray[np.float64]
 
 
 def group_interval(run: GroupValues, baseline: GroupValues, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of the mean difference when cases and seeds or folds are drawn.
+    """Compute the 95 % interval of the mean difference over cases and seeds or folds.
 
-    Each of the resamples draws cases with replacement, the same for both runs, and the groups of
-    each run with replacement. Folds that split the cases alike in both runs are drawn alike too.
-    So the interval speaks of new trainings, not only of new cases as with fixed networks. Few
-    groups make it too narrow: no resampling can know more than three seeds tell.
+    It is a percentile bootstrap interval. Each resample draws cases with replacement, the same for
+    both runs, and the groups of each run with replacement. If both runs split the cases into the
+    same folds, the same folds are drawn. So the interval also covers new trainings, not only new
+    cases. With few groups it is too narrow: resampling three seeds cannot show the full variation.
 
     Args:
-        run: Values of one run, `(G, n)`, NaN where a group lacks a case.
-        baseline: Values of the other, `(H, n)`.
+        run: Values of one run, `(G, n)`, NaN if a group lacks a case.
+        baseline: Values of the baseline, `(H, n)`.
         seed: Seed of the draws.
 
     Returns:
@@ -51,7 +51,7 @@ def _even(count: int) -> NDArray[np.float64]:
 def _weighted_means(
     values: GroupValues, groups: NDArray[np.int64], cases: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Mean of the values of each resample; how often it drew each group and case are weights."""
+    """Compute the mean of each resample, weighted by how often it drew each group and case."""
     known = ~np.isnan(values)
     total = ((groups @ np.where(known, values, 0.0)) * cases).sum(axis=1)
     weight = ((groups @ known.astype(np.float64)) * cases).sum(axis=1)
@@ -61,10 +61,10 @@ def _weighted_means(
 
 
 def signed_rank_p(differences: NDArray[np.float64]) -> float:
-    """Two-sided p of Wilcoxon's signed-rank test, exact for few cases without ties (scipy).
+    """Compute the two-sided p of Wilcoxon's signed-rank test, exact for few cases without ties.
 
-    Differences of zero are left out, as Wilcoxon did; if all are zero, p is 1. NaN without cases.
-    They are left out before the test, since scipy gives up the exact p where it meets one.
+    Differences of zero are left out, as Wilcoxon did. If all are zero, p is 1. Without cases, p is
+    NaN. Zeros are removed before scipy's test, which otherwise would not compute the exact p.
     """
     from scipy.stats import wilcoxon
 
@@ -75,11 +75,11 @@ def signed_rank_p(differences: NDArray[np.float64]) -> float:
 
 
 def rank_biserial(differences: NDArray[np.float64]) -> float:
-    """Matched-pairs rank-biserial correlation, (W+ - W-) / (W+ + W-), in [-1, 1].
+    """Compute the matched-pairs rank-biserial correlation, (W+ - W-) / (W+ + W-), in [-1, 1].
 
-    The effect size that belongs to the signed-rank test: 1 if every case is higher, -1 if every
-    case is lower, 0 if ranks of both signs balance. Differences of zero are left out; 0 if all are.
-    NaN without cases.
+    It is the effect size of the signed-rank test: 1 if every case is higher, -1 if every case is
+    lower, 0 if ranks of both signs balance. Differences of zero are left out. The result is 0 if
+    all differences are zero, and NaN without cases.
 
     References:
         Kerby, "The simple difference formula", Comprehensive Psychology 3, 2014.
@@ -96,7 +96,7 @@ def rank_biserial(differences: NDArray[np.float64]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment for several tests, in the order given; NaN is no test.
+    """Adjust p-values of several tests by Holm's step-down method, keeping order and NaN.
 
     References:
         Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6, 1979.

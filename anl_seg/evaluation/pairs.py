@@ -1,4 +1,4 @@
-"""One case: its masks read once, checked against each other, counted and measured."""
+"""Measurement of one case: read its masks once, check them, count and measure."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from anl_seg.formats.masks import (
     read_labels_and_geometry,
 )
 
-#: Headers hold float32, and programs round them: this part of a pixel is no difference.
+#: Smallest difference of grids, as a share of a pixel. Headers store rounded float32.
 GEOMETRY_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Files of one case. `noisy` is the training mask, if it is known and not the reference."""
+    """Files of one case. `noisy` is the training mask if it is known and not the reference."""
 
     case: str
     prediction: Path
@@ -44,9 +44,9 @@ class Task:
     """The measurements to take of every pair.
 
     Attributes:
-        labels: Classes whose surfaces are measured; None for all labels of the pair but 0.
+        labels: Classes whose surfaces are measured; None for all labels of the pair except 0.
         ignore_label: Pixels with this label in the reference are left out.
-        conventions: Whether and how to measure surfaces.
+        conventions: Conventions of the evaluation.
     """
 
     labels: Sequence[Label] | None
@@ -56,12 +56,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Measured:
-    """A prediction next to one reference.
+    """A prediction compared with one reference.
 
     Attributes:
-        matrix: How often labels meet.
-        surface: Metrics of surfaces of every class that was looked at; nothing if not asked for.
-        absent: The same of a class that neither mask holds.
+        matrix: Pixel counts of each pair of labels.
+        surface: Surface metrics of every measured class; empty if surfaces are not measured.
+        absent: Surface metrics of a class that is in neither mask.
     """
 
     matrix: ConfusionMatrix
@@ -71,13 +71,13 @@ class Measured:
 
 @dataclass(frozen=True)
 class MeasuredCase:
-    """A prediction next to its reference, and next to the noisy one if there is one.
+    """A prediction compared with its reference, and with the noisy mask if there is one.
 
     Attributes:
-        reference: Next to the reference.
-        noisy: Next to the noisy reference.
-        has_spacing: Whether the files say how large a pixel is.
-        voxel_ml: Volume of a voxel in millilitres. None in 2D, and if the files do not say it.
+        reference: Comparison with the reference.
+        noisy: Comparison with the noisy mask, if any.
+        has_spacing: Whether the files state the pixel spacing.
+        voxel_ml: Volume of a voxel in millilitres. None in 2D, and if the files do not state it.
     """
 
     reference: Measured
@@ -87,7 +87,7 @@ class MeasuredCase:
 
 
 def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
-    """Measure one case, or say in a line each what is wrong with its files."""
+    """Measure one case, or return a line for each problem of its files."""
     problems: list[str] = []
     images = []
     for path in filter(None, (pair.prediction, pair.reference, pair.noisy)):
@@ -120,9 +120,9 @@ def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
 
 @contextmanager
 def collecting(problems: list[str]) -> Iterator[None]:
-    """Add the problems of an InputError to `problems` and go on, so that all are reported at once.
+    """Append the problems of an InputError to `problems` and go on, to report all at once.
 
-    The headline of several is left out: they are counted together with the others.
+    The headline of several problems is left out, because they are counted with all others.
     """
     try:
         yield
@@ -195,7 +195,7 @@ def _check_grid(
 
 
 def _voxel_ml(shape: tuple[int, ...], geometry: Geometry | None) -> float | None:
-    """Volume of a voxel; a flat image in 3D often has a dummy thickness."""
+    """Compute the volume of a voxel; None for a flat 3D image, whose thickness is often a dummy."""
     if geometry is None or len(shape) != 3 or 1 in shape:
         return None
     return math.prod(geometry.spacing) / 1000

@@ -12,25 +12,26 @@ from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-#: Values that the bootstrap draws at once, 8 MiB of them.
+#: Values that the bootstrap draws at once (8 MiB).
 BATCH_VALUES = 2**20
-#: Means that differ by less are equal but for the order of summation.
+#: Means that differ by less are equal; only the order of summation differs.
 ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """One metric over the cases where it is defined; all but `n` are NaN where there is none.
+    """Statistics of one metric over the cases that define it. Without cases all but `n` are NaN.
 
     Attributes:
-        n: Cases where the metric is defined.
+        n: Number of cases that define the metric.
         mean: Mean over these cases.
-        std: Their standard deviation (n - 1); NaN for one case.
-        median: Their median.
-        q1: Their first quartile (linear interpolation); the IQR reaches from here
-        q3: to the third.
-        low: 95 % confidence interval of the mean, lower end: BCa bootstrap over cases.
-        high: Its upper end. Both are NaN for one case.
+        std: Standard deviation (n - 1); NaN for one case.
+        median: Median.
+        q1: First quartile (linear interpolation), lower end of the IQR.
+        q3: Third quartile, upper end of the IQR.
+        low: Lower end of the 95 % confidence interval of the mean (BCa bootstrap over cases); NaN
+            for one case.
+        high: Upper end of this interval; NaN for one case.
     """
 
     n: int
@@ -46,10 +47,10 @@ class Statistics:
 def describe(rows: Sequence[Sequence[float] | NDArray[np.float64]], seed: int) -> list[Statistics]:
     """Describe metrics of the same cases.
 
-    Metrics that are defined in the same cases are bootstrapped together, from the same resamples.
+    Metrics that are defined in the same cases share the resamples of the bootstrap.
 
     Args:
-        rows: A row for each metric, a value for each case, NaN where it is undefined, `(M, n)`.
+        rows: Values `(M, n)`, a row for each metric, a value for each case, NaN if undefined.
         seed: Seed of the bootstrap.
     """
     values = np.asarray(rows, dtype=np.float64)
@@ -66,7 +67,7 @@ def describe(rows: Sequence[Sequence[float] | NDArray[np.float64]], seed: int) -
 
 
 def mean_interval(values: NDArray[np.float64], seed: int) -> tuple[float, float]:
-    """95 % confidence interval of a mean by the BCa bootstrap; NaN for fewer than two values."""
+    """Compute the 95 % BCa bootstrap interval of a mean; NaN for fewer than two values."""
     low, high = _mean_intervals(values[None], seed)
     return float(low[0]), float(high[0])
 
@@ -82,10 +83,10 @@ def _statistics(values: NDArray[np.float64], low: float, high: float) -> Statist
 def _mean_intervals(
     rows: NDArray[np.float64], seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the BCa intervals of the means of rows, `(M, n)` to twice `(M,)`.
+    """Compute the ends of the BCa intervals of the means of rows, `(M, n)` to twice `(M,)`.
 
-    The same draws and ends as those of `scipy.stats.bootstrap`, to which the tests hold it; but to
-    load that module takes as long as to read and score hundreds of masks.
+    Draws and ends equal those of `scipy.stats.bootstrap`, as a test checks. That module is not used
+    because importing it takes as long as reading and scoring hundreds of masks.
 
     References:
         Efron, "Better bootstrap confidence intervals", JASA 82, 1987.
@@ -95,14 +96,14 @@ def _mean_intervals(
         return np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     low, high = rows.mean(axis=1), rows.mean(axis=1)
     resampled = _resampled_means(rows, seed)
-    for number in np.flatnonzero(np.ptp(rows, axis=1) > 0):  # others have nothing to correct
+    for number in np.flatnonzero(np.ptp(rows, axis=1) > 0):  # constant rows need no correction
         shares = _bca_shares(rows[number], resampled[number])
         low[number], high[number] = np.quantile(resampled[number], shares)
     return low, high
 
 
 def _resampled_means(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Means of the rows over cases drawn with replacement, the same for all rows, `(M, B)`."""
+    """Average the rows over cases drawn with replacement, the same for all rows, `(M, B)`."""
     n = rows.shape[1]
     rng = np.random.default_rng(seed)
     size = max(1, BATCH_VALUES // n)
@@ -116,7 +117,7 @@ def _resampled_means(rows: NDArray[np.float64], seed: int) -> NDArray[np.float64
 
 
 def _bca_shares(values: NDArray[np.float64], means: NDArray[np.float64]) -> tuple[float, float]:
-    """Which quantiles of the resampled means are the ends: bias-corrected and accelerated."""
+    """Return the quantiles of the resampled means at the ends: bias-corrected and accelerated."""
     normal = NormalDist()
     mean = values.mean()
     deviations = values - mean

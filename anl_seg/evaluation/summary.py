@@ -1,4 +1,4 @@
-"""Figures over all cases: statistics per class, their mean over classes, and pixels pooled."""
+"""Summary over all cases: statistics per class, their mean over classes, pooled metrics."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ class ClassSummary:
     """One class over all cases.
 
     Attributes:
-        n_scored: Cases where at least one mask holds the class.
-        n_both_empty: Cases where neither does; by the default convention they are in no mean.
-        n_missed: Cases where only the reference holds the class.
-        n_extra: Cases where only the prediction does.
-        mean: Mean of each figure of `CaseResult.values` over the cases where it is defined.
-        statistics: The same with spread and confidence interval, for each metric.
-        pooled: The pixels of all cases taken as one image; its Dice weighs cases by their size,
-            as some papers report it (T-Loss).
+        n_scored: Number of cases with the class in at least one mask.
+        n_both_empty: Number of cases with the class in neither mask. By default they are left out
+            of means.
+        n_missed: Number of cases with the class in the reference only.
+        n_extra: Number of cases with the class in the prediction only.
+        mean: Mean of each figure of `CaseResult.values` over the cases that define it.
+        statistics: Statistics of each metric over cases.
+        pooled: Overlap metrics of the pixels of all cases taken as one image. Pooled Dice weighs
+            cases by size; some papers report it (T-Loss).
     """
 
     n_scored: int
@@ -46,10 +47,10 @@ class TargetSummary:
     """A class or the foreground over all cases, as reports show it.
 
     Attributes:
-        statistics: Metric -> statistics over cases. For the foreground, the metric of a case is the
+        statistics: Statistics over cases by metric. For the foreground, the metric of a case is the
             mean over its classes.
-        pooled: Metric of overlap -> value with the pixels of all cases as one image. For the
-            foreground, the mean over the classes.
+        pooled: Overlap metrics of the pixels of all cases taken as one image. For the foreground,
+            the mean over the classes.
     """
 
     statistics: Mapping[str, Statistics]
@@ -58,12 +59,13 @@ class TargetSummary:
 
 @dataclass(frozen=True)
 class EvaluationSummary:
-    """An evaluation with all that is computed from it, for terminal, files and page alike.
+    """An evaluation with all results computed from it, for terminal, files and page.
 
     Attributes:
-        evaluation: The cases and how they were scored.
-        classes: Class -> its figures over all cases.
-        targets: Name of a class or of the foreground -> its statistics, the foreground first.
+        evaluation: The measured cases.
+        classes: Figures of each class over all cases.
+        targets: Statistics of the foreground (if there are several classes) and each class, by
+            name.
         foreground_mean: nnU-Net's mean over the means of the classes, for each figure of a case.
         memorisation: Dice against clean and noisy masks by kind of noise. Empty without a noise
             manifest.
@@ -83,7 +85,7 @@ def summarize(evaluation: Evaluation) -> EvaluationSummary:
         evaluation: Result of `evaluate_folders`.
 
     Returns:
-        What `write_results`, `write_report` and the tables of the terminal take.
+        The input of `write_results`, `write_report` and the tables of the terminal.
 
     Examples:
         >>> import tempfile
@@ -110,9 +112,9 @@ def summarize(evaluation: Evaluation) -> EvaluationSummary:
 
 
 def _foreground_mean(classes: Mapping[Label, ClassSummary]) -> dict[str, float]:
-    """Average the class means over all classes but the background, as nnU-Net does.
+    """Average the class means over all classes except the background, as nnU-Net does.
 
-    A class that no mask holds has no mean, and then neither has the foreground: NaN.
+    The result is NaN if any class is in no mask, because that class has no mean.
     """
     means = [summary.mean for label, summary in classes.items() if label != 0]
     names = next(iter(classes.values())).mean

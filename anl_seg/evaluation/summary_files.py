@@ -1,4 +1,4 @@
-"""Write an evaluation to files: nnU-Net's summary.json and a long CSV of every figure."""
+"""Files of an evaluation: nnU-Net's summary.json and a long CSV of every figure."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from anl_seg.evaluation.summary import ClassSummary, EvaluationSummary
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.files import write_json, write_text
 
-#: Version of what stands under `anl_seg` in summary.json; raised when a key changes its meaning.
+#: Version of the key `anl_seg` in summary.json. Increase it if a key below changes its meaning.
 SCHEMA = 2
-#: Columns of cases.csv; `reference` is "noisy" for figures against the mask of the training.
+#: Columns of cases.csv. `reference` is "noisy" for figures against the training mask.
 COLUMNS = ("case", "class", "name", "noise", "reference", "metric", "value")
 
 
@@ -28,13 +28,13 @@ def write_results(summary: EvaluationSummary, folder: Path) -> list[Path]:
 
     Args:
         summary: Result of `summarize`.
-        folder: Created if it does not exist.
+        folder: Output folder, created if it does not exist.
 
     Returns:
         The files written.
 
     Raises:
-        OSError: If the folder cannot be made or written.
+        OSError: If the folder cannot be created or written.
     """
     files = [folder / "summary.json", folder / "cases.csv"]
     contents = summary_content(summary), cases_csv(summary.evaluation)
@@ -44,10 +44,10 @@ def write_results(summary: EvaluationSummary, folder: Path) -> list[Path]:
 
 
 def summary_content(summary: EvaluationSummary) -> dict[str, Any]:
-    """Build `summary.json`: nnU-Net's schema with more metrics and one more key, `anl_seg`.
+    """Build `summary.json`: nnU-Net's schema with more metrics and the additional key `anl_seg`.
 
-    Undefined figures are NaN, which Python's json writes and reads although the JSON standard lacks
-    it. nnU-Net's own files do the same.
+    Undefined figures are NaN, as in nnU-Net's own files. Python's json writes and reads NaN, but
+    the JSON standard lacks it.
     """
     evaluation = summary.evaluation
     packages = ("anl-seg", "numpy", "pillow", "SimpleITK")

@@ -1,4 +1,4 @@
-"""Distances between the surfaces of a prediction and its reference, and metrics of them."""
+"""Distances between the surfaces of a prediction and its reference, and surface metrics."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from numpy.typing import NDArray
 
 from anl_seg.geometry import hausdorff_95, surface_distances
 
-#: A distance that equals the tolerance is within it, also after rounding.
+#: Margin that keeps a distance equal to the tolerance within it after rounding.
 ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
 class Surfaces:
-    """How far every pixel of one surface is from the other, both ways; lengths as in the spacing.
+    """Distances between two surfaces in both directions, in the unit of the spacing.
 
     Attributes:
-        to_reference: Of the prediction's surface; empty if the prediction is empty, and also if
-            only the reference is, since there is nothing to be far from.
+        to_reference: Distance of every pixel of the prediction's surface from the reference's.
+            Empty if one of the masks is empty.
         to_prediction: Distance of every pixel of the reference's surface from the prediction's.
-        both_empty: Whether neither mask holds the class.
+            Empty if one of the masks is empty.
+        both_empty: Whether both masks are empty.
         diagonal: Diagonal of the image, used as the distance to an object that does not exist.
-        tolerance: Up to this distance surfaces agree (`nsd`).
+        tolerance: Largest distance at which surfaces agree (`nsd`).
     """
 
     to_reference: NDArray[np.float64]
@@ -36,7 +37,7 @@ class Surfaces:
 
     @property
     def one_empty(self) -> bool:
-        """Whether exactly one of the two masks holds the object."""
+        """Whether exactly one of the two masks is empty."""
         return not self.both_empty and self.to_reference.size == 0
 
 
@@ -49,11 +50,11 @@ def surfaces(
     """Measure the distances between the surfaces of two masks.
 
     Args:
-        prediction: 2D or 3D mask. The axis of one pixel that a flat image in 3D has is dropped: it
-            often has a dummy spacing (999 in nnU-Net's reader of PNG).
+        prediction: 2D or 3D mask. In a flat 3D image, the axis of one pixel is dropped, because its
+            spacing is often a dummy (999 in nnU-Net's reader of PNG).
         reference: Mask of the same shape.
-        spacing: Distance of neighbouring pixels along each axis of the arrays.
-        tolerance: In the same unit.
+        spacing: Pixel spacing along each axis of the arrays.
+        tolerance: Largest distance at which surfaces agree, in the unit of the spacing.
 
     Raises:
         ValueError: If the shapes differ.
@@ -76,10 +77,10 @@ def surfaces(
 
 
 def hd95(surfaces: Surfaces) -> float:
-    """95 % Hausdorff distance: the larger of the two directions' 95th percentiles.
+    """Compute the 95 % Hausdorff distance, the larger of the two directions' 95th percentiles.
 
     If one mask is empty, the result is the image's diagonal. NaN would drop missed objects from
-    the mean, and a model that misses more would look better. NaN if both masks are empty.
+    the mean, and a model that misses more would look better. If both masks are empty, it is NaN.
     """
     if surfaces.both_empty:
         return math.nan
@@ -89,7 +90,7 @@ def hd95(surfaces: Surfaces) -> float:
 
 
 def assd(surfaces: Surfaces) -> float:
-    """Average symmetric surface distance, over the pixels of both surfaces; empty as in `hd95`."""
+    """Compute the average symmetric surface distance; empty masks are treated as in `hd95`."""
     if surfaces.both_empty:
         return math.nan
     if surfaces.one_empty:
@@ -98,9 +99,9 @@ def assd(surfaces: Surfaces) -> float:
 
 
 def nsd(surfaces: Surfaces) -> float:
-    """Normalised surface distance (surface Dice), the share of both surfaces within the tolerance.
+    """Compute the normalised surface distance (surface Dice).
 
-    0 if one mask is empty, NaN if both are.
+    It is the share of both surfaces within the tolerance: 0 if one mask is empty, NaN if both are.
     """
     if surfaces.both_empty:
         return math.nan

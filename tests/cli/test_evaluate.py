@@ -207,7 +207,7 @@ def test_a_prediction_without_reference_is_an_error_even_with_chill(folders, cap
 def test_folders_in_the_wrong_order_are_a_warning(folders, capsys):
     pred, ref = folders({"a": MASK}, {"a": MASK})
     assert run(ref, pred) == 0
-    assert "labelsTs is a name of references" in capsys.readouterr().err
+    assert "labelsTs is a typical name of references" in capsys.readouterr().err
     assert run(pred, ref) == 0
     assert capsys.readouterr().err == ""
 

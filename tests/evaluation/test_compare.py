@@ -164,11 +164,11 @@ def test_intervals_are_seeded():
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
-        ([run("one", {"a": 0.5})], "expected at least two of different names"),
-        ([run("one", {"a": 0.5}), run("one", {"a": 0.6})], "expected at least two of different"),
+        ([run("one", {"a": 0.5})], "expected at least two different names"),
+        ([run("one", {"a": 0.5}), run("one", {"a": 0.6})], "expected at least two different"),
         (
             [run("one", {"a": 0.5, "b": 0.5}), run("two", {"a": 0.6})],
-            "method two: b only there or only in one",
+            "method two: b predicted only by it or only by one",
         ),
         (
             [run("one", {"a": 0.5, "b": 0.5}), run("two", {"a": 0.6, "b": 0.6}, {"a": 0.6})],

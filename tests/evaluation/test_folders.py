@@ -129,7 +129,7 @@ def test_unknown_label(folders, prediction, options, found):
     pred, ref = folders({"a": prediction}, {"a": BINARY})
     message = problems_of(pred, ref, **options)
     assert message.startswith(f"{pred}: {found}")
-    assert "nnU-Net masks hold 0..K-1" in message
+    assert "nnU-Net masks contain 0..K-1" in message
     assert "--labels" in message
 
 
@@ -246,7 +246,7 @@ def test_lengths_in_mm_and_pixels_have_no_mean(tmp_path, folders):
     pred, ref = folders({"flat": BINARY}, {"flat": BINARY})
     for folder in (pred, ref):
         write_solid(folder, "solid", np.stack([BINARY] * 3))
-    assert "1 of 2 cases do not say how large a pixel is (flat)" in problems_of(
+    assert "1 of 2 cases have no pixel spacing (flat)" in problems_of(
         pred, ref, conventions=SURFACES
     )
     assert len(evaluate_folders(pred, ref).cases) == 2

@@ -1,1 +1,1 @@
-"""Reports to read: tables as Markdown and LaTeX, and pages that open without a network."""
+"""Reports: tables as Markdown and LaTeX, and self-contained HTML pages."""

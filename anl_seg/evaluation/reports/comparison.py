@@ -1,4 +1,4 @@
-"""The report of a comparison: comparison.md, .tex, .html and .json, and the values as cases.csv."""
+"""Report of a comparison: comparison.md, .tex, .html and .json, and the values as cases.csv."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from anl_seg.evaluation.reports.plots import Plot, Values, box_strip, intervals,
 from anl_seg.formats.files import write_json, write_text
 from anl_seg.progress import Track, untracked
 
-#: Version of comparison.json; raised when a key changes its meaning.
+#: Version of comparison.json. Increase it if a key changes its meaning.
 SCHEMA = 2
-#: What the page calls the cases that it shows.
+#: Names of the kinds of cases that the page shows.
 RANKS = ("lost most", "median", "gained most")
 
 
@@ -63,22 +63,22 @@ def compare_folders(
     """Evaluate several methods, compare them and write the report, in one call.
 
     Args:
-        folders: Method -> its folders of predictions, one for each seed or fold. The first method
+        folders: Folders of predictions of each method, one for each seed or fold. The first method
             is the baseline.
         reference_dir: Folder of reference masks.
-        output: Gets comparison.html, .md, .tex, .json and cases.csv.
+        output: Folder for comparison.html, .md, .tex, .json and cases.csv.
         metric: Name of a row of `METRICS`.
         images: Folder of the images, shown below the outlines.
-        notes: Lines for the section "How this was measured", such as what was trained.
-        plots: More plots for the page, such as curves of the trainings.
-        num_processes: Processes that measure and draw the cases.
-        track: Wraps the cases to show progress.
+        notes: Additional lines for the section "How this was measured".
+        plots: Additional plots for the page, such as curves of the trainings.
+        num_processes: Number of processes that measure and draw the cases.
+        track: Wrapper of the cases that shows progress.
 
     Returns:
         The comparison. `conclude` puts it into words.
 
     Raises:
-        InputError: If a mask or an image is missing or wrong. Nothing is written then.
+        InputError: If a mask or an image is missing or wrong. Then nothing is written.
 
     Examples:
         >>> compare_folders(  # doctest: +SKIP
@@ -116,20 +116,20 @@ def write_comparison(
     """Write a comparison as Markdown, LaTeX, one self-contained HTML page, JSON and CSV.
 
     Args:
-        comparison: What was compared. The masks are read again for their outlines.
-        folder: Gets comparison.md, .tex, .html, .json and cases.csv.
-        published: Published figures of the same experiment, to stand beside ours.
-        images: Folder of the images, named as the cases or as nnU-Net names them.
-        notes: More lines for the section "How this was measured".
-        plots: More plots for the page.
-        num_processes: Processes that draw the cases.
-        track: Wraps the cases to show progress.
+        comparison: The comparison. The masks are read again for their outlines.
+        folder: Folder for comparison.md, .tex, .html, .json and cases.csv.
+        published: Published results of the same experiment, shown beside ours.
+        images: Folder of the images, with the names of the cases or nnU-Net's image names.
+        notes: Additional lines for the section "How this was measured".
+        plots: Additional plots for the page.
+        num_processes: Number of processes that draw the cases.
+        track: Wrapper of the cases that shows progress.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: If an image is missing or cannot be read. Nothing is written then.
+        InputError: If an image is missing or cannot be read. Then nothing is written.
     """
     grids = comparison_grids(comparison, published)
     labels = ("comparison", "differences")
@@ -165,7 +165,7 @@ def comparison_page(
     num_processes: int = 1,
     track: Track = untracked,
 ) -> str:
-    """Make the HTML page. Arguments and errors are those of `write_comparison`."""
+    """Render the HTML page. Arguments and errors are those of `write_comparison`."""
     first = comparison.methods[0].groups[0]
     unit = display_unit(comparison)
     return render(
@@ -234,7 +234,7 @@ def _plots(comparison: MethodComparison) -> list[Plot]:
 def _cases(
     comparison: MethodComparison, images: Path | None, num_processes: int, track: Track
 ) -> list[Case]:
-    """Every case as it opens, those that the page itself shows first."""
+    """Build the view of every case, the ones shown on the page itself first."""
     by_method = comparison.averages[comparison.targets[0]]
     gains = _gains(comparison)
     chosen = ranks(dict(zip(comparison.cases, gains.tolist(), strict=True)), RANKS)
@@ -267,14 +267,14 @@ def _cases(
 
 
 def _gains(comparison: MethodComparison) -> Values:
-    """By how much the other methods, on average, are better than the baseline, `(n,)`."""
+    """Compute how much better the other methods are, on average, than the baseline, `(n,)`."""
     baseline, *others = comparison.averages[comparison.targets[0]].values()
     gains = [advantage(other, baseline, comparison.metric) for other in others]
     return np.asarray(np.mean(gains, axis=0))
 
 
 def _files(comparison: MethodComparison) -> dict[str, tuple[Path, dict[str, Path]]]:
-    """Case -> the clean mask, and the prediction of the first training of each method."""
+    """Map each case to its reference and to the prediction of each method's first training."""
     files: dict[str, tuple[Path, dict[str, Path]]] = {}
     for method in comparison.methods:
         for group in method.groups:
@@ -300,7 +300,7 @@ def _case_grid(comparison: MethodComparison, place: int) -> Grid:
 
 
 def _headings(comparison: MethodComparison) -> list[tuple[str, str]]:
-    """Columns of the table of cases, and how they are sorted."""
+    """Return the columns of the table of cases, and how they are sorted."""
     _, *others = comparison.methods
     return [
         ("case", TEXT),
@@ -331,7 +331,7 @@ def _folders(method: Method) -> list[Path]:
 
 
 def _content(comparison: MethodComparison, published: PublishedColumn | None) -> dict[str, Any]:
-    """Content of comparison.json; undefined figures are NaN, as in nnU-Net's own files."""
+    """Build the content of comparison.json; undefined values are NaN, as in nnU-Net's files."""
     return {
         "schema": SCHEMA,
         "versions": {name: version(name) for name in ("anl-seg", "numpy", "scipy")},
@@ -358,7 +358,7 @@ def _content(comparison: MethodComparison, published: PublishedColumn | None) ->
 
 
 def _cases_csv(comparison: MethodComparison) -> str:
-    """One row per class, method, training and case; what is undefined is `nan`."""
+    """Format one row per class, method, training and case; undefined values are `nan`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["case", "class", "method", "training", comparison.metric.name])

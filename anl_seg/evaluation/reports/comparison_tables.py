@@ -1,4 +1,4 @@
-"""The tables of a comparison: the form of the paper's Table VI, and the paired differences."""
+"""Tables of a comparison: means in the form of the paper's Table VI, and paired differences."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from anl_seg.evaluation.reports.grid import (
 
 @dataclass(frozen=True)
 class PublishedColumn:
-    """Published figures of the same experiment, to stand beside ours.
+    """Published results of the same experiment, shown beside ours.
 
     Attributes:
-        figures: Name of a method -> published mean and standard deviation, in the unit of the
-            table. A method that is not published is absent.
-        source: Where the figures were published.
+        figures: Published mean and standard deviation by name of the method, in the unit of the
+            table. Methods without published results are absent.
+        source: Publication of the results.
     """
 
     figures: Mapping[str, tuple[float, float]]
@@ -36,11 +36,11 @@ class PublishedColumn:
 def comparison_grids(
     comparison: MethodComparison, published: PublishedColumn | None = None
 ) -> list[Grid]:
-    """Make the tables of a comparison.
+    """Build the tables of a comparison.
 
     Args:
-        comparison: At least two methods.
-        published: Published figures beside ours, only if the experiment is the same.
+        comparison: Comparison of at least two methods.
+        published: Published results, only if the experiment is the same.
 
     Returns:
         The means in the form of the paper's Table VI, and the paired differences, in one unit.
@@ -96,11 +96,11 @@ def _difference_grid(comparison: MethodComparison) -> Grid:
     ]
     undefined = max((row.n_undefined for row in comparison.differences), default=0)
     left_out = (
-        f" In up to {undefined} cases one of the two is undefined (empty masks); they are in no "
-        "pair: --empty one or zero keeps them."
+        f" Up to {undefined} cases are left out because one of the two is undefined (empty masks); "
+        "--empty one or zero includes them."
     )
     grouped_note = (
-        " New runs: cases and trainings drawn, percentile bootstrap; few trainings make it narrow."
+        " New runs: percentile bootstrap over cases and trainings; too narrow with few trainings."
     )
     return Grid(
         title=f"{comparison.metric.name}, difference to {comparison.baseline} ({unit.difference})",

@@ -1,4 +1,4 @@
-"""The report of one evaluation: report.md, report.tex and report.html."""
+"""Report of one evaluation: report.md, report.tex and report.html."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ from anl_seg.progress import Track, untracked
 #: Name of the only panel of a case.
 PREDICTION = "prediction"
 FILES = ("report.md", "report.tex", "report.html")
-#: Counts in the tables -> their headings, in pixels and in millilitres.
+#: Headings of the counts in the tables, in pixels and in millilitres.
 SIZES = {"n_ref": "reference size", "n_pred": "predicted size"}
 VOLUMES = {"n_ref": "reference (mL)", "n_pred": "predicted (mL)"}
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One of the figures at the head of the page."""
+    """A figure at the top of the page."""
 
     name: str
     figure: str
@@ -66,18 +66,18 @@ def write_report(
     """Write an evaluation as Markdown, LaTeX and one self-contained HTML page.
 
     Args:
-        summary: As `summarize` gives it. The masks are read again for their outlines.
-        folder: Gets report.md, report.tex and report.html.
-        images: Folder of the images, named as the cases or as nnU-Net names them. They are shown
-            below the outlines.
-        num_processes: Processes that draw the cases.
-        track: Wraps the cases to show progress.
+        summary: Result of `summarize`. The masks are read again for their outlines.
+        folder: Folder for report.md, report.tex and report.html.
+        images: Folder of the images, with the names of the cases or nnU-Net's image names. They are
+            shown below the outlines.
+        num_processes: Number of processes that draw the cases.
+        track: Wrapper of the cases that shows progress.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: If an image is missing or cannot be read. Nothing is written then.
+        InputError: If an image is missing or cannot be read. Then nothing is written.
     """
     evaluation = summary.evaluation
     grids = evaluation_grids(summary)
@@ -99,7 +99,7 @@ def evaluation_page(
     num_processes: int = 1,
     track: Track = untracked,
 ) -> str:
-    """Make the HTML page. Arguments and errors are those of `write_report`."""
+    """Render the HTML page. Arguments and errors are those of `write_report`."""
     evaluation = summary.evaluation
     first = evaluation.cases[0]
     shown = targets(evaluation.labels)
@@ -132,17 +132,17 @@ def _notes(evaluation: Evaluation) -> list[str]:
 
 
 def _case_values(evaluation: Evaluation, members: Sequence[Label], metric: str) -> Values:
-    """Mean of a metric over classes in each case, `(n,)`, NaN where undefined."""
+    """Average a metric over classes in each case, `(n,)`, NaN if undefined."""
     return np.array([target_value(case.values, members, metric) for case in evaluation.cases])
 
 
 def _main_values(evaluation: Evaluation) -> Values:
-    """Dice of each case: the foreground's, or that of the only class."""
+    """Return the Dice of each case, of the foreground or of the only class."""
     return _case_values(evaluation, next(iter(targets(evaluation.labels).values())), MAIN)
 
 
 def _two_references(evaluation: Evaluation) -> dict[str, tuple[Values, Values]]:
-    """Dice against the clean and against the noisy masks: of all cases, then by kind of noise."""
+    """Return Dice against clean and against noisy masks, of all cases and by kind of noise."""
     members = next(iter(targets(evaluation.labels).values()))
     cases = [case for case in evaluation.cases if case.noisy_values is not None]
     kinds = sorted({case.noise for case in cases if case.noise is not None})
@@ -225,7 +225,7 @@ def _plots(evaluation: Evaluation) -> list[Plot]:
 def _cases(
     evaluation: Evaluation, images: Path | None, num_processes: int, track: Track
 ) -> list[Case]:
-    """Every case as it opens, those that the page itself shows first."""
+    """Build the view of every case, the ones shown on the page itself first."""
     values = dict(
         zip(
             [case.case for case in evaluation.cases], _main_values(evaluation).tolist(), strict=True
@@ -261,7 +261,7 @@ def _cases(
 
 
 def _figures(evaluation: Evaluation, case: CaseResult, members: Sequence[Label]) -> list[str]:
-    """All figures of a class of one case as text: the metrics, then the sizes."""
+    """Format all figures of a class of one case: the metrics, then the sizes."""
     metrics = [
         figure(target_value(case.values, members, name), digits_of(name))
         for name in evaluation.metrics
@@ -273,7 +273,7 @@ def _figures(evaluation: Evaluation, case: CaseResult, members: Sequence[Label])
 
 
 def _in_millilitres(evaluation: Evaluation) -> bool:
-    """Whether sizes are volumes: every case is 3D and says how large a voxel is."""
+    """Return whether sizes are volumes: every case is 3D and states its voxel size."""
     return all(case.voxel_ml is not None for case in evaluation.cases)
 
 
@@ -294,7 +294,7 @@ def _case_grid(evaluation: Evaluation, case: CaseResult) -> Grid:
 
 
 def _headings(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Columns of the table of cases, and how they are sorted."""
+    """Return the columns of the table of cases, and how they are sorted."""
     noisy = evaluation.cases[0].noise is not None
     return [
         ("case", TEXT),

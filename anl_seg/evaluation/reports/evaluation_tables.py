@@ -1,4 +1,4 @@
-"""The tables of an evaluation: classes, metrics, and the noise where it is known."""
+"""Tables of an evaluation: classes, metrics, and the noise if it is known."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from anl_seg.evaluation.reports.grid import UNDEFINED, Cell, Grid, figure, span
 from anl_seg.evaluation.statistics import Statistics
 from anl_seg.evaluation.summary import EvaluationSummary
 
-#: What the report is about; the other metrics stand in one table.
+#: Main metric of the report. The other metrics are in one table.
 MAIN = "Dice"
 SPREAD = ("mean", "std", "median", "IQR", "95 % CI")
 
 
 def evaluation_grids(summary: EvaluationSummary) -> list[Grid]:
-    """The tables of an evaluation: the classes, all metrics, and the noise if it is known."""
+    """Build the tables of an evaluation: the classes, all metrics, and the noise if known."""
     grids = [_metric_grid(summary)]
     if len(summary.classes) > 1:
         grids.insert(0, _class_grid(summary))
@@ -28,7 +28,7 @@ def evaluation_grids(summary: EvaluationSummary) -> list[Grid]:
 
 
 def _class_grid(summary: EvaluationSummary) -> Grid:
-    """The main metric of each class, with what was missed."""
+    """Build the table of the main metric and the missed cases of each class."""
     members = targets(summary.evaluation.labels)
     rows = []
     for name, target in summary.targets.items():
@@ -43,14 +43,14 @@ def _class_grid(summary: EvaluationSummary) -> Grid:
         title=f"{MAIN} of each class",
         headings=("class", "n", "missed", *SPREAD, "pooled"),
         rows=[[Cell(text) for text in row] for row in rows],
-        note="Missed: cases where only the reference holds the class. Foreground: mean over the "
+        note="Missed: cases where only the reference has the class. Foreground: mean over the "
         "classes of a case, then over cases; the mean of the classes' means, nnU-Net's "
         f"foreground_mean, is {figure(summary.foreground_mean[MAIN])}.",
     )
 
 
 def _metric_grid(summary: EvaluationSummary) -> Grid:
-    """All metrics; of a single class its name stands in the title."""
+    """Build the table of all metrics; a single class is named in the title."""
     several = len(summary.targets) > 1
     rows = [
         [
@@ -102,5 +102,5 @@ def _spread(statistics: Statistics, metric: str) -> list[str]:
 
 
 def digits_of(metric: str) -> int:
-    """Decimals of a metric in tables."""
+    """Return the number of decimals of a metric in tables."""
     return 2 if METRICS[metric].is_length else 3

@@ -1,4 +1,4 @@
-"""An evaluation as tables for the terminal: the classes, what was memorised, the worst cases."""
+"""Tables of an evaluation for the terminal: classes, memorised noise, worst cases."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from anl_seg.evaluation.statistics import Statistics
 from anl_seg.evaluation.summary import ClassSummary, EvaluationSummary, TargetSummary
 from anl_seg.formats.dataset_json import Label
 
-#: Up to so many cases are all shown; of more, only the worst.
+#: Most cases that are all shown. Of more, only the worst are.
 ALL_CASES = 40
 WORST_CASES = 10
-#: What is shown of each of several classes; the files hold all metrics.
+#: Metrics shown for each of several classes. The files contain all metrics.
 MAIN_METRICS = ("Dice", "HD95", "NSD")
 #: Row of nnU-Net's mean over the means of the classes.
 NNUNET_MEAN = "foreground_mean"
 
 
 def tables(summary: EvaluationSummary) -> Iterator[RenderableType]:
-    """All that is printed, what matters most last, where the terminal stops."""
+    """Yield everything to print, the most important last, because it stays on the screen."""
     yield case_table(summary.evaluation)
     if summary.memorisation:
         yield memorisation_table(summary.memorisation)
@@ -38,7 +38,7 @@ def tables(summary: EvaluationSummary) -> Iterator[RenderableType]:
 
 
 def class_tables(summary: EvaluationSummary) -> Iterator[Table]:
-    """Statistics over cases: all metrics of a single class, or of several each main metric."""
+    """Yield statistics over cases: all metrics of a single class, the main ones of several."""
     evaluation = summary.evaluation
     title, n_cases = evaluation.conventions.title, _cases(len(evaluation.cases))
     notes = "\n".join(
@@ -62,7 +62,7 @@ def class_tables(summary: EvaluationSummary) -> Iterator[Table]:
 
 
 def memorisation_table(rows: Sequence[Memorisation]) -> Table:
-    """Dice against the clean and the noisy masks for each kind of noise."""
+    """Build the table of Dice against the clean and the noisy masks for each kind of noise."""
     table = Table(
         title="Dice against clean and noisy masks",
         caption="gap above 0: nearer to the noise of the training than to the truth",
@@ -85,7 +85,7 @@ def memorisation_table(rows: Sequence[Memorisation]) -> Table:
 
 
 def case_table(evaluation: Evaluation) -> Table:
-    """One row per case, lowest Dice first: all cases, or only the worst of many."""
+    """Build a table with one row per case, lowest Dice first: all cases, or the worst of many."""
     cases = sorted(evaluation.cases, key=_worst_first)
     title = "cases, worst first"
     if len(cases) > ALL_CASES:
@@ -135,7 +135,7 @@ def _cells(target: TargetSummary, metric: str) -> list[Text]:
 
 
 def _notes(label: Label, summary: ClassSummary) -> Iterator[str]:
-    """What the means do not show."""
+    """Yield notes on cases that the means do not show."""
     for number, words in (
         (summary.n_both_empty, "in neither mask"),
         (summary.n_missed, "missed"),
@@ -181,7 +181,7 @@ def _figure(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    """Narrow enough for a table of 80 columns; a true minus, beside the dash of a range."""
+    """Format a number for a table of 80 columns; a true minus differs from the dash of a range."""
     if math.isnan(value):
         return UNDEFINED
     return (f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}").replace("-", "−")

@@ -1,4 +1,4 @@
-"""A table as every output shows it: page, Markdown, LaTeX and terminal render the same cells."""
+"""Tables as data: page, Markdown, LaTeX and terminal render the same cells."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-#: The best value of a column is set in bold, the second best underlined.
+#: The best value of a column is bold, the second best underlined.
 Mark = Literal["", "best", "second"]
 
-#: Stands where a figure is undefined.
+#: Text of an undefined figure.
 UNDEFINED = "–"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell and how it is set off."""
+    """Text of a cell and its mark."""
 
     text: str
     mark: Mark = ""
@@ -27,11 +27,11 @@ class Grid:
     """A table.
 
     Attributes:
-        title: What it shows.
-        headings: One for each column.
-        rows: As many cells each.
-        note: What must be known to read it.
-        text_columns: So many first columns hold words, the others figures.
+        title: Title of the table.
+        headings: One heading per column.
+        rows: Rows, with one cell per column.
+        note: Explanation below the table.
+        text_columns: Number of leading columns with words. The others contain figures.
     """
 
     title: str
@@ -42,28 +42,28 @@ class Grid:
 
 
 def figure(value: float, digits: int = 3) -> str:
-    """A number with so many decimals; a dash if it is undefined."""
+    """Format a number with this many decimals; a dash if it is undefined."""
     return UNDEFINED if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def span(low: float, high: float, digits: int = 3) -> str:
-    """An interval, "0.612 to 0.734"; a dash if it is undefined."""
+    """Format an interval, "0.612 to 0.734"; a dash if it is undefined."""
     if math.isnan(low) or math.isnan(high):
         return UNDEFINED
     return f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def p_value(p: float) -> str:
-    """A p value as journals print it."""
+    """Format a p-value as journals print it."""
     if math.isnan(p):
         return UNDEFINED
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def marks(values: Sequence[float], *, higher_is_better: bool = True) -> list[Mark]:
-    """Mark the best value and the second best one; equal values share a mark, NaN has none.
+    """Mark the best and the second best value; equal values share a mark, NaN has none.
 
-    A value that has no other to beat is not marked.
+    A single value is not marked.
     """
     ranked = sorted({value for value in values if not math.isnan(value)}, reverse=higher_is_better)
     if len(ranked) < 2:

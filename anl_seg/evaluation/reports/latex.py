@@ -1,4 +1,4 @@
-"""Tables as LaTeX, with the rules of the package booktabs."""
+"""Tables as LaTeX with the package booktabs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 
 from anl_seg.evaluation.reports.grid import Cell, Grid
 
-#: Marks of a cell -> the command around its text.
+#: Command around the text of a cell, by mark.
 MARKS = {"": "{}", "best": r"\textbf{{{}}}", "second": r"\underline{{{}}}"}
-#: What LaTeX would read as something else, and what it may lack a letter for.
+#: Characters that are special in LaTeX, or that a font may lack.
 ESCAPES = {
     **{character: "\\" + character for character in "&%$#_{}"},
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
-    "[": "{[}",  # at the head of a row it would be an argument of the line break before
+    "[": "{[}",  # at the start of a row it would be an argument of the line break before it
     "<": "$<$",
     ">": "$>$",
     "±": r"$\pm$",
@@ -32,9 +32,9 @@ ESCAPES = {
 
 
 def latex_table(grid: Grid, label: str) -> str:
-    r"""The table as a float with a caption (title, then note) and `\label{tab:LABEL}`.
+    r"""Format the table as a float with a caption (title, then note) and `\label{tab:LABEL}`.
 
-    Needs `\usepackage{booktabs}`.
+    The document needs `\usepackage{booktabs}`.
     """
     figures = len(grid.headings) - grid.text_columns
     lines = [

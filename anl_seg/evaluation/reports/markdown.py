@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from anl_seg.evaluation.reports.grid import Cell, Grid
 
-#: Marks of a cell -> what is put before and after its text. Markdown itself cannot underline.
+#: Text before and after a marked cell. HTML underlines, because Markdown cannot.
 MARKS = {"": ("", ""), "best": ("**", "**"), "second": ("<u>", "</u>")}
 
 
 def markdown_document(
     title: str, grids: Sequence[Grid], notes: Sequence[str], lead: Sequence[str] = ()
 ) -> str:
-    """Put a report together.
+    """Format a report.
 
     Args:
         title: Heading of the document.
-        grids: Its tables.
-        notes: How the figures were measured, a line each.
+        grids: Tables.
+        notes: Lines on how the figures were measured.
         lead: Paragraphs above the tables.
     """
     measured = "".join(f"- {_escape(note)}\n" for note in notes)
@@ -29,7 +29,7 @@ def markdown_document(
 
 
 def markdown_table(grid: Grid) -> str:
-    """The table with its title above and its note below; figures are aligned to the right."""
+    """Format the table with title above and note below; figures are right-aligned."""
     lines = [
         [*map(_escape, grid.headings)],
         ["---" if place < grid.text_columns else "---:" for place in range(len(grid.headings))],

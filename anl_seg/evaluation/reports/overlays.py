@@ -1,4 +1,4 @@
-"""Pictures of cases for reports: outlines of classes, errors as filled pixels, the image below."""
+"""Pictures of cases for reports: outlines of classes and filled errors over the image."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from anl_seg.formats.pictures import MAX_SIDE, PICTURE_ENDINGS, data_uri, outlin
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 
-#: Colours of wrong pixels, red, green, blue and opacity: predicted where the reference has nothing,
-#: missed, and given to another class. page.css has the same for the key.
+#: Colours of wrong pixels (red, green, blue, opacity): predicted on background, missed, and
+#: assigned to another class. page.css has the same colours for the key.
 FALSE_POSITIVE = (255, 122, 0, 150)
 FALSE_NEGATIVE = (214, 40, 200, 150)
 OTHER_CLASS = (235, 235, 235, 130)
@@ -30,13 +30,13 @@ OTHER_CLASS = (235, 235, 235, 130)
 
 @dataclass(frozen=True)
 class Panel:
-    """What is drawn of one prediction.
+    """Drawing of one prediction.
 
     Attributes:
-        outlines: Number of the class, from 0 in the order shown -> its outline as SVG path data.
-            Classes that the prediction lacks are absent.
+        outlines: Outline of each class as SVG path data, by number of the class from 0 in the order
+            shown. Classes that the prediction lacks are absent.
         errors: Data URI of an image of the wrong pixels, "" if there are none.
-        errors_box: Place of that image: left, top, width and height.
+        errors_box: Position of `errors`: left, top, width and height.
     """
 
     outlines: Mapping[int, str]
@@ -46,16 +46,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class Overlay:
-    """What is drawn of one case.
+    """Drawing of one case.
 
     Attributes:
         width: Width of the coordinate system of the outlines, in pixels.
         height: Height of the coordinate system of the outlines, in pixels.
         reference: Outlines of the reference, as in `Panel`.
-        predictions: Method -> what is drawn of its prediction.
+        predictions: Drawing of the prediction of each method.
         picture: Data URI of the image below, or None.
-        plane: Which slice of a volume this is, in words, or "".
-        plane_reason: Why this slice is shown, in words, or "".
+        plane: Slice of a volume, in words, or "".
+        plane_reason: Reason for the choice of the slice, in words, or "".
     """
 
     width: int
@@ -73,8 +73,9 @@ class CaseFiles:
 
     Attributes:
         reference: Label map, 2D `(H, W)` or 3D `(D, H, W)`.
-        predictions: Method -> label map of the same shape.
-        picture: Image of the case, of any size if 2D, on the masks' grid if 3D; or None.
+        predictions: Label map of each method, same shape as the reference.
+        picture: Image of the case, or None. A 2D image may have any size; a 3D image must be on the
+            grid of the masks.
     """
 
     reference: Path
@@ -83,10 +84,10 @@ class CaseFiles:
 
 
 def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
-    """Map each case to its image in `folder`: its name, or nnU-Net's (`CASE_0000.png`).
+    """Map each case to its image in `folder`, called `CASE.png` or, by nnU-Net, `CASE_0000.png`.
 
     Raises:
-        InputError: If there is no such folder, or any case has no image there.
+        InputError: If the folder does not exist, or any case has no image in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of images")
@@ -101,7 +102,7 @@ def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
 
 
 def _stem(path: Path) -> str:
-    """The file's name without an ending that images have."""
+    """Return the file's name without an ending of images."""
     endings = (
         ending for ending in (*PICTURE_ENDINGS, *ENDINGS) if path.name.lower().endswith(ending)
     )
@@ -118,17 +119,17 @@ def draw_cases(
     """Draw many cases.
 
     Args:
-        files: Case -> its files.
-        labels: The classes that are outlined.
-        num_processes: Processes that read and draw.
-        track: Wraps the cases to show progress.
-        threshold: Grey masks are foreground from this value on.
+        files: Files of each case.
+        labels: Classes to outline.
+        num_processes: Number of processes that read and draw.
+        track: Wrapper of the cases that shows progress.
+        threshold: Smallest foreground value of grey masks.
 
     Returns:
-        Case -> what is drawn of it.
+        Drawing of each case.
 
     Raises:
-        InputError: As `draw_overlay`.
+        InputError: If a file cannot be read, or a volume's image is on another grid.
     """
     draw = partial(
         draw_overlay,
@@ -149,14 +150,14 @@ def draw_overlay(
 ) -> Overlay:
     """Outline the classes of one case in the reference and in predictions, and fill the errors.
 
-    Of a volume, the slice along the first axis in which most pixels are wrong is shown. If no pixel
-    is wrong, it is the slice with the most foreground.
+    For a volume, the slice along the first axis with the most wrong pixels is shown. If no pixel is
+    wrong, it is the slice with the most foreground.
 
     Args:
         files: The masks and the image.
-        labels: The classes or regions that are outlined. The background 0 is not.
+        labels: Classes or regions to outline. The background 0 is skipped.
         ignore_label: Pixels with this label in the reference are never errors.
-        threshold: Grey masks are foreground from this value on.
+        threshold: Smallest foreground value of grey masks.
 
     Raises:
         InputError: If a file cannot be read, or a volume's image is on another grid.
@@ -200,7 +201,7 @@ def _has(mask: Labels, label: Label) -> NDArray[np.bool_]:
 def _choose_plane(
     reference: Labels, predictions: Sequence[Labels], ignore_label: int | None
 ) -> tuple[int, str]:
-    """Number of the slice to show, and why."""
+    """Choose the number of the slice to show, with the reason."""
     wrong = np.zeros(len(reference), dtype=np.intp)
     for prediction in predictions:
         differs = prediction != reference

@@ -1,4 +1,4 @@
-"""What the pages of an evaluation and of a comparison have in common, and how they are rendered."""
+"""Common parts of the pages of an evaluation and of a comparison, and their rendering."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from anl_seg.evaluation.labels import LabelSet
 from anl_seg.evaluation.reports.grid import Grid
 from anl_seg.evaluation.reports.overlays import Overlay
 
-#: So many cases of each kind (worst, median, best) are shown on the page itself.
+#: Number of cases of each kind (worst, median, best) shown on the page itself.
 GALLERY = 3
-#: So many cases can be opened with a picture; of more cases, the worst.
+#: Largest number of cases with a picture. If there are more, the worst have one.
 MAX_PICTURES = 50
 #: Kinds of columns of the table of cases: how they are sorted and aligned.
 TEXT, NUMBER = "text", "number"
@@ -27,10 +27,10 @@ class CaseRow:
     """A row of the table of cases.
 
     Attributes:
-        case: Opens when its name is clicked.
-        target: The class, or the foreground, that the figures belong to.
-        value: What the filter "at most" looks at.
-        cells: Text of the columns after the case's name.
+        case: Name of the case, which opens on a click.
+        target: The class or the foreground.
+        value: Value for the filter "at most".
+        cells: Text of the columns after the name.
     """
 
     case: str
@@ -41,15 +41,15 @@ class CaseRow:
 
 @dataclass(frozen=True)
 class Case:
-    """A case as it opens.
+    """The view of a case that opens on a click.
 
     Attributes:
-        case: Its name.
-        rank: Why it is on the page itself ("worst"), or "".
-        summary: Its figure in a few words.
-        overlay: Its outlines, or None beyond `MAX_PICTURES`.
-        panels: Prediction -> title of its panel; the reference is in every panel.
-        grid: All its figures.
+        case: Name of the case.
+        rank: Reason to show it on the page itself ("worst"), or "".
+        summary: Its result in a few words.
+        overlay: Its drawing, or None beyond `MAX_PICTURES`.
+        panels: Title of the panel of each prediction. The reference is in every panel.
+        grid: Table of all its figures.
     """
 
     case: str
@@ -63,17 +63,17 @@ class Case:
 def ranks(
     values: Mapping[str, float], names: tuple[str, str, str] = ("worst", "median", "best")
 ) -> dict[str, str]:
-    """Choose the cases for the page itself: case -> why, the lowest first.
+    """Choose the cases for the page itself, lowest first, each with its rank in words.
 
     Args:
-        values: Case -> its value, higher is better; NaN is not chosen.
-        names: What the lowest, the middle and the highest are called.
+        values: Value of each case, higher is better; NaN is not chosen.
+        names: Words for the lowest, the middle and the highest cases.
     """
     ranked = sorted((value, case) for case, value in values.items() if value == value)
     count = min(GALLERY, max(1, len(ranked) // 3))
     middle = (len(ranked) - count) // 2
     lowest, median, highest = names
-    places = {  # of very few cases the same one may be all three
+    places = {  # with very few cases, one case may be all three
         highest: range(len(ranked) - count, len(ranked)),
         lowest: range(count),
         median: range(middle, middle + count),
@@ -86,19 +86,19 @@ def ranks(
 
 
 def class_names(labels: LabelSet) -> list[str]:
-    """Names of the classes that are outlined, in the order of their colours."""
+    """Return the names of the outlined classes, in the order of their colours."""
     return [labels.title(label) for label in labels.names if label != 0]
 
 
 def in_words(conventions: Conventions) -> list[str]:
-    """The choices behind the figures, a line each."""
+    """Describe the conventions, one per line."""
     return [f"{name.replace('_', ' ')}: {words}" for name, words in conventions.described().items()]
 
 
 def render(template: str, **context: Any) -> str:  # noqa: ANN401 (whatever the template shows)
-    """Fill a template of this folder; a name that it lacks is an error.
+    """Fill a template of this folder; an undefined variable is an error.
 
-    The page holds its style, its program, its plots and its pictures, and names no other file.
+    The page contains its style, script, plots and pictures, and refers to no other file.
     """
     environment = Environment(
         loader=PackageLoader("anl_seg.evaluation.reports", "."),

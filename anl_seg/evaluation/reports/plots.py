@@ -1,4 +1,4 @@
-"""The plots of the reports, each as an SVG that stands in the page, with its text for the blind."""
+"""Plots of the reports: SVG images inside the page, each with a text alternative."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class Plot:
     """A plot for a page.
 
     Attributes:
-        title: Its heading.
+        title: Heading of the plot.
         source: Data URI of the SVG.
-        alt: What it shows, in words and figures.
-        caption: How to read it.
+        alt: Description in words and figures.
+        caption: Explanation for the reader.
     """
 
     title: str
@@ -55,11 +55,11 @@ class Plot:
 
 
 def box_strip(title: str, values: Mapping[str, Values], axis: str) -> Plot:
-    """Box and strip: one row for each name, a point for each case, NaN left out.
+    """Draw a box plot with points: one row per name, one point per case, NaN left out.
 
     Args:
         title: Heading.
-        values: Name -> values of the cases.
+        values: Values of the cases, by name.
         axis: Label of the axis, such as "Dice".
     """
     defined = {name: _defined(row) for name, row in values.items()}
@@ -97,7 +97,7 @@ def box_strip(title: str, values: Mapping[str, Values], axis: str) -> Plot:
         title,
         source,
         alt=f"Box and strip plot of {axis}. {described}.",
-        caption="A point is a case; the box holds the middle half, its line is the median, the "
+        caption="A point is a case; the box is the middle half, its line the median, and the "
         "whiskers reach 1.5 times its length.",
     )
 
@@ -105,12 +105,13 @@ def box_strip(title: str, values: Mapping[str, Values], axis: str) -> Plot:
 def against_size(
     title: str, sizes: Mapping[str, Values], values: Mapping[str, Values], axis: str
 ) -> Plot:
-    """A point for each case: the metric against the size of the object in the reference.
+    """Draw the metric of each case against the size of the object in the reference.
 
     Args:
         title: Heading.
-        sizes: Class -> size of the object of each case in pixels; cases without are left out.
-        values: Class -> metric of each case.
+        sizes: By class, the size of the object of each case in pixels. Cases without an object are
+            left out.
+        values: By class, the metric of each case.
         axis: Label of the metric's axis.
     """
     trends = []
@@ -149,12 +150,12 @@ def against_size(
 
 
 def slopes(title: str, baseline: str, values: Mapping[str, Values], axis: str) -> Plot:
-    """Paired slopes: for every other run a panel with a line a case from the baseline to the run.
+    """Draw paired slopes: one panel per other run, with a line per case from the baseline to it.
 
     Args:
         title: Heading.
         baseline: Name of the run on the left of every panel.
-        values: Run -> value of each case, NaN where undefined, the baseline among them.
+        values: By run, including the baseline, the value of each case, NaN if undefined.
         axis: Label of the metric's axis.
     """
     others = [name for name in values if name != baseline]
@@ -179,22 +180,22 @@ def slopes(title: str, baseline: str, values: Mapping[str, Values], axis: str) -
         title,
         source,
         alt=f"Paired slopes of {axis}: {'; '.join(described)}.",
-        caption="A line is a case, blue where it rises and dashed orange where it falls; the black "
-        "line is the mean.",
+        caption="A line is a case, blue if it rises and dashed orange if it falls; the black line "
+        "is the mean.",
     )
 
 
 def curves(
     title: str, rows: Mapping[str, Values], axis: str, *, below: str = "epoch", caption: str = ""
 ) -> Plot:
-    """Curves over the epochs, one line for each name.
+    """Draw curves over the epochs, one line per name.
 
     Args:
         title: Heading.
-        rows: Name -> value of each epoch, NaN if undefined.
+        rows: Value of each epoch by name, NaN if undefined.
         axis: Label of the vertical axis.
         below: Label of the horizontal axis.
-        caption: How to read it.
+        caption: Explanation for the reader.
 
     Examples:
         >>> curves("Dice", {"ce": np.array([0.5, 0.75])}, "Dice").alt
@@ -215,11 +216,11 @@ def curves(
 
 
 def intervals(title: str, rows: Mapping[str, tuple[float, tuple[float, float]]], axis: str) -> Plot:
-    """Mean differences with their intervals and a line at zero.
+    """Draw mean differences with their intervals, and a line at zero.
 
     Args:
         title: Heading.
-        rows: Name -> mean and the two ends of its interval, NaN where undefined.
+        rows: Mean and the two ends of its interval by name, NaN if undefined.
         axis: Label of the axis.
     """
     with mpl.rc_context(STYLE):
@@ -290,14 +291,14 @@ def _five_figures(values: Values) -> str:
 
 
 def _rank_correlation(sizes: Values, values: Values) -> str:
-    """Spearman's, as `scipy.stats.spearmanr` gives it, which takes longer to load than to draw."""
+    """Compute Spearman's rank correlation without `scipy.stats`, which takes long to import."""
     if sizes.size < 3 or not np.ptp(sizes) or not np.ptp(values):
         return "undefined"
     return f"{np.corrcoef(_ranks(sizes), _ranks(values))[0, 1]:.2f}"
 
 
 def _ranks(values: Values) -> Values:
-    """Ranks from 1; equal values share the mean of theirs."""
+    """Rank values from 1; equal values share the mean of their ranks."""
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return np.asarray((last - (counts - 1) / 2)[places])

@@ -9,17 +9,20 @@ from rich.text import Text
 from anl_seg.evaluation.reports.grid import Grid
 from anl_seg.printable import printable
 
-#: Marks of a cell -> rich's style.
+#: rich's style for each mark of a cell.
 STYLES = {"": "", "best": "bold", "second": "underline"}
 
 
 def text(content: str, style: str = "") -> Text:
-    """Text as it is, in characters that the terminal has; rich reads "[x]" in a str as markup."""
+    """Create text without markup, because rich reads "[x]" in a str as markup.
+
+    Characters that the terminal lacks are replaced.
+    """
     return Text(printable(content), style=style)
 
 
 def terminal_table(grid: Grid) -> Table:
-    """The table with its title above and its note below."""
+    """Build the table with its title above and its note below."""
     table = Table(
         title=text(grid.title),
         caption=text(grid.note) if grid.note else None,

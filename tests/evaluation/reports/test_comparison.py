@@ -56,7 +56,7 @@ def test_differences(comparison):
     assert row["95 % CI"].text == f"{100 * low:.2f} to {100 * high:.2f}"
     assert row["95 % CI, new runs"].text.startswith(f"{100 * first.group_interval[0]:.2f} to")
     assert row["W/T/L"].text == f"{first.wins}/{first.ties}/{first.losses}"
-    assert "In up to 1 cases one of the two is undefined" in differences.note
+    assert "Up to 1 cases are left out because one of the two is undefined" in differences.note
 
 
 def test_lengths_are_no_percentages(folders):
