@@ -1,8 +1,7 @@
 """anl-seg: nnU-Net made robust to bad masks with Active Negative Loss.
 
-The sub-packages are attributes that load when they are first used: `anl_seg.losses`,
-`anl_seg.noise`, `anl_seg.evaluation` and the others of `dir(anl_seg)`. Importing `anl_seg` itself
-loads nothing.
+The sub-packages, such as `anl_seg.losses`, `anl_seg.noise` and `anl_seg.evaluation`, are listed by
+`dir(anl_seg)`. Each is imported when it is first used. Importing `anl_seg` itself imports nothing.
 """
 
 from importlib import import_module as _import_module
@@ -31,5 +30,5 @@ def __getattr__(name: str) -> _Module:
 
 
 def __dir__() -> list[str]:
-    """The sub-packages and the version."""
+    """List the sub-packages and the version."""
     return sorted([*__all__, "__version__"])

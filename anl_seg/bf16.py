@@ -1,4 +1,4 @@
-"""Does a device compute in bf16 by instructions of its own?"""
+"""Checks for native bf16 instructions of a device."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ import torch
 from anl_seg.errors import InputError
 
 CPUINFO = Path("/proc/cpuinfo")
-#: Flags of the instructions: x86 (AMX or AVX512) and ARM.
+#: CPU flags of bf16 instructions: x86 (AMX or AVX512) and ARM.
 FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 
 
 def has_bf16(kind: str) -> bool:
-    """Whether a device of this kind, "cpu" or "cuda", has them; emulated, bf16 is slow."""
+    """Return whether a kind of device, "cpu" or "cuda", has native bf16; emulation is slow."""
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return kind == "cpu" and bool(_cpu_flags() & FLAGS)
 
 
 def check_bf16(device: torch.device) -> None:
-    """Check that `device` has them.
+    """Check that `device` has native bf16 instructions.
 
     Raises:
-        InputError: If it has not.
+        InputError: If it does not.
     """
     if not has_bf16(device.type):
         raise InputError(
-            f"precision bf16 needs a device with bf16 instructions, which {device} has not (on a "
-            f"CPU one of {', '.join(sorted(FLAGS))} among the flags in {CPUINFO}); "
-            "ask for --precision float32"
+            f"--precision bf16 needs native bf16 instructions, which {device} lacks (a CPU has one "
+            f"of {', '.join(sorted(FLAGS))} among the flags in {CPUINFO}); use --precision float32"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: Super-class -> its five classes, as listed with the data set (Krizhevsky, 2009).
+#: Five classes of each super-class, as listed with the data set (Krizhevsky, 2009).
 SUPERCLASSES = {
     "aquatic mammals": ("beaver", "dolphin", "otter", "seal", "whale"),
     "fish": ("aquarium_fish", "flatfish", "ray", "shark", "trout"),

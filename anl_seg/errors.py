@@ -1,33 +1,35 @@
-"""The exceptions that the command line shows without a traceback, and how they list things."""
+"""Exceptions that the command line shows without a traceback, and helpers for their messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-#: How many of many problems or names a message shows.
+#: Number of problems or names that a message shows.
 SHOWN = 10
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message says what was found and what to do.
+    """Raised if the user's input cannot be used. The message states the problem and the remedy.
 
     The command line prints it without a traceback and exits with code 2.
     """
 
 
 class CommandFailedError(RuntimeError):
-    """A program that we started failed; the message holds the end of its log.
+    """Raised if a program that we started fails. The message contains the end of its log.
 
     The command line prints it without a traceback and exits with code 1.
     """
 
 
 def listed(problems: Sequence[str], headline: str = "problems") -> str:
-    """Put problems into one message: one as it is; several counted, the first ten a line each.
+    """Join problems into one message: their number, then the first ten, one per line.
+
+    A single problem is the message itself.
 
     Args:
-        problems: At least one, each one line.
-        headline: Follows the number: "problems" gives "12 problems:".
+        problems: At least one problem, each one line.
+        headline: Words after the number: "problems" becomes "12 problems:".
     """
     if len(problems) == 1:
         return problems[0]
@@ -35,7 +37,7 @@ def listed(problems: Sequence[str], headline: str = "problems") -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """Put names into a sentence: the first ten, and how many more there are."""
+    """Join names for a sentence: the first ten, and the number of further ones."""
     return ", ".join(_first(names))
 
 

@@ -1,4 +1,4 @@
-"""Packages that only some commands need: they are installed as extras of anl-seg."""
+"""Packages that only some commands need, installed as extras of anl-seg."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 from anl_seg.errors import InputError
 
-#: Module -> the extra in pyproject.toml that installs it.
+#: The extra in pyproject.toml that installs each module.
 EXTRAS = {"optuna": "sweeps", "submitit": "sweeps", "tensorboardX": "classify"}
 
 
@@ -14,7 +14,7 @@ def require(module: str, user: str) -> None:
     """Check that a module of an extra is installed, without importing it.
 
     Args:
-        module: Its name, one of `EXTRAS`.
+        module: Name of the module, one of `EXTRAS`.
         user: The command or option that needs it, for the message.
 
     Raises:

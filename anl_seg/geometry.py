@@ -1,8 +1,8 @@
 """Boxes, surfaces and distances of binary masks in 2D and 3D.
 
-A surface is the pixels of a mask that share a face with a pixel outside it. Beyond the image
-everything is outside. Distances go from pixel centre to pixel centre, as in Metrics Reloaded and
-MONAI.
+The surface of a mask is the set of its pixels that share a face with a pixel outside it. Everything
+beyond the image is outside. Distances are measured between pixel centres, as in Metrics Reloaded
+and MONAI.
 
 References:
     Maier-Hein, Reinke et al., "Metrics reloaded", Nature Methods 21, 2024.
@@ -24,7 +24,7 @@ Window = tuple[slice, ...]
 
 
 def bounding_box(mask: Mask) -> Window:
-    """Find the smallest window that holds every object pixel.
+    """Find the smallest window that contains every object pixel.
 
     Args:
         mask: Mask with any number of axes. It must not be empty.
@@ -56,11 +56,11 @@ def widen(window: Window, margins: Sequence[int], shape: tuple[int, ...]) -> Win
 
 
 def surface_points(mask: Mask, spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Return the places of a mask's surface pixels, `(n, ndim)`, in the unit of the spacing.
+    """Return the positions of a mask's surface pixels, `(n, ndim)`, in the unit of the spacing.
 
     Args:
-        mask: It must not be empty.
-        spacing: Distance of neighbouring pixels along each axis.
+        mask: A mask that is not empty.
+        spacing: Pixel spacing along each axis.
     """
     window = bounding_box(mask)
     padded = np.pad(mask[window], 1)
@@ -77,18 +77,18 @@ def surface_points(mask: Mask, spacing: Sequence[float]) -> NDArray[np.float64]:
 def surface_distances(
     one: Mask, other: Mask, spacing: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Measure how far every surface pixel of each mask is from the nearest one of the other.
+    """Compute the distance of each mask's surface pixels to the nearest one of the other mask.
 
-    A search tree gives exact distances. For masks that lie close together, as a prediction and its
-    reference do, it is also faster than a map of the distances of all pixels.
+    A search tree gives exact distances. If the masks are close together, like a prediction and its
+    reference, it is also faster than a distance map of all pixels.
 
     Args:
-        one: It must not be empty.
-        other: Mask of the same shape. It must not be empty either.
-        spacing: Distance of neighbouring pixels along each axis.
+        one: A mask that is not empty.
+        other: A mask of the same shape that is not empty.
+        spacing: Pixel spacing along each axis.
 
     Returns:
-        From each surface pixel of `one` to `other`, and from each of `other` to `one`.
+        Distances from each surface pixel of `one` to `other`, and of `other` to `one`.
     """
     from scipy.spatial import KDTree
 
@@ -100,8 +100,8 @@ def hausdorff_95(one_way: NDArray[np.float64], other_way: NDArray[np.float64]) -
     """Return the 95 % Hausdorff distance: the larger of both directions' 95th percentiles.
 
     Args:
-        one_way: Distances that `surface_distances` gave, not empty.
-        other_way: The same in the other direction.
+        one_way: Distances from `surface_distances` in one direction, not empty.
+        other_way: Distances in the other direction.
 
     Examples:
         >>> hausdorff_95(np.array([0.0, 1.0]), np.array([2.0, 2.0]))

@@ -1,4 +1,4 @@
-"""Text for terminals, logs and pipes whose encoding lacks some of our characters."""
+"""Replacements for characters that the encoding of a terminal, log or pipe lacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TextIO
 
 #: Name of the error handler that `main` sets on stdout and stderr.
 HANDLER = "anl-seg-printable"
-#: Characters of our own output -> what stands for them.
+#: Replacements for characters of our own output.
 SUBSTITUTES = {
     **{"±": "+/-", "–": "-", "—": "-", "−": "-", "×": "x", "…": "...", "→": "->", "←": "<-"},
     **{"≤": "<=", "≥": ">=", "•": "*", "·": ".", "’": "'", "‘": "'", "“": '"', "”": '"'},
@@ -19,14 +19,14 @@ SUBSTITUTES = {
 
 
 def printable(text: str, encoding: str | None = None) -> str:
-    """Replace what an encoding lacks by characters that it has.
+    """Replace characters that an encoding lacks by characters that it has.
 
     Args:
         text: Any text.
-        encoding: Name of the encoding. Default: that of stdout.
+        encoding: Name of the encoding; by default the encoding of stdout.
 
     Returns:
-        The same text if the encoding has all its characters.
+        The text with replacements, or unchanged if the encoding has all its characters.
 
     Examples:
         >>> printable("0.8±0.1", "ascii"), printable("0.8±0.1", "latin-1")
@@ -37,7 +37,7 @@ def printable(text: str, encoding: str | None = None) -> str:
 
 
 def make_printable(stream: TextIO) -> None:
-    """Keep a text stream from failing at characters that its encoding lacks."""
+    """Make a text stream replace characters that its encoding lacks, instead of failing."""
     if reconfigure := getattr(stream, "reconfigure", None):  # a test's stream may lack it
         reconfigure(errors=HANDLER)
 

@@ -1,4 +1,4 @@
-"""Processes that do not outlive the one that started them, and how many there may be."""
+"""Child processes that end with their parent, and the number of usable processors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from anl_seg.errors import CommandFailedError
 
-#: Items that a process of `process_map` is given at a time.
+#: Number of items that a process of `process_map` takes at a time.
 CHUNK = 4
 
 Item = TypeVar("Item")
@@ -27,17 +27,17 @@ Result = TypeVar("Result")
 def process_pool(
     processes: int, begin: Callable[..., None] | None = None, *arguments: object
 ) -> Iterator[ProcessPoolExecutor | None]:
-    """Give a pool of processes that end with this one, even if it is killed.
+    """Open a pool of processes that end with this one, even if it is killed.
 
     Tasks that have not begun are cancelled at the end of the block.
 
     Args:
-        processes: Their number. One needs no other process: the pool is then None.
-        begin: Called first in each process. It can be pickled.
-        *arguments: For `begin`.
+        processes: Number of processes. For 1 the pool is None, because no other process is needed.
+        begin: Function called first in each process. It must be picklable.
+        *arguments: Arguments of `begin`.
 
     Raises:
-        CommandFailedError: If a process is ended from outside.
+        CommandFailedError: If a process is killed.
     """
     if processes == 1:
         yield None
@@ -48,8 +48,8 @@ def process_pool(
         yield pool
     except BrokenProcessPool as error:
         raise CommandFailedError(
-            f"one of {processes} processes was ended before its work was done, as happens if "
-            "memory runs out; use fewer processes (-np)"
+            f"one of {processes} processes was killed before its work was done, probably because "
+            "memory ran out; use fewer processes (-np)"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
@@ -62,13 +62,13 @@ def map_in(
     *,
     chunk: int = 1,
 ) -> Iterator[Result]:
-    """Yield `work(item)` for all items, in their order, from a pool or from here.
+    """Yield `work(item)` for all items in order, computed in a pool or in this process.
 
     Args:
-        pool: Of `process_pool`; None for this process. With a pool, `work`, items and results are
-            pickled.
-        work: What to do.
-        items: What to do it with.
+        pool: Pool from `process_pool`; None for this process. With a pool, `work`, items and
+            results are pickled.
+        work: Function of one item.
+        items: The items.
         chunk: Number of items that a process takes at a time.
     """
     return map(work, items) if pool is None else pool.map(work, items, chunksize=chunk)
@@ -76,10 +76,10 @@ def map_in(
 
 @contextmanager
 def process_map(num_processes: int) -> Iterator[Callable[..., Iterable[Any]]]:
-    """Give `map`, in this process or over several; results come in the order of the items.
+    """Provide a `map` in this process or over several; results are in the order of the items.
 
     Raises:
-        CommandFailedError: If a process is ended from outside.
+        CommandFailedError: If a process is killed.
     """
     with process_pool(num_processes) as pool:
         yield partial(map_in, pool, chunk=CHUNK)
@@ -92,9 +92,9 @@ def _begin(begin: Callable[..., None] | None, arguments: tuple[Any, ...]) -> Non
 
 
 def end_with_parent() -> None:
-    """Make this process of `multiprocessing` end when its parent does; call it once, at its start.
+    """Make this process of `multiprocessing` end with its parent. Call it once, at its start.
 
-    A killed parent cannot end its children, so each of them watches it.
+    A killed parent cannot end its children, so each child watches its parent.
     """
     parent = multiprocessing.parent_process()
     assert parent is not None  # only children call this
@@ -107,9 +107,9 @@ def end_with_parent() -> None:
 
 
 def program_ends_with_parent() -> Callable[[], None] | None:
-    """For `preexec_fn` of a program to start: the kernel ends it when this thread ends.
+    """Return a `preexec_fn` that makes the kernel end the started program with this thread.
 
-    Linux only; elsewhere None, and the program of a killed process goes on to its own end.
+    This works on Linux only. Elsewhere it returns None, and a program outlives its killed parent.
     """
     if sys.platform != "linux":
         return None
@@ -120,5 +120,5 @@ def program_ends_with_parent() -> Callable[[], None] | None:
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,11 +1,11 @@
-"""How long work in the library lets its caller show progress."""
+"""Interface through which long work in the library shows progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-#: Takes the items of a loop and a few words on the work, and gives the items back one by one.
+#: Function of the items of a loop and a short description. It yields the items one by one.
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of Python and of packages; "not installed" for what is not there."""
+    """Return the versions of Python and of packages, or "not installed"."""
     return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
 
 
 def git_state() -> dict[str, object] | None:
-    """Commit of the checkout that this library runs from, and whether files were changed since.
+    """Return the commit of the checkout that this library runs from, and whether it was changed.
 
-    None where it is installed, not run from a checkout, or where there is no git.
+    The result is None if the library does not run from a checkout, or if git is missing.
     """
     here = Path(__file__)
     try:

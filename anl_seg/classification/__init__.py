@@ -1,10 +1,10 @@
-"""Image classifiers trained on noisy labels, as in the paper's Tables I to V and VII, and fast.
+"""Image classifiers trained on noisy labels, as in the paper's Tables I to V and VII.
 
     settings = ClassificationSettings("digits", "anl-ce", noise="symmetric", eta=0.6, seed=1)
     run(settings, Path("runs/first")).last
 
-`PROTOCOLS` says how each data set is trained on. What a run writes is read by `read_run`,
-`read_log` and `read_gradients`.
+`PROTOCOLS` defines the training on each data set. `read_run`, `read_log` and `read_gradients` read
+the files of a run.
 """
 
 from anl_seg.classification.protocols import PROTOCOLS, ClassificationProtocol

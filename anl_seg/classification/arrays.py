@@ -1,4 +1,4 @@
-"""A small data set that lives on the device as bytes and is augmented there, batch by batch."""
+"""Batches of a small data set, which is stored on the device as bytes and augmented there."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class ArrayBatches:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names for `plain`."""
+        """Names of the parts for `plain`."""
         return tuple(self.sets)
 
     def training(self, epoch: int) -> Iterator[Batch]:
-        """Shuffled, augmented batches of an epoch, counted from 0: always the same ones."""
+        """Yield the shuffled, augmented batches of an epoch, counted from 0; always the same."""
         generator = order.epoch_generator(self.seed, epoch)
         indices = torch.randperm(len(self.labels), generator=generator)
         draws = draw(self.augmentation, len(self.labels), generator).to(self.device)
@@ -84,12 +84,12 @@ class ArrayBatches:
             )
 
     def plain(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images as they are, with their labels, in order."""
+        """Yield images without augmentation, with their labels, in order."""
         images, labels = (whole[self.ranks.rank :: self.ranks.world] for whole in self.sets[part])
         parts = (torch.split(whole, EVALUATION_BATCH) for whole in (images, labels))
         for some, their in zip(*parts, strict=True):
             yield self._normalized(some), their
 
     def _normalized(self, pixels: Tensor) -> Tensor:
-        """Bytes `(B, H, W, C)` to float32 `(B, C, H, W)`, channels last in memory."""
+        """Convert bytes `(B, H, W, C)` to float32 `(B, C, H, W)`, channels last in memory."""
         return torch.addcmul(self.offset, pixels.permute(0, 3, 1, 2).float(), self.scale)

@@ -1,4 +1,4 @@
-"""Augmentation of small images, a whole batch at once where the images live: draw, then apply."""
+"""Augmentation of small images, a whole batch at once on its device: draw, then apply."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ShiftFlipRotate:
-    """How small images are varied, in this order; what comes in from outside is black.
+    """Augmentation of small images: shift, flip and rotate, in this order, on a black background.
 
     Attributes:
-        shift_px: Largest shift along each axis, either way; a random crop with that padding.
+        shift_px: Largest shift along each axis in both directions: a random crop with this padding.
         flip: Whether every second image is mirrored left to right.
-        rotation_deg: Largest angle, either way; to the nearest pixel, about the centre.
+        rotation_deg: Largest angle in both directions, about the centre, with the nearest pixel.
     """
 
     shift_px: int = 0
@@ -28,9 +28,9 @@ class Draws:
     """The parameters drawn for each of n images.
 
     Attributes:
-        shift: Rows and columns, `(n, 2)` int64: a pixel comes from so far below and to the right.
-        flipped: `(n,)` bool.
-        angle_deg: Counter-clockwise, `(n,)` float32; None where nothing is rotated.
+        shift: Shift up and left in rows and columns, `(n, 2)` int64.
+        flipped: Mask of the flipped images, `(n,)` bool.
+        angle_deg: Counter-clockwise angles, `(n,)` float32; None without rotation.
     """
 
     shift: Tensor
@@ -48,7 +48,7 @@ class Draws:
 
 
 def draw(augmentation: ShiftFlipRotate, n: int, generator: torch.Generator) -> Draws:
-    """Draw for `n` images, on the generator's device: all independent, all equally likely."""
+    """Draw parameters for `n` images on the generator's device, independent and uniform."""
     largest = augmentation.shift_px
     shift = torch.randint(-largest, largest + 1, (n, 2), generator=generator)
     flipped = torch.zeros(n, dtype=torch.bool)
@@ -61,15 +61,15 @@ def draw(augmentation: ShiftFlipRotate, n: int, generator: torch.Generator) -> D
 
 
 def gather(images: Tensor, indices: Tensor, draws: Draws) -> Tensor:
-    """Pick images and vary them: one gather, on the device of `images`, without a copy between.
+    """Select images and augment them by one gather, without an intermediate copy.
 
     Args:
         images: All images, `(N, H, W, C)`.
-        indices: Places of the images, `(B,)` int64.
+        indices: Indices of the selected images, `(B,)` int64.
         draws: Draws for these images, `B` of them.
 
     Returns:
-        `(B, H, W, C)`, of the type of `images`.
+        Augmented images `(B, H, W, C)`, same type as `images`.
     """
     _, height, width, channels = images.shape
     y = torch.arange(height, device=images.device).view(1, -1, 1)
@@ -88,7 +88,7 @@ def gather(images: Tensor, indices: Tensor, draws: Draws) -> Tensor:
 
 
 def _rotated(y: Tensor, x: Tensor, angle: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Return where the pixels of a rotated image come from; pixel centres lie at halves."""
+    """Return the source positions of a rotated image's pixels, with pixel centres at halves."""
     down, right = y + 0.5 - height / 2, x + 0.5 - width / 2
     cosine, sine = angle.cos(), angle.sin()
     from_y = (sine * right + cosine * down + height / 2).floor().long()

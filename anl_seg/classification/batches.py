@@ -1,4 +1,4 @@
-"""The interface of a data set in training, whether it lives on the device or in files."""
+"""Interface of a data set in training, stored on the device or in files."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Protocol
 
 from torch import Tensor
 
-#: Images at a time where nothing is trained.
+#: Batch size for evaluation.
 EVALUATION_BATCH = 500
 
-#: Images `(B, C, H, W)` float32, labels `(B,)` int64, and which labels are wrong, `(B,)` bool.
+#: Images `(B, C, H, W)` float32, labels `(B,)` int64, and a mask of the wrong labels, `(B,)` bool.
 Batch = tuple[Tensor, Tensor, Tensor]
 
 
 class Batches(Protocol):
-    """Batches on the device, this process's share of them.
+    """This process's share of the batches, on its device.
 
     Attributes:
-        parts: Names for `plain`: "train", "test", and what else there is to evaluate on.
+        parts: Names of the parts for `plain`: "train", "test" and further sets for evaluation.
     """
 
     @property
@@ -28,7 +28,7 @@ class Batches(Protocol):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names for `plain`."""
+        """Names of the parts for `plain`."""
         ...
 
     def training(self, epoch: int) -> Iterator[Batch]:

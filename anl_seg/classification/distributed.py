@@ -1,4 +1,4 @@
-"""Several processes started by torchrun: who is who, and sums over all of them."""
+"""Processes started by torchrun: their ranks, and sums over all of them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 if dist.is_available():
-    # DistributedDataParallel imports this module, whose functions keep the process group of that
-    # moment as a default argument. Imported before there is a group, they keep none.
+    # DistributedDataParallel imports this module, whose functions keep the current process group as
+    # a default argument. If it is imported before a group exists, they keep none.
     import torch.distributed.nn
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """Number of this process, also on its machine, and number of all; one process by default."""
+    """Rank of this process, overall and on its machine, and number of processes, by default 1."""
 
     rank: int = 0
     local_rank: int = 0
@@ -28,18 +28,18 @@ class Ranks:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Whether this process writes and prints."""
         return self.rank == 0
 
 
 @contextmanager
 def ranks() -> Iterator[Ranks]:
-    """Join the processes that torchrun started, if it did, and leave them at the end.
+    """Join the processes that torchrun started, if any, and leave them at the end.
 
-    What lies on a GPU goes through NCCL, everything else through gloo. Objects that use the group,
-    such as a network in `DistributedDataParallel`, must not outlive the context. The threads of
-    gloo end with the last reference to the group. A thread that is left and frees a tensor while
-    Python shuts down aborts the process, which happens on busy machines.
+    Tensors on a GPU use NCCL, all others gloo. Objects that use the group, such as a network in
+    `DistributedDataParallel`, must not outlive the context. The threads of gloo end with the last
+    reference to the group. If a thread remains and frees a tensor while Python shuts down, it
+    aborts the process. This happens on busy machines.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
@@ -56,14 +56,14 @@ def ranks() -> Iterator[Ranks]:
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """Add `tensor` of all processes, in place; alone it stays as it is."""
+    """Add `tensor` of all processes in place; with one process nothing changes."""
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(tensor)
     return tensor
 
 
 def gather_over_ranks(tensor: Tensor) -> Tensor:
-    """Join `tensor`, of the same length in all processes, along its first axis."""
+    """Concatenate `tensor` of all processes along its first axis; all must have the same length."""
     if not (dist.is_available() and dist.is_initialized()):
         return tensor
     parts = [torch.empty_like(tensor) for _ in range(dist.get_world_size())]
@@ -72,9 +72,9 @@ def gather_over_ranks(tensor: Tensor) -> Tensor:
 
 
 def share_buffers(model: nn.Module) -> None:
-    """Give all processes the running statistics of the first one, which its checkpoints hold.
+    """Copy the running statistics of the first process, which writes checkpoints, to all others.
 
-    `DistributedDataParallel` does so before a step, hence not after the last one of an epoch.
+    `DistributedDataParallel` does this before each step, but not after the last one of an epoch.
     """
     if dist.is_available() and dist.is_initialized():
         for buffer in model.buffers():
@@ -82,5 +82,5 @@ def share_buffers(model: nn.Module) -> None:
 
 
 def wait_for_all() -> None:
-    """Wait until all processes have come here."""
+    """Wait until all processes have reached this call."""
     sum_over_ranks(torch.zeros(1))

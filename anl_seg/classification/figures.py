@@ -1,4 +1,4 @@
-"""The paper's Fig. 2 and Fig. 3 of one run, as pictures."""
+"""Pictures of the paper's Fig. 2 and Fig. 3 for one run."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Okabe and Ito's colours, told apart by the colour-blind too.
+#: Okabe and Ito's colours, which colour-blind readers can distinguish.
 BLACK, BLUE, ORANGE, GREEN = "#000000", "#0072B2", "#D55E00", "#009E73"
 PINK, SKY, YELLOW = "#CC79A7", "#56B4E9", "#E69F00"
-#: The curves of Fig. 3: label -> field of `Epoch`, colour and style.
+#: Curves of Fig. 3 by label: field of `Epoch`, colour and style.
 CURVES = {
     "test": ("test_accuracy", BLACK, "-"),
     "training, clean": ("clean_accuracy", BLUE, "--"),
     "training, mislabelled": ("mislabelled_accuracy", ORANGE, ":"),
 }
-#: Of the bars of each class: clean labels, given labels, and predictions.
+#: Colours of the bars of each class: clean labels, given labels, and predictions.
 BAR_COLORS = (BLACK, ORANGE, BLUE, GREEN, PINK, SKY, YELLOW)
-#: More names than that do not fit below an axis.
+#: Most names that fit below an axis.
 MOST_CLASS_NAMES = 20
 
 
@@ -46,7 +46,7 @@ def plot_accuracies(axes: Axes, log: Sequence[Epoch]) -> None:
 
 
 def accuracies(log: Sequence[Epoch]) -> dict[str, list[float]]:
-    """Return the curves of Fig. 3 in per cent, by label; none for images that do not exist."""
+    """Return the curves of Fig. 3 in per cent, by label; without curves of missing images."""
     shares = {
         label: [getattr(epoch, name) for epoch in log] for label, (name, *_) in CURVES.items()
     }
@@ -65,7 +65,7 @@ def draw_marginals(
     Args:
         classes: Names of the K classes.
         shares: Rows of K shares, by name.
-        title: Over the picture.
+        title: Title of the picture.
         path: File of the picture.
     """
     figure, axes = _figure(title)
@@ -78,7 +78,7 @@ def draw_marginals(
 def plot_marginals(
     axes: Axes, classes: Sequence[str], shares: Mapping[str, Sequence[float]]
 ) -> None:
-    """Plot the bars of Fig. 2, in percent, and a line where all classes would be equal."""
+    """Plot the bars of Fig. 2, in percent, and a line at equal shares of all classes."""
     places = range(len(classes))
     width = 0.8 / len(shares)
     for number, (label, row) in enumerate(shares.items()):

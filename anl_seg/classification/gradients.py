@@ -1,4 +1,4 @@
-"""How hard a normalised negative loss pushes at other classes than the label (Fig. 7)."""
+"""Gradients of a normalised negative loss by the other classes than the label (Fig. 7)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Box = dict[str, float]
 
 
 def negative_summand(criterion: nn.Module) -> Summand | None:
-    """Find the normalised negative part of a loss, NNCE or NNFL, if it has one."""
+    """Return the normalised negative part of a loss, NNCE or NNFL, if it has one."""
     summands: tuple[Summand, ...] = getattr(criterion, "summands", ())
     return next((part for part in summands if part.form == "normalized negative"), None)
 
@@ -30,9 +30,9 @@ def largest_gradients(summand: Summand, logits: Tensor, labels: Tensor) -> Tenso
 
         dL/dp_j = (A - l(u_y)) / T^2 * -l'(u_j) / p_j
 
-    which for NNCE, l = -u, is eq. 16. Probabilities are clipped at p_min first, as in the loss, and
-    the derivative is by what they are then; eq. 16 says so, although in training the gradient of
-    the loss ends at the clip. The weight of the part is left out.
+    For NNCE, l = -u, this is eq. 16. As in the loss, probabilities are first clipped at p_min. The
+    derivative is by the clipped probabilities, as in eq. 16. (In training, the gradient of the loss
+    is 0 below the clip.) The weight of the part is left out.
 
     Args:
         summand: The normalised negative part of a loss.
@@ -40,7 +40,7 @@ def largest_gradients(summand: Summand, logits: Tensor, labels: Tensor) -> Tenso
         labels: `(B,)`, int64.
 
     Returns:
-        `(B,)`, at least 0.
+        Derivatives `(B,)`, at least 0.
     """
     own = labels.unsqueeze(1)
     unclipped = logits.log_softmax(1)
@@ -54,16 +54,16 @@ def largest_gradients(summand: Summand, logits: Tensor, labels: Tensor) -> Tenso
 
 
 def describe_boxes(values: NDArray[np.floating], wrong: NDArray[np.bool_]) -> dict[str, Box]:
-    """Describe box plots of rightly and wrongly labelled samples: "clean", "mislabelled".
+    """Describe box plots of correctly ("clean") and wrongly labelled ("mislabelled") samples.
 
     Args:
-        values: One a sample, `(N,)`; those that are not finite, of a diverged training, are left
-            out.
-        wrong: Whether each sample is mislabelled, `(N,)`.
+        values: One value per sample, `(N,)`. Values that are not finite, from a diverged training,
+            are left out.
+        wrong: Mask of the mislabelled samples, `(N,)`.
 
     Returns:
-        Of each group that has samples: their number n, mean, q1, median and q3, and the whiskers
-        low and high, which reach the last samples within 1.5 times q3 - q1 of the box.
+        For each group with samples: number n, mean, q1, median, q3, and the whiskers low and high,
+        which reach the last samples within 1.5 times q3 - q1 of the box.
     """
     finite = np.isfinite(values)
     groups = {"clean": values[finite & ~wrong], "mislabelled": values[finite & wrong]}

@@ -1,4 +1,4 @@
-"""A large data set: image files, read and augmented by the workers of a `DataLoader`."""
+"""Batches of a large data set: image files read and augmented by workers of a `DataLoader`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from anl_seg.noise.labels import NoisyLabels
 
 @dataclass(frozen=True)
 class Photographs(Dataset[tuple[Tensor, int]]):
-    """Files as tensors. The key of an item is its place, and a seed for what is drawn for it.
+    """Image files as tensors. The key of an item is its index and the seed of its augmentation.
 
-    With a seed of its own an image looks the same whichever worker reads it, however many there
-    are, and in a run that goes on after a kill.
+    Because of the seed, an image does not depend on the worker, on the number of workers, or on
+    whether the run was resumed.
     """
 
     files: Sequence[Path]
@@ -79,11 +79,11 @@ class FileBatches:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names for `plain`."""
+        """Names of the parts for `plain`."""
         return tuple(self.sets)
 
     def training(self, epoch: int) -> Iterator[Batch]:
-        """Shuffled, augmented batches of an epoch, counted from 0: always the same ones."""
+        """Yield the shuffled, augmented batches of an epoch, counted from 0; always the same."""
         generator = order.epoch_generator(self.seed, epoch)
         shuffled = torch.randperm(len(self.labels), generator=generator)
         seeds = torch.randint(2**62, (len(self.labels),), generator=generator)
@@ -95,7 +95,7 @@ class FileBatches:
             yield images, self._moved(self.labels[places]), self._moved(self.mislabelled[places])
 
     def plain(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Images as they are, with their labels, in order."""
+        """Yield images without augmentation, with their labels, in order."""
         photographs, labels = self.sets[part]
         mine = range(self.ranks.rank, len(labels), self.ranks.world)
         starts = range(0, len(mine), EVALUATION_BATCH)
@@ -113,12 +113,12 @@ class FileBatches:
             batch_sampler=keys,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
-            generator=torch.Generator(),  # else it draws from the global one
+            generator=torch.Generator(),  # without it, the global one would be used
         )
         try:
             for images, places in loader:
                 yield self._moved(images).contiguous(memory_format=torch.channels_last), places
-        except InputError as error:  # a worker's comes wrapped in its traceback
+        except InputError as error:  # a worker's error is wrapped in its traceback
             raise InputError(str(error).rpartition("InputError: ")[2].strip()) from error
 
     def _moved(self, tensor: Tensor) -> Tensor:

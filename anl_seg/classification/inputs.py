@@ -1,4 +1,4 @@
-"""From the settings of a run to its images and labels."""
+"""Images and labels of a run, from its settings."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ MOST_WORKERS = 8
 
 
 def noisy_labels(settings: ClassificationSettings, data: ImageArrays | ImageFiles) -> NoisyLabels:
-    """Load the training labels that the settings name, or draw them.
+    """Load the training labels named in the settings, or draw them.
 
     Raises:
-        InputError: If that noise is impossible for these data, or its file is missing or wrong.
+        InputError: If the noise is impossible for the data set, or its file is missing or wrong.
     """
     if settings.labels is not None:
         if settings.noise != "clean" or settings.eta is not None or settings.human is not None:
             raise InputError(
-                f"{settings.labels} (--labels) says what the noise is; omit --noise, --eta, --human"
+                f"{settings.labels} (--labels) defines the noise; omit --noise, --eta and --human"
             )
         return label_noise.load(settings.labels, data.y_train)
     if isinstance(data, ImageFiles):
         if settings.noise != "clean":
             raise InputError(
-                f"the labels of {data.name} are noisy as they are; omit --noise "
+                f"the labels of {data.name} are already noisy; omit --noise "
                 f"{settings.noise}, or give a file of noisy labels"
             )
         images = human = None
@@ -67,16 +67,16 @@ def make_batches(
     ranks: Ranks,
     workers: int | None = None,
 ) -> Batches:
-    """Put a small data set on the device, or start to read a large one from its files.
+    """Copy a small data set to the device, or prepare to read a large one from its files.
 
     Args:
         data: The images.
-        noisy: Their training labels.
-        protocol: Batch size and augmentation.
+        noisy: Training labels of the images.
+        protocol: Protocol with batch size and augmentation.
         seed: Seed of order and augmentation.
         device: Device of the batches.
-        ranks: This process among those that share each batch.
-        workers: Processes that read files; by default one per processor, at most 8.
+        ranks: Rank of this process among those that share each batch.
+        workers: Number of processes that read files; by default one per processor, at most 8.
 
     Raises:
         InputError: If there are too few training images for one batch, or the protocol is for
@@ -84,8 +84,8 @@ def make_batches(
     """
     if not order.batches(len(noisy.labels), protocol.batch_size, world=ranks.world):
         raise InputError(
-            f"{data.name} has {len(noisy.labels)} training images, to be trained on "
-            f"{protocol.batch_size} at a time by {ranks.world} processes; each needs two at a time"
+            f"{data.name} has {len(noisy.labels)} training images for a batch size of "
+            f"{protocol.batch_size} over {ranks.world} processes; each process needs at least two"
         )
     match data, protocol.augmentation:
         case ImageArrays(), ShiftFlipRotate() as augmentation:

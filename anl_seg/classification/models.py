@@ -1,4 +1,4 @@
-"""The networks of the paper's tables, by name; torchvision's where it has them."""
+"""Networks of the paper's tables by name, from torchvision if it has them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anl_seg.errors import InputError, named
 
 
 def cnn4(classes: int, shape: tuple[int, int, int]) -> nn.Module:
-    """Two convolutions, two fully connected layers: MNIST (Ma et al., ICML 2020)."""
+    """Create two convolutions and two linear layers, for MNIST (Ma et al., ICML 2020)."""
     height, width, channels = shape
     return _initialized(
         nn.Sequential(
@@ -26,7 +26,7 @@ def cnn4(classes: int, shape: tuple[int, int, int]) -> nn.Module:
 
 
 def cnn8(classes: int, shape: tuple[int, int, int]) -> nn.Module:
-    """Six convolutions, two fully connected layers: CIFAR-10 (Ma et al., ICML 2020)."""
+    """Create six convolutions and two linear layers, for CIFAR-10 (Ma et al., ICML 2020)."""
     height, width, channels = shape
     return _initialized(
         nn.Sequential(
@@ -46,7 +46,7 @@ def cnn8(classes: int, shape: tuple[int, int, int]) -> nn.Module:
 
 
 def resnet34_32(classes: int, shape: tuple[int, int, int]) -> nn.Module:
-    """ResNet-34 for 32x32: the first convolution is 3x3 without a stride, and no pooling after."""
+    """Create a ResNet-34 for 32x32: a first convolution of 3x3 without stride, and no pooling."""
     from torchvision.models import resnet34  # takes seconds to import
 
     model: nn.Module = resnet34(num_classes=classes)
@@ -56,7 +56,7 @@ def resnet34_32(classes: int, shape: tuple[int, int, int]) -> nn.Module:
 
 
 def resnet50(classes: int, shape: tuple[int, int, int]) -> nn.Module:
-    """Torchvision's ResNet-50, from random weights: WebVision."""
+    """Create torchvision's ResNet-50 with random weights, for WebVision."""
     from torchvision import models
 
     model: nn.Module = models.resnet50(num_classes=classes)
@@ -64,10 +64,12 @@ def resnet50(classes: int, shape: tuple[int, int, int]) -> nn.Module:
 
 
 def resnet50_pretrained(classes: int, shape: tuple[int, int, int]) -> nn.Module:
-    """Torchvision's ResNet-50 with its first ImageNet weights, the last layer new: Clothing-1M.
+    """Create torchvision's ResNet-50 with ImageNet weights (V1) and a new last layer.
+
+    It is for Clothing-1M.
 
     Raises:
-        InputError: If the weights are neither in torch's cache nor to be downloaded.
+        InputError: If the weights are not in torch's cache and cannot be downloaded.
     """
     from torchvision import models
 
@@ -84,7 +86,7 @@ def resnet50_pretrained(classes: int, shape: tuple[int, int, int]) -> nn.Module:
 
 
 def vgg19_bn(classes: int, shape: tuple[int, int, int]) -> nn.Module:
-    """Torchvision's VGG-19 with batch normalisation: Animal-10N."""
+    """Create torchvision's VGG-19 with batch normalisation, for Animal-10N."""
     from torchvision import models
 
     model: nn.Module = models.vgg19_bn(num_classes=classes)
@@ -93,7 +95,7 @@ def vgg19_bn(classes: int, shape: tuple[int, int, int]) -> nn.Module:
 
 Builder = Callable[[int, tuple[int, int, int]], nn.Module]
 
-#: Name -> function of the number of classes and the images' shape `(H, W, C)`.
+#: Networks by name: functions of the number of classes and the images' shape `(H, W, C)`.
 MODELS: Mapping[str, Builder] = MappingProxyType(
     {
         "cnn4": cnn4,
@@ -107,12 +109,12 @@ MODELS: Mapping[str, Builder] = MappingProxyType(
 
 
 def create(name: str, classes: int, shape: tuple[int, int, int]) -> nn.Module:
-    """Make a network that takes `(B, C, H, W)` and gives logits `(B, classes)`.
+    """Create a network that maps `(B, C, H, W)` to logits `(B, classes)`.
 
     Its weights come from torch's global generator.
 
     Raises:
-        InputError: If there is none of that name; the message lists what there is.
+        InputError: If the name is unknown. The message lists the valid ones.
     """
     if name not in MODELS:
         raise InputError(f"there is no model {name!r}; choose one of {named(list(MODELS))}")

@@ -1,4 +1,4 @@
-"""The paper's training on each data set, a row for each: Section VI-B, Appendix D-B."""
+"""The paper's training on each data set, one row each: Section VI-B, Appendix D-B."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ class Normalization:
 
 @dataclass(frozen=True)
 class ClassificationProtocol:
-    """The training on one data set: all that data set, noise, loss and seed leave open.
+    """The training on one data set, except for noise, loss and seed.
 
     Attributes:
         dataset: Name for `anl_seg.datasets.classification.load`.
         model: Name for `anl_seg.classification.models.create`.
-        epochs: Passes over the training data.
-        batch_size: Images a step, over all processes together.
-        learning_rate: Rate of the first epoch.
-        schedule: Rule by which the rate falls, once per epoch.
+        epochs: Number of epochs.
+        batch_size: Images per step, over all processes together.
+        learning_rate: Learning rate of the first epoch.
+        schedule: Schedule of the learning rate, applied once per epoch.
         normalization: Normalisation of the pixels.
         augmentation: Augmentation of small images on the device, or of photos from files.
-        presets: Loss -> hyper-parameters, L1 and L2.
+        presets: Hyper-parameters, L1 and L2 of each loss.
         source: Section of the paper.
         notes: Values that the paper does not give, and differences of the published code.
         nesterov: Whether momentum is Nesterov's.
         momentum: Momentum of SGD, the optimiser of every row.
-        clip_norm: Upper bound of the norm of all gradients together, the L1 penalty's included.
+        clip_norm: Upper bound of the norm of all gradients together, including the L1 penalty's.
     """
 
     dataset: str
@@ -64,7 +64,7 @@ _MNIST = Normalization((0.1307,), (0.3081,))
 _IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 _WEBVISION_PHOTOS = Photos(resize_px=256, crop_px=224, random_resized_crop=True, color_jitter=True)
 _CIFAR_SHIFT = (
-    "the paper gives the shift no size; 4 pixels on a black border, as the published code has it"
+    "the paper gives no size of the shift; 4 pixels on a black border, as in the published code"
 )
 _NO_CLIP_STATED = "the paper states clipping for CIFAR and WebVision only; 5.0 is kept here"
 
@@ -99,7 +99,7 @@ PROTOCOLS: Mapping[str, ClassificationProtocol] = MappingProxyType(
             normalization=Normalization((0.305,), (0.376,)),
             augmentation=ShiftFlipRotate(shift_px=1),
             presets=PRESETS["cifar10"],
-            source="not in the paper: what runs in seconds on a CPU, without a download",
+            source="not in the paper: runs in seconds on a CPU, without a download",
         ),
         "mnist": ClassificationProtocol(
             dataset="mnist",
@@ -153,7 +153,7 @@ PROTOCOLS: Mapping[str, ClassificationProtocol] = MappingProxyType(
             augmentation=ShiftFlipRotate(shift_px=4, flip=True, rotation_deg=20),
             presets=PRESETS["cifar100"],
             source="configuration of the published code",
-            notes=("as cifar100, and rotated by up to 20 degrees, of which the paper is silent",),
+            notes=("as cifar100, but rotated by up to 20 degrees, which the paper does not state",),
         ),
         "webvision": ClassificationProtocol(
             dataset="webvision",
@@ -217,8 +217,8 @@ PROTOCOLS: Mapping[str, ClassificationProtocol] = MappingProxyType(
             source="Section VI-B, Appendix D-B",
             notes=(
                 _NO_CLIP_STATED,
-                "the paper subtracts a mean; it is divided by ImageNet's deviation as well, as the "
-                "pretrained weights expect",
+                "the paper subtracts a mean; here pixels are also divided by ImageNet's deviation, "
+                "as the pretrained weights expect",
             ),
         ),
     }

@@ -1,4 +1,4 @@
-"""The files of a run: run.json, logs, TensorBoard's events, the checkpoint, and reading it."""
+"""Files of a run: run.json, logs, TensorBoard's events and the checkpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MARGINALS_NAME = "marginals.json"
 EVENTS_NAME = "tensorboard"
 MARGINALS_FIGURE_NAME = "marginals.png"
 ACCURACIES_FIGURE_NAME = "accuracies.png"
-#: Fields of `Epoch` that the log leaves out where no images are held out.
+#: Fields of `Epoch` that the log omits if no images are held out.
 OF_VALIDATION = ("validation_accuracy", "validation_accuracy_clean")
 
 
@@ -36,17 +36,17 @@ class Epoch:
     """A line of the log. Accuracies are shares; None if there are no such images.
 
     Attributes:
-        epoch: Counted from 1.
+        epoch: Number of the epoch, counted from 1.
         test_accuracy: Accuracy on the test set, after the epoch.
-        clean_accuracy: Accuracy on the rightly labelled training images, during the epoch.
+        clean_accuracy: Accuracy on the correctly labelled training images, during the epoch.
         mislabelled_accuracy: Share of the other training images predicted as their wrong label.
-        loss: Mean over the training images, without penalties.
+        loss: Mean loss over the training images, without penalties.
         lr: Learning rate of the epoch.
-        gradients: Box plots of the loss's gradients, see `anl_seg.classification.gradients`; they
-            stand in gradients.jsonl, not in the log.
-        validation_accuracy: Accuracy on held-out images with the labels as given; the log has it
+        gradients: Box plots of the loss's gradients (see `anl_seg.classification.gradients`),
+            stored in gradients.jsonl, not in the log.
+        validation_accuracy: Accuracy on held-out images against the given labels. The log has it
             only if images are held out.
-        validation_accuracy_clean: Accuracy on held-out images with the right labels.
+        validation_accuracy_clean: Accuracy on held-out images against the correct labels.
     """
 
     epoch: int
@@ -64,17 +64,17 @@ def read_log(folder: Path) -> list[Epoch]:
     """Read the log of a run.
 
     Raises:
-        OSError: If the folder has none.
+        OSError: If the folder has no log.
     """
     lines = (folder / LOG_NAME).read_text(encoding="utf-8").splitlines()
     return [Epoch(**json.loads(line)) for line in lines]
 
 
 def read_gradients(folder: Path) -> list[dict[str, Box]]:
-    """Read the box plots of a run, one an epoch: "clean" and, where there are any, "mislabelled".
+    """Read the box plots of a run, per epoch: "clean" and, if any are wrong, "mislabelled".
 
     Raises:
-        OSError: If the folder has none, as after a run whose loss has no normalised negative part.
+        OSError: If the folder has none, because the loss has no normalised negative part.
     """
     lines = (folder / GRADIENTS_NAME).read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["gradients"] for line in lines]
@@ -86,10 +86,10 @@ def write_run(folder: Path, content: dict[str, Any]) -> None:
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
-    """Read run.json, if there is one.
+    """Read run.json if it exists.
 
     Raises:
-        InputError: If it is no JSON.
+        InputError: If it is not JSON.
     """
     path = folder / RUN_NAME
     if not path.exists():
@@ -97,15 +97,15 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); choose another folder") from error
+        raise InputError(f"{path} is not JSON ({error}); choose another folder") from error
     return content
 
 
 def open_events(folder: Path, done: int) -> SummaryWriter:
     """Open TensorBoard's events, to be closed by `with`.
 
-    Epochs after the `done` first ones, written by a process that was killed before it saved its
-    checkpoint, are hidden.
+    Epochs after the first `done` ones are hidden. A process wrote them that was killed before it
+    saved its checkpoint.
     """
     from tensorboardX import SummaryWriter
 
@@ -141,7 +141,7 @@ def save_epoch(folder: Path, learner: Learner, log: list[Epoch], events: Summary
 
 
 def save_checkpoint(folder: Path, learner: Learner, log: list[Epoch]) -> None:
-    """Save all that training needs to go on after the last epoch of `log`."""
+    """Save everything that is needed to continue after the last epoch of `log`."""
     content = {
         "model": learner.model.state_dict(),
         "criterion": learner.criterion.state_dict(),
@@ -153,7 +153,7 @@ def save_checkpoint(folder: Path, learner: Learner, log: list[Epoch]) -> None:
 
 
 def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
-    """Load the checkpoint, if there is one, and return the log up to it."""
+    """Load the checkpoint if it exists, and return the log up to it."""
     path = folder / CHECKPOINT_NAME
     if not path.exists():
         return []
@@ -175,7 +175,7 @@ def written(folder: Path) -> list[Path]:
 
 
 def clear(folder: Path) -> None:
-    """Delete what an earlier run wrote into `folder`, and nothing else."""
+    """Delete the files of an earlier run in `folder`, and nothing else."""
     for path in written(folder):
         path.unlink()
 

@@ -1,4 +1,4 @@
-"""One run from its settings to its folder: data, noise, training, records, and resuming."""
+"""One run, from its settings to its folder: data, noise, training, records and resuming."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from anl_seg.noise.labels import NoisyLabels
 from anl_seg.progress import Track, untracked
 from anl_seg.provenance import versions
 
-#: What the numbers of a run depend on.
+#: Fields of run.json that the numbers of a run depend on.
 PACKAGES = ("anl-seg", "numpy", "torch", "torchvision")
 
 
@@ -49,11 +49,11 @@ class Result:
 
     Attributes:
         last: Test accuracy after the last epoch, which the paper's tables report.
-        best: The highest of all epochs, which looks at the test set and is no estimate.
-        best_epoch: The first epoch that has it, counted from 1.
-        further: Accuracy after the last epoch on other sets of the data set, by name, and on what
-            is held out: "validation" and, against the right labels, "validation_clean".
-        images_per_second: Speed of training, evaluation included, since the run was last started;
+        best: Highest test accuracy of all epochs. It is chosen on the test set, so it is biased.
+        best_epoch: First epoch with the highest test accuracy, counted from 1.
+        further: Accuracy after the last epoch on other sets of the data set, by name, and on the
+            held-out images: "validation" and, against the correct labels, "validation_clean".
+        images_per_second: Speed of training, including evaluation, since the run was last started;
             None if nothing was left to do.
     """
 
@@ -75,26 +75,27 @@ def run(
     track: Track = untracked,
     report: Callable[[Epoch], None] | None = None,
 ) -> Result:
-    """Train as the settings say, and write everything into `folder`.
+    """Train with the settings, and write everything into `folder`.
 
-    If the folder holds a run of the same settings that was stopped, it goes on from its last epoch,
-    on a CPU (with as many threads) to the same numbers; a finished one is not trained again.
+    If the folder contains a stopped run with the same settings, the run continues after its last
+    epoch. On a CPU with the same number of threads, the numbers are those of an uninterrupted run.
+    A finished run is not trained again.
 
     Args:
         settings: Settings of the run.
-        folder: Gets run.json, log.jsonl, labels.npz, checkpoint.pt, tensorboard/, marginals.json,
-            accuracies.png, marginals.png and, for a loss with a normalised negative part,
-            gradients.jsonl.
+        folder: Folder for run.json, log.jsonl, labels.npz, checkpoint.pt, tensorboard/,
+            marginals.json, accuracies.png, marginals.png and, if the loss has a normalised negative
+            part, gradients.jsonl.
         overwrite: Whether the files of a run in `folder` are deleted first.
         compiled: Whether to use `torch.compile`; by default on CUDA.
-        workers: Processes that read image files; by default one per processor, at most 8.
-        ranks: This process among several, which all make the call.
-        track: Shows progress over the epochs.
-        report: Called after each epoch.
+        workers: Number of processes that read image files; by default one per processor, at most 8.
+        ranks: Rank of this process among several, which all make the call.
+        track: Wrapper of the epochs that shows progress.
+        report: Function called after each epoch.
 
     Raises:
         InputError: If the settings are impossible, data or tensorboardX are missing, or the folder
-            holds something else; nothing has been written then.
+            contains something else. Then nothing is written.
     """
     ranks = ranks or Ranks()
     protocol = protocol_of(settings)
@@ -154,9 +155,9 @@ def _epochs(
     ranks: Ranks,
     track: Track,
 ) -> Iterator[Epoch]:
-    """Train the epochs that `log` lacks, add them to it, and give them out on the first rank.
+    """Train the epochs that `log` lacks, append them to it, and report them on the first rank.
 
-    Each is in the folder before the next begins.
+    Each epoch is saved in the folder before the next begins.
     """
     todo = range(len(log), protocol.epochs)
     if not ranks.is_first:
@@ -171,7 +172,7 @@ def _epochs(
 
 @contextmanager
 def _torch_state(device: torch.device) -> Iterator[None]:
-    """Let cuDNN look for the fastest algorithms; restore torch's state afterwards."""
+    """Let cuDNN choose the fastest algorithms, and restore torch's state afterwards."""
     benchmark = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:
@@ -188,17 +189,17 @@ def _train(
     seed: int,
     number: int,
 ) -> Epoch:
-    """Train one epoch and look how well it went.
+    """Train one epoch and evaluate it.
 
     Raises:
-        InputError: If the loss was not finite.
+        InputError: If the loss is not finite.
     """
     rate = training.set_learning_rate(learner, protocol, number)
     scores = training.train_epoch(learner, batches, seed, number)
     if not math.isfinite(scores.loss):
         raise InputError(
-            f"the loss is {scores.loss} in epoch {number + 1}, at a learning rate of {rate:g}, so "
-            "nothing is learned any more: try a smaller learning_rate"
+            f"the loss is {scores.loss} in epoch {number + 1} at learning rate {rate:g}; "
+            "use a smaller learning_rate"
         )
     shares = {
         part: training.accuracy(learner, batches.plain(part))
@@ -244,7 +245,7 @@ def _describe(
 ) -> dict[str, Any]:
     """Return the content of run.json without the result."""
     row = asdict(replace(protocol, presets={}))
-    del row["presets"]  # the one that counts stands under "loss"
+    del row["presets"]  # the preset in use is under "loss"
     schedule = {"rule": type(protocol.schedule).__name__.lower(), **row["schedule"]}
     return {
         "settings": settings.as_json(),
@@ -273,17 +274,17 @@ def _describe(
 
 
 def _recorded(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
-    """Read the folder's run.json, if it is of the same run; None if there is nothing.
+    """Read the folder's run.json if it belongs to the same run; None if the folder has no run.
 
     Raises:
-        InputError: If it is of another run, or there are such files without a run.json.
+        InputError: If it belongs to another run, or files of a run exist without a run.json.
     """
     recorded = records.read_run(folder)
     if recorded is None:
         if strange := records.written(folder):
             raise InputError(
-                f"{folder} holds {named([path.name for path in strange])}, but no "
-                f"{RUN_NAME}; choose another folder, or --overwrite"
+                f"{folder} contains {named([path.name for path in strange])}, but no "
+                f"{RUN_NAME}; choose another folder, or add --overwrite"
             )
         return None
     asked = json.loads(json.dumps(about))
@@ -293,8 +294,8 @@ def _recorded(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
         if different:
             changes = [f"{key} was {old.get(key)}, now {new.get(key)}" for key in different]
             raise InputError(
-                f"{folder} holds another run ({named(changes)}); choose another folder, or "
-                "--overwrite"
+                f"{folder} contains another run ({named(changes)}); choose another folder, or "
+                "add --overwrite"
             )
     return recorded
 
@@ -307,7 +308,7 @@ def _write_figures(
     noisy: NoisyLabels,
     predicted: list[float],
 ) -> None:
-    """Write Fig. 2 and Fig. 3, and the numbers of Fig. 2."""
+    """Draw Fig. 2 and Fig. 3, and write the numbers of Fig. 2."""
     clean, given = (
         np.bincount(labels, minlength=len(classes)) / len(labels)
         for labels in (noisy.clean, noisy.labels)

@@ -1,4 +1,4 @@
-"""Schedules of the learning rate: a rule gives each epoch a factor of the first rate."""
+"""Schedules of the learning rate, as a factor of the initial rate for each epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from 1 to 0 over all epochs, so the last epoch still has a positive rate."""
+    """Half a cosine from 1 to 0 over all epochs. The last epoch still has a positive rate."""
 
     def factor(self, epoch: int, epochs: int) -> float:
         """Return the factor of epoch `epoch`, counted from 0, of `epochs`."""
@@ -17,18 +17,18 @@ class Cosine:
 
 @dataclass(frozen=True)
 class Exponential:
-    """Multiplied by `decay` after every epoch."""
+    """Decay by the factor `decay` after every epoch."""
 
     decay: float
 
     def factor(self, epoch: int, epochs: int) -> float:
-        """Return the factor of epoch `epoch`, counted from 0, whatever `epochs`."""
+        """Return the factor of epoch `epoch`, counted from 0; `epochs` has no effect."""
         return self.decay**epoch
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Multiplied by `decay` after each of the shares `at` of all epochs."""
+    """Decay by the factor `decay` after each of the shares `at` of all epochs."""
 
     decay: float
     at: tuple[float, ...]

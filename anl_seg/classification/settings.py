@@ -1,4 +1,4 @@
-"""What a classification run is asked to do, and what follows from it: protocol, loss, device."""
+"""Settings of a classification run, and the protocol, loss and device that follow from them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OF_REGULARIZERS = ("delta", "l2", "jacobian")
 
 @dataclass(frozen=True)
 class ClassificationSettings:
-    """All that the numbers of a classification run depend on.
+    """All settings that the numbers of a classification run depend on.
 
     Attributes:
         protocol: A row of `PROTOCOLS`.
@@ -39,9 +39,9 @@ class ClassificationSettings:
         human: File of CIFAR-10N's or CIFAR-100N's labels, for the noise `human`.
         labels: Noisy labels to load, as `anl-seg label-noise` writes them, instead of drawing.
         loss_parameters: Hyper-parameters of the loss that replace those of its preset.
-        epochs: Passes over the training images, or None for the protocol's.
-        batch_size: Images in a step, or None for the protocol's.
-        learning_rate: Rate of the first epoch, or None for the protocol's.
+        epochs: Number of epochs, or None for the protocol's.
+        batch_size: Images per step, or None for the protocol's.
+        learning_rate: Learning rate of the first epoch, or None for the protocol's.
         delta: Weight of the L1 norm of the network's parameters, or None for the preset's.
         l2: Weight decay, or None for the preset's.
         jacobian: Weight of the Jacobian penalty, or None for the preset's.
@@ -84,7 +84,7 @@ class ClassificationSettings:
             raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
         for what, choices in {"device": DEVICES, "precision": PRECISIONS}.items():
             if (chosen := getattr(self, what)) not in choices:
-                raise InputError(f"there is no {what} {chosen!r}; choose one of {named(choices)}")
+                raise InputError(f"unknown {what} {chosen!r}; choose one of {named(choices)}")
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ class ClassificationSettings:
 
 
 def protocol_of(settings: ClassificationSettings) -> ClassificationProtocol:
-    """Look up the protocol of a run, and put the values in it that the settings replace.
+    """Look up the protocol of a run, with the values that the settings replace.
 
     Args:
         settings: Settings of the run.
@@ -112,11 +112,11 @@ def protocol_of(settings: ClassificationSettings) -> ClassificationProtocol:
         The protocol.
 
     Raises:
-        InputError: If there is no such protocol, or a value is impossible.
+        InputError: If the protocol is unknown, or a value is impossible.
     """
     if settings.protocol not in PROTOCOLS:
         raise InputError(
-            f"there is no protocol {settings.protocol!r}; choose one of {named(list(PROTOCOLS))}"
+            f"unknown protocol {settings.protocol!r}; choose one of {named(list(PROTOCOLS))}"
         )
     changes: dict[str, Any] = _given(settings, OF_PROTOCOL)
     for name, value in changes.items():
@@ -128,20 +128,20 @@ def protocol_of(settings: ClassificationSettings) -> ClassificationProtocol:
 
 
 def preset_of(settings: ClassificationSettings, protocol: ClassificationProtocol) -> Preset:
-    """Say what the loss is trained with: the paper's values, replaced where the settings say so.
+    """Return the paper's preset of the loss, with the values that the settings replace.
 
-    A loss that the paper did not train on this data set takes its defaults, and the weight decay of
+    A loss that the paper did not train on this data set gets its defaults, and the weight decay of
     cross entropy.
 
     Args:
         settings: Settings of the run.
-        protocol: Its protocol.
+        protocol: Protocol of the run.
 
     Returns:
         All hyper-parameters of the loss, and the weights of the regularisers.
 
     Raises:
-        InputError: If there is no such hyper-parameter, or a value is impossible.
+        InputError: If a hyper-parameter is unknown, or a value is impossible.
     """
     defaults = Preset(l2=protocol.presets["ce"].l2, source="defaults; weight decay as for ce")
     preset = protocol.presets.get(settings.loss, defaults)
@@ -172,7 +172,7 @@ def device_of(settings: ClassificationSettings, local_rank: int = 0) -> torch.de
         local_rank: Number of the GPU, if there are several.
 
     Raises:
-        InputError: If the machine has no such device, or the device lacks the precision.
+        InputError: If the machine does not have the device, or the device lacks the precision.
     """
     found = ["cpu"]
     if torch.backends.mps.is_available():
@@ -181,7 +181,7 @@ def device_of(settings: ClassificationSettings, local_rank: int = 0) -> torch.de
         found.insert(0, "cuda")
     kind = found[0] if settings.device == "auto" else settings.device
     if kind not in found:
-        raise InputError(f"there is no device {kind!r} here; choose one of {named(found)}")
+        raise InputError(f"this machine has no device {kind!r}; choose one of {named(found)}")
     device = torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind)
     if settings.precision == "bf16":
         check_bf16(device)

@@ -1,4 +1,4 @@
-"""Several runs, one after another or some at a time in processes of their own; and their means."""
+"""Several runs, one after another or in parallel processes, and their means."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from anl_seg.progress import Track, untracked
 
 DEFAULT_FOLDER = Path("runs")
 
-#: A run, its folder, and what came out.
+#: Settings of a run, its folder and its result.
 Done = tuple[ClassificationSettings, Path, Result]
 Tell = Callable[[str], None]
 
@@ -28,7 +28,7 @@ Tell = Callable[[str], None]
 def folders(
     runs: Sequence[ClassificationSettings], output: Path | None
 ) -> dict[Path, ClassificationSettings]:
-    """Give each run a folder: `output` itself to a single one, else one in it, named after the run.
+    """Assign a folder to each run: `output` for a single run, else a subfolder named after it.
 
     Raises:
         InputError: If two runs are the same.
@@ -37,7 +37,7 @@ def folders(
         return {output: runs[0]}
     placed = {(output or DEFAULT_FOLDER) / settings.name: settings for settings in runs}
     if len(placed) < len(runs):
-        raise InputError("a loss or a seed is given twice; every run must be another one")
+        raise InputError("a loss or a seed is given twice; give each of them once")
     return placed
 
 
@@ -51,27 +51,27 @@ def run_all(
     track: Track = untracked,
     tell: Tell,
 ) -> list[Done]:
-    """Do the runs, and tell of each epoch of a single run, of the end of each of several.
+    """Do the runs, and report each epoch of a single run, or the end of each of several runs.
 
     Args:
-        runs: Folder -> settings.
-        parallel: Runs at a time, each in a process of its own; they share the device.
+        runs: Settings by folder.
+        parallel: Number of runs at a time, each in its own process. They share the device.
         overwrite: Whether runs in these folders are deleted first.
-        compiled: Whether to use `torch.compile`. Default: on CUDA only.
-        ranks: This process among several, which all make the call.
-        track: Shows progress.
-        tell: Takes a line of text.
+        compiled: Whether to use `torch.compile`; by default on CUDA only.
+        ranks: Rank of this process among several, which all make the call.
+        track: Wrapper of the epochs or runs that shows progress.
+        tell: Function that prints a line of text.
 
     Returns:
-        The runs in the order given.
+        The runs in the given order.
 
     Raises:
-        InputError: If a run is impossible; runs that have not begun are then not done.
+        InputError: If a run is impossible. Runs that have not begun are then skipped.
     """
     ranks = ranks or Ranks()
     if parallel > 1 and ranks.world > 1:
         raise InputError(
-            "torchrun shares out one run, -np does several at a time; omit one of the two"
+            "torchrun distributes one run, -np does several runs at a time; omit one of the two"
         )
     train = partial(run, overwrite=overwrite, compiled=compiled)
     done = []
@@ -91,7 +91,7 @@ def run_all(
 
 
 def summarize(done: Sequence[Done]) -> str:
-    """Mean and standard deviation (n - 1) of the last test accuracy over the seeds, by loss."""
+    """Format mean and standard deviation (n - 1) of the last test accuracy over seeds, by loss."""
     by_loss: dict[str, list[float]] = {}
     for settings, _, result in done:
         by_loss.setdefault(settings.loss, []).append(100 * result.last)
@@ -110,7 +110,7 @@ def _in_processes(
     parallel: int,
     track: Track,
 ) -> Iterator[Done]:
-    """Yield runs as they end; CPU threads are shared out evenly."""
+    """Yield runs as they end; CPU threads are shared evenly."""
     threads = max(1, processors() // parallel)
     with process_pool(parallel, torch.set_num_threads, threads) as pool:
         assert pool is not None  # one run at a time needs no pool

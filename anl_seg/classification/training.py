@@ -1,4 +1,4 @@
-"""Training: the step, the epoch, and what is measured of both; nothing of files."""
+"""Training steps and epochs with their losses and accuracies, without reading or writing files."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.losses import Preset, add_l1_gradient, create, jacobian_norm_squared
 from anl_seg.losses.functional import Summand
 
-#: Images and labels to the loss of the batch, without penalties, and the logits of each image.
+#: Function of images and labels. It returns the loss without penalties, and the logits.
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A network and what trains it.
+    """A network with its loss and optimiser.
 
     Attributes:
         model: The network itself, for evaluation and checkpoints.
-        criterion: The loss; that of T-Loss has a parameter of its own.
-        optimizer: Over the parameters of both.
+        criterion: The loss. T-Loss has a trained parameter.
+        optimizer: Optimiser of the parameters of network and loss.
         step: One optimisation step.
         device: Device of network and batches.
-        autocast: Makes the context in which the network runs.
+        autocast: Function that creates the context for the network.
         negative: The normalised negative part of the loss, if it has one.
     """
 
@@ -60,9 +60,9 @@ class Learner:
 class TrainingScores:
     """Figures of one epoch: mean loss without penalties, and accuracies against the given labels.
 
-    The accuracies are those of the predictions on which the steps were made, so on augmented images
-    and with batch statistics; the box plots of `largest_gradients` too, which only a loss with a
-    normalised negative part has. Without mislabelled images their accuracy is None.
+    Accuracies, and the box plots of `largest_gradients`, use the predictions of the training steps:
+    augmented images and batch statistics. Only a loss with a normalised negative part has box
+    plots. Without mislabelled images, their accuracy is None.
     """
 
     loss: float
@@ -82,22 +82,24 @@ def make_learner(
     compiled: bool = False,
     ranks: Ranks | None = None,
 ) -> Learner:
-    """Move `model` to the device and set up SGD, penalties and clipping as the protocol has them.
+    """Move `model` to the device, and set up SGD, penalties and clipping of the protocol.
+
+    The L1 penalty is added to the gradient before clipping, like a part of the loss. L2 is the
+    weight decay of SGD, after clipping. The Jacobian penalty is part of the loss,
+    delta / 2 |d logits / d images|^2, estimated with one random direction per step. The paper gives
+    no formula for it. This one is from Hoffman et al. (arXiv:1908.02729), whom the paper cites, and
+    weighs squares by delta / 2 as L2 does.
 
     Args:
-        model: Takes `(B, C, H, W)`, gives logits `(B, K)`.
+        model: Network from `(B, C, H, W)` to logits `(B, K)`.
         loss: A name from `anl_seg.losses.names()`.
-        preset: Its hyper-parameters; L1 is added to the gradient, before it is clipped, as if it
-            were part of the loss; L2 is weight decay of SGD, after clipping. The Jacobian penalty
-            is part of the loss, delta / 2 |d logits / d images|^2, estimated with one random
-            direction a step: so Hoffman et al. (arXiv:1908.02729), whom the paper cites, write it,
-            and so delta weighs squares as it does in L2. (The paper gives no formula.)
-        protocol: The rest.
+        preset: Hyper-parameters of the loss, and weights of the penalties.
+        protocol: Protocol of the run.
         device: Device to train on.
         precision: "float32", or "bf16" for autocast; weights and loss stay in float32.
-        compiled: Whether network and loss go through `torch.compile`, on one GPU into CUDA graphs;
-            with a Jacobian penalty they do not, as it cannot differentiate twice.
-        ranks: Gradients are averaged over these processes.
+        compiled: Whether to use `torch.compile`, on one GPU with CUDA graphs. It is not used with a
+            Jacobian penalty, because it cannot differentiate twice.
+        ranks: Processes over which gradients are averaged.
     """
     model = model.to(device).to(memory_format=torch.channels_last)
     hyper_parameters: dict[str, Any] = dict(preset.hyper_parameters)
@@ -152,7 +154,7 @@ def make_learner(
 
 
 def set_learning_rate(learner: Learner, protocol: ClassificationProtocol, epoch: int) -> float:
-    """Set the rate of `epoch`, counted from 0, and give it back."""
+    """Set and return the learning rate of `epoch`, counted from 0."""
     rate = protocol.learning_rate * protocol.schedule.factor(epoch, protocol.epochs)
     for group in learner.optimizer.param_groups:
         group["lr"] = rate
@@ -160,9 +162,9 @@ def set_learning_rate(learner: Learner, protocol: ClassificationProtocol, epoch:
 
 
 def train_epoch(learner: Learner, batches: Batches, seed: int, epoch: int) -> TrainingScores:
-    """Train on all batches of `epoch`; the host waits for the device only at its end.
+    """Train on all batches of `epoch`; the host waits for the device only at the end.
 
-    What is random in the network itself (dropout) comes from torch's global generator, seeded here.
+    Randomness in the network (dropout) comes from torch's global generator, which is seeded here.
     """
     torch.manual_seed(order.epoch_seed(seed, epoch))
     learner.model.train()
@@ -189,7 +191,7 @@ def train_epoch(learner: Learner, batches: Batches, seed: int, epoch: int) -> Tr
 
 
 def accuracy(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]]) -> float:
-    """Share of the images, those of all processes, whose class is predicted."""
+    """Compute the share of correctly predicted images over all processes."""
     hits = []
     seen = 0
     for logits, labels in _predict(learner, batches):
@@ -201,7 +203,7 @@ def accuracy(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]]) -> floa
 
 
 def mean_probabilities(learner: Learner, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-    """Marginal class probabilities: the mean softmax output over all images, `(K,)` (Fig. 2)."""
+    """Compute marginal class probabilities, the mean softmax over all images, `(K,)` (Fig. 2)."""
     sums = []
     seen = 0
     for logits, labels in _predict(learner, batches):

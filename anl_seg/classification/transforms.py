@@ -11,18 +11,18 @@ from torch import Tensor
 if TYPE_CHECKING:
     from anl_seg.classification.protocols import Normalization
 
-#: A `PIL.Image.Image` to `(3, crop_px, crop_px)` float32.
+#: Function from a `PIL.Image.Image` to `(3, crop_px, crop_px)` float32.
 Transform = Callable[[Any], Tensor]
 
 
 @dataclass(frozen=True)
 class Photos:
-    """How photos come to one size; in training they are also mirrored, every second one.
+    """Resizing and augmentation of photos. In training every second photo is also mirrored.
 
     Attributes:
-        resize_px: The shorter side, or height and width, before the crop.
+        resize_px: Shorter side, or height and width, before the crop.
         crop_px: Side of the square cut from the middle.
-        random_resized_crop: Whether training cuts a random part of random shape instead.
+        random_resized_crop: Whether training crops a random part of random shape instead.
         color_jitter: Whether training varies brightness, contrast, saturation (0.4) and hue (0.2).
     """
 
@@ -33,7 +33,7 @@ class Photos:
 
 
 def for_training(photos: Photos, normalization: Normalization) -> Transform:
-    """Put together what varies a photo; it draws from torch's global generator."""
+    """Compose the training transform, which draws from torch's global generator."""
     from torchvision import transforms as tv  # takes seconds to import
 
     crop = _middle(photos)
@@ -46,7 +46,7 @@ def for_training(photos: Photos, normalization: Normalization) -> Transform:
 
 
 def for_testing(photos: Photos, normalization: Normalization) -> Transform:
-    """Put together what leaves nothing to chance."""
+    """Compose the deterministic transform for evaluation."""
     return _compose(_middle(photos), normalization)
 
 

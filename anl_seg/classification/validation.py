@@ -1,4 +1,4 @@
-"""A share of the training images, held out to choose hyper-parameters by."""
+"""Validation set: a share of the training images, held out to choose hyper-parameters."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from anl_seg.datasets.images import LabelledArrays, LabelledFiles, Labels
 from anl_seg.errors import InputError
 from anl_seg.noise.labels import NoisyLabels
 
-#: The held-out images with the labels that they were given, and with the right ones.
+#: Names of the held-out images with the given labels, and with the correct labels.
 VALIDATION, VALIDATION_CLEAN = "validation", "validation_clean"
 
 
 def hold_out(
     data: ImageArrays | ImageFiles, noisy: NoisyLabels, share: float, seed: int
 ) -> tuple[ImageArrays | ImageFiles, NoisyLabels]:
-    """Move a share of the training images to the further sets, which are only evaluated on.
+    """Move a share of the training images to the further sets, which are only evaluated.
 
-    It is stratified by the given labels, which are all that one has of real data, and the same for
-    the same seed. The clean labels of `ImageFiles` are not known; for them there is one set only.
+    The split is stratified by the given labels, because real data have no others. The same seed
+    gives the same split. The clean labels of `ImageFiles` are unknown, so they get one set only.
 
     Args:
         data: The images.
-        noisy: Their training labels.
+        noisy: Training labels of the images.
         share: Share to hold out, from 0 to below 1.
         seed: Seed of the draw.
 
@@ -65,7 +65,7 @@ def hold_out(
 
 
 def _split(noisy: NoisyLabels, share: float, seed: int) -> tuple[Labels, Labels]:
-    """Return the places of the images to train on and of those held out, both in order."""
+    """Return the indices of the images to train on and of those held out, both in order."""
     from sklearn.model_selection import train_test_split  # slow to import
 
     try:

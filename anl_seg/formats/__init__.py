@@ -1,1 +1,1 @@
-"""File formats that several parts of anl-seg share: masks, nnU-Net folders, whole files."""
+"""File formats shared by several parts of anl-seg: masks, nnU-Net folders, atomic files."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: atomic writes for results of every kind."""
+"""Atomic writes of files: a file is either complete or absent."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-#: What `anl-seg classify` writes into the folder of a run. Its name stands here, where reading it
-#: loads no torch.
+#: File that `anl-seg classify` writes into the folder of a run. The name is defined here so that
+#: reading it does not import torch.
 RUN_NAME = "run.json"
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` that becomes `path` when the block ends without an error.
+    """Provide a temporary path that is renamed to `path` if the block ends without an error.
 
-    The temporary name has the same ending, since image writers choose the format by it. A reader of
-    `path` sees the old file or the whole new one, also after a kill.
+    The temporary name has the same ending, because image writers choose the format by it. A reader
+    of `path` sees the old file or the complete new one, even after a kill.
 
     Raises:
         OSError: If the folder of `path` cannot be written.
@@ -33,7 +33,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())  # mkstemp makes the file private; results are not secrets
+        partial.chmod(0o666 & ~_umask())  # mkstemp makes files private, but others may read results
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -42,16 +42,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, atomically.
 
-    Names of files keep their bytes, also those that are not UTF-8.
+    File names in it keep their bytes, even if they are not UTF-8.
     """
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 (whatever json accepts)
-    r"""Write `content` to `path` as indented JSON, atomically, keys in the order given.
+    r"""Write `content` to `path` as indented JSON, atomically, with keys in the given order.
 
-    Bytes of a file's name that are not UTF-8 are escaped (`\udcfc`), so the file is always UTF-8.
+    Bytes of a file name that are not UTF-8 are escaped (`\udcfc`), so the file is always UTF-8.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False)
     text = re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
@@ -65,7 +65,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Make `target` a hard link to `source` if the file system allows it, otherwise a copy."""
+    """Create `target` as a hard link to `source`, or as a copy if links are not supported."""
     if target.exists() and target.samefile(source):
         return
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Folders that are either whole or absent."""
+"""Atomic writes of folders: a folder is either complete or absent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder that becomes `path` when the block ends without an error.
+    """Provide a temporary folder that is renamed to `path` if the block ends without an error.
 
     Raises:
-        OSError: If the parent folder cannot be written, or `path` has come to exist with content.
+        OSError: If the parent folder cannot be written, or `path` exists and is not empty.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
@@ -23,4 +23,4 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield partial
         partial.rename(path)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)  # nothing is there any more after the renaming
+        shutil.rmtree(partial, ignore_errors=True)  # after the renaming there is nothing to delete

@@ -1,6 +1,6 @@
-"""Image files of one channel: pixels and spacing as nnU-Net's readers give them, and written back.
+"""Image files of one channel, read with the same pixels and spacing as nnU-Net's readers.
 
-Each format has one reader and one writer (`_format`). A new format needs a class of its own there.
+Each format has one class with its reader and writer, chosen by `_format`.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from anl_seg.errors import InputError
 from anl_seg.formats.files import atomic_path
 from anl_seg.formats.text import read_json
 
-#: Read with Pillow, as nnU-Net does: SimpleITK takes a 1-bit PNG for 0/255 and a BMP for colour.
+#: Read with Pillow, as nnU-Net does. SimpleITK reads a 1-bit PNG as 0/255 and a BMP as colour.
 PILLOW_ENDINGS = (".png", ".bmp")
-#: Read with tifffile, as nnU-Net does: SimpleITK takes tiles, 1-bit pixels and 3 slices for colour.
+#: Read with tifffile, as nnU-Net does. SimpleITK reads tiles, 1-bit pixels and 3 slices as colour.
 TIFF_ENDINGS = (".tif", ".tiff")
 #: Read with SimpleITK, or with nibabel if SimpleITK cannot.
 NIFTI_ENDINGS = (".nii.gz", ".nii")
-#: Lossless formats, nnU-Net's among them. Files with other endings (.json, .npz) are no masks.
+#: Lossless formats, including all of nnU-Net's. Files with other endings (.json, .npz) are not
+#: masks.
 ENDINGS = (*PILLOW_ENDINGS, *TIFF_ENDINGS, *NIFTI_ENDINGS, ".nrrd", ".mha", ".mhd", ".gipl")
 
 #: Pillow's modes of one channel whose pixels are numbers, not indices into a palette.
 PILLOW_LABEL_MODES = ("1", "L", "I", "I;16", "I;16B")
-#: The header field that holds the spacing, in formats that may lack it.
+#: Header field of the spacing, in formats that may lack it.
 SPACING_FIELDS = {
     ".nrrd": rb"^(spacings|space directions):",
     ".mha": rb"^Element(Spacing|Size)\s*=",
@@ -49,12 +50,13 @@ NIFTI_UNITS_MM = {"meter": 1e3, "micron": 1e-3}
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the pixels of an image lie, in mm.
+    """Position of an image's pixels, in mm.
 
     Attributes:
-        spacing: Distance of neighbouring pixels along each axis of the array.
-        origin: Position of the first pixel, `(x, y, z)`; None if the format cannot say.
-        direction: The axes' directions, a matrix row by row, as SimpleITK gives it; None likewise.
+        spacing: Pixel spacing along each axis of the array.
+        origin: Position of the first pixel, `(x, y, z)`; None if the format does not store it.
+        direction: Directions of the axes, a matrix row by row, as in SimpleITK; None if the format
+            does not store it.
     """
 
     spacing: tuple[float, ...]
@@ -77,19 +79,19 @@ def ending_of(path: Path) -> str | None:
 
 
 def side_car(path: Path) -> Path:
-    """Return the file in which nnU-Net keeps the spacing of a TIFF: the same name, `.json`."""
+    """Return the file in which nnU-Net stores the spacing of a TIFF: same name, ending `.json`."""
     return path.with_suffix(".json")
 
 
 def read_image(path: Path) -> tuple[NDArray[Any], Geometry | None]:
-    """Read the values of a one-channel image as they are stored, and where its pixels lie.
+    """Read the stored values of a one-channel image, and its geometry.
 
     Args:
         path: A file with one of `ENDINGS`.
 
     Returns:
-        Pixels, 2D `(H, W)` or 3D `(D, H, W)`; bool for a 1-bit PNG, BMP or TIFF, so that its values
-        are 0 and 1 as they are for nnU-Net. The geometry is None if the file does not say it.
+        Pixels, 2D `(H, W)` or 3D `(D, H, W)`. They are bool for a 1-bit PNG, BMP or TIFF, so that
+        the values are 0 and 1 as in nnU-Net. The geometry is None if the file does not state it.
 
     Raises:
         InputError: If the file cannot be read or has several channels. The message is one line.
@@ -105,12 +107,12 @@ def read_image(path: Path) -> tuple[NDArray[Any], Geometry | None]:
                 f"{path}: {reason}; pip install imagecodecs, or save it with zlib compression"
             ) from error
         raise InputError(
-            f"{path}: cannot be read as an image ({reason}); replace it with a whole mask"
+            f"{path}: cannot be read as an image ({reason}); replace it with an intact mask"
         ) from error
 
 
 def read_picture(path: Path) -> NDArray[Any]:
-    """Read an image that is only shown: grey, or with colours or transparency along a last axis.
+    """Read an image for display: grey, or with colours or transparency along the last axis.
 
     Args:
         path: A file with one of `ENDINGS`, or another that Pillow reads.
@@ -137,8 +139,9 @@ def write_image(path: Path, pixels: NDArray[Any], like: Path) -> None:
 
     Args:
         path: The file to write, of the same format as `like`.
-        pixels: As many as `like` has; axes of one pixel may be missing. Their type is kept.
-        like: The image that the pixels were made from.
+        pixels: Array of the shape of `like`, except that axes of one pixel may be missing. Its type
+            is kept.
+        like: Image whose header, geometry and colour table are used.
     """
     with atomic_path(path) as partial:
         _format(path).write(partial, pixels, like)
@@ -156,7 +159,7 @@ def _format(path: Path) -> _Format:
 
 
 class _Picture:
-    """PNG and BMP through Pillow."""
+    """Reader and writer of PNG and BMP, with Pillow."""
 
     @staticmethod
     def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
@@ -171,10 +174,10 @@ class _Picture:
 
 
 class _Tiff:
-    """TIFF through tifffile: what nnU-Net's 2D and 3D readers have in common.
+    """Reader and writer of TIFF, with tifffile, for both nnU-Net's 2D and 3D readers.
 
-    Both take the first series of pages, and colour tables do not matter to them. The 3D reader
-    takes separate colour planes for slices, since nnU-Net writes volumes of 3 or 4 slices so.
+    Both readers take the first series of pages and ignore colour tables. The 3D reader reads
+    separate colour planes as slices, because nnU-Net writes volumes of 3 or 4 slices in this way.
     """
 
     @staticmethod
@@ -187,8 +190,8 @@ class _Tiff:
                 raise InputError(_colour_message(path, f"{page.samplesperpixel} channels"))
             if sum(other.shape == series.shape for other in file.series) > 1:
                 raise InputError(
-                    f"{path}: holds {len(file.series)} separate images, of which nnU-Net reads the "
-                    "first only; save them as one volume (tifffile.imwrite of the whole array)"
+                    f"{path}: contains {len(file.series)} separate images, and nnU-Net reads only "
+                    "the first; save them as one volume (tifffile.imwrite of the whole array)"
                 )
             _check_whole(path, file)
             pixels = np.asarray(series.asarray())
@@ -215,14 +218,14 @@ class _Tiff:
 
 
 class _Itk:
-    """All other formats through SimpleITK."""
+    """Reader and writer of all other formats, with SimpleITK."""
 
     @staticmethod
     def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
         import SimpleITK as sitk  # takes as long to load as hundreds of PNG masks
 
         with utf8_path(path) as name:
-            image: Any = sitk.ReadImage(name)  # Any, since SimpleITK is typed in parts only
+            image: Any = sitk.ReadImage(name)  # Any, because SimpleITK is only partly typed
         channels = image.GetNumberOfComponentsPerPixel()
         if channels != 1:
             raise InputError(_colour_message(path, f"{channels} channels"))
@@ -240,7 +243,7 @@ class _Itk:
     def write(path: Path, pixels: NDArray[Any], like: Path) -> None:
         import SimpleITK as sitk
 
-        library: Any = sitk  # Any, since SimpleITK is typed in parts only
+        library: Any = sitk  # Any, because SimpleITK is only partly typed
         reader = library.ImageFileReader()
         with utf8_path(like) as name:
             reader.SetFileName(name)
@@ -256,7 +259,7 @@ class _Itk:
 
 
 class _Nifti:
-    """NIfTI through SimpleITK; through nibabel if its axes are not at right angles."""
+    """Reader and writer of NIfTI, with SimpleITK, or nibabel if the axes are not orthogonal."""
 
     @staticmethod
     def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
@@ -265,7 +268,7 @@ class _Nifti:
         except RuntimeError as itk_error:
             try:
                 return _read_with_nibabel(path)
-            except Exception:  # nibabel cannot read it either, and ITK's words are the clearer ones
+            except Exception:  # nibabel failed too, and ITK's message is clearer
                 raise itk_error from None
 
     @staticmethod
@@ -299,7 +302,7 @@ def _read_with_nibabel(path: Path) -> tuple[NDArray[Any], Geometry | None]:
 def _write_with_nibabel(path: Path, pixels: NDArray[Any], like: Path) -> None:
     import nibabel
 
-    library: Any = nibabel  # Any, since it carries no types
+    library: Any = nibabel  # Any, because nibabel has no types
     template = library.load(like)
     header = template.header.copy()
     header.set_data_dtype(pixels.dtype)
@@ -308,7 +311,7 @@ def _write_with_nibabel(path: Path, pixels: NDArray[Any], like: Path) -> None:
 
 
 def _check_whole(path: Path, file: Any) -> None:  # noqa: ANN401 (a TiffFile)
-    """Refuse a TIFF that is cut off: tifffile takes missing pages for none, missing tiles for 0."""
+    """Refuse a truncated TIFF, because tifffile skips missing pages and fills in missing tiles."""
     stream, form = file.filehandle, file.tiff
     places = [(form.offsetsize, form.offsetsize)]  # of the link to the first page
     offset, seen = -1, set[int]()
@@ -324,11 +327,11 @@ def _check_whole(path: Path, file: Any) -> None:  # noqa: ANN401 (a TiffFile)
     for part in filter(None, file.series[0].pages):
         ends = zip(part.dataoffsets, part.databytecounts, strict=True)
         if any(start + length > stream.size for start, length in ends):
-            raise InputError(f"{path}: cannot be read whole, it is cut off; copy it again")
+            raise InputError(f"{path}: is truncated; copy it again")
 
 
 def _side_car_geometry(path: Path, ndim: int) -> Geometry | None:
-    """Return the spacing that nnU-Net's JSON beside a TIFF holds; None without such a file."""
+    """Return the spacing from nnU-Net's JSON beside a TIFF; None without such a file."""
     file = side_car(path)
     if not file.is_file():
         return None
@@ -337,7 +340,7 @@ def _side_car_geometry(path: Path, ndim: int) -> Geometry | None:
         return None
     spacing = content["spacing"]
     if ndim == 2 and isinstance(spacing, list) and len(spacing) == 3:
-        spacing = spacing[1:]  # the first axis is the one that a 2D image lacks
+        spacing = spacing[1:]  # a 2D image lacks the first axis
     wrong = not isinstance(spacing, list) or len(spacing) != ndim
     if wrong or not all(isinstance(s, (int, float)) and 0 < s < math.inf for s in spacing):
         raise InputError(
@@ -348,7 +351,7 @@ def _side_car_geometry(path: Path, ndim: int) -> Geometry | None:
 
 
 def _says_spacing(path: Path) -> bool:
-    """Whether the header of a file holds a spacing; ITK fills in 1 where it is missing."""
+    """Return whether the header of a file has a spacing; ITK fills in 1 if it is missing."""
     field = SPACING_FIELDS.get(ending_of(path) or "")
     if field is None:
         return True
@@ -359,7 +362,7 @@ def _says_spacing(path: Path) -> bool:
 
 @contextmanager
 def utf8_path(path: Path) -> Iterator[str]:
-    """Give a name of the file that SimpleITK accepts: it ends the process if one is not UTF-8."""
+    """Provide a UTF-8 name of the file, because SimpleITK ends the process at any other."""
     try:
         path.absolute().as_posix().encode()
     except UnicodeEncodeError:
@@ -373,6 +376,6 @@ def utf8_path(path: Path) -> Iterator[str]:
 
 def _colour_message(path: Path, found: str) -> str:
     return (
-        f"{path}: is a colour or palette image ({found}), expected one channel that holds labels "
+        f"{path}: is a colour or palette image ({found}), expected one channel with labels "
         "0..K-1; save the labels as a grey image"
     )

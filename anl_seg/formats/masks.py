@@ -1,4 +1,4 @@
-"""Mask files: which files of a folder are masks, and which values are labels."""
+"""Mask files: search in a folder, and conversion of pixels to labels."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from anl_seg.formats.images import ENDINGS, Geometry, ending_of, read_image
 Labels = NDArray[np.uint8 | np.uint16]
 
 MAX_LABEL = 65535
-#: More different values than any atlas has labels: a file like that is a picture.
+#: Largest number of labels. A file with more different values is a picture, not a mask.
 MAX_DIFFERENT_LABELS = 1000
-#: More labels than that must be declared, else they are taken for shades of grey.
+#: Largest number of undeclared labels. More values count as grey values.
 MAX_UNDECLARED_LABELS = 32
-#: Labels go up from 1 and 255 may be an ignore label, so undeclared values from here to 254 beside
-#: 255 are the soft border that interpolation gives a mask of 0 and 255.
+#: Smallest grey value beside 255. Labels start at 1, and 255 may be an ignore label. So undeclared
+#: values from here to 254 beside 255 are the soft border of an interpolated mask of 0 and 255.
 LOWEST_SOFT_VALUE = 128
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
-    """Map case name (file name without ending) to file for the masks in `folder`, sorted by file.
+    """Find the masks in `folder`, by case (file name without ending), sorted by file.
 
     Raises:
-        InputError: If there is no such folder, no mask in it, a link to a mask that does not exist,
-            or two masks of one case.
+        InputError: If the folder does not exist, contains no mask or a dangling link to a mask, or
+            has two masks of the same case.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of masks")
@@ -49,16 +49,16 @@ def find_masks(folder: Path) -> dict[str, Path]:
     if not masks:
         raise InputError(
             f"{folder}: no masks found, expected files that end in {', '.join(ENDINGS)}; "
-            "give the folder in which the masks themselves lie"
+            "give the folder that directly contains the masks"
         )
     return masks
 
 
 def check_links(folder: Path, paths: Iterable[Path]) -> None:
-    """Refuse links to files that do not exist, as git-annex leaves them. Hidden ones do not matter.
+    """Refuse links to files that do not exist, such as git-annex's, except hidden links.
 
     Raises:
-        InputError: If there are any. The message names them relative to `folder`.
+        InputError: If there is such a link. The message names it relative to `folder`.
     """
     dangling = [
         str(path.relative_to(folder))
@@ -67,8 +67,8 @@ def check_links(folder: Path, paths: Iterable[Path]) -> None:
     ]
     if dangling:
         raise InputError(
-            f"{folder}: {len(dangling)} links lead to files that do not exist: {named(dangling)}; "
-            "fetch the files (such as with git annex get) or delete the links"
+            f"{folder}: {len(dangling)} links point to files that do not exist: {named(dangling)}; "
+            "fetch the files (for example with git annex get) or delete the links"
         )
 
 
@@ -77,10 +77,10 @@ def read_labels(path: Path, threshold: float | None = None) -> Labels:
 
     Args:
         path: The mask.
-        threshold: Makes a grey mask binary: see `to_labels`.
+        threshold: Threshold that makes a grey mask binary, see `to_labels`.
 
     Raises:
-        InputError: If the file cannot be read, has several channels, or holds anything but a few
+        InputError: If the file cannot be read, has several channels, or contains anything but a few
             different whole numbers from 0 to 65535. The message is one line.
     """
     return read_labels_and_geometry(path, threshold)[0]
@@ -89,49 +89,49 @@ def read_labels(path: Path, threshold: float | None = None) -> Labels:
 def read_labels_and_geometry(
     path: Path, threshold: float | None = None
 ) -> tuple[Labels, Geometry | None]:
-    """Read a label map as `read_labels` does, and where it lies; None if its file does not say.
+    """Read a label map as `read_labels` does, and its geometry; None if the file has none.
 
     Raises:
-        InputError: As `read_labels`.
+        InputError: If `read_labels` would raise it.
     """
     pixels, geometry = read_image(path)
     return to_labels(path, pixels, threshold), geometry
 
 
 def to_labels(path: Path, pixels: NDArray[Any], threshold: float | None = None) -> Labels:
-    """Turn the pixels of a mask into labels, checked as nnU-Net would read them.
+    """Convert the pixels of a mask to labels, as nnU-Net would read them, and check them.
 
     Args:
         path: The mask, for messages.
-        pixels: Its values, of any shape and type.
-        threshold: Pixels of at least this value become 1, all others 0. A mask that holds only 0
+        pixels: Values of the mask, any shape and type.
+        threshold: Pixels of at least this value become 1, all others 0. A mask that contains only 0
             and 1 stays as it is.
 
     Raises:
-        InputError: If they are anything but a few different whole numbers from 0 to 65535, or a
-            threshold would empty a mask of labels. The message is one line.
+        InputError: If the values are anything but a few different whole numbers from 0 to 65535, or
+            if the threshold would empty a label map. The message is one line.
     """
     if pixels.dtype == np.float64:
-        pixels = pixels.astype(np.float32)  # as nnU-Net does, before it compares values
+        pixels = pixels.astype(np.float32)  # nnU-Net compares values in this type
     lowest, highest = pixels.min(), pixels.max()
     whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
     is_binary = whole and lowest >= 0 and highest <= 1
     if threshold is not None and not is_binary and not np.isnan(highest):
         if highest < threshold and highest <= MAX_UNDECLARED_LABELS:
             raise InputError(
-                f"{path}: holds values from {lowest:g} to {highest:g}, so --threshold "
-                f"{threshold:g} would leave it empty; omit the option for masks of labels"
+                f"{path}: contains values from {lowest:g} to {highest:g}, so --threshold "
+                f"{threshold:g} would leave it empty; omit the option for label maps"
             )
         return (pixels >= threshold).view(np.uint8)
     if not (whole and lowest >= 0 and highest <= MAX_LABEL):
         raise InputError(
-            f"{path}: holds values from {lowest} to {highest}, "
+            f"{path}: contains values from {lowest} to {highest}, "
             f"expected whole numbers from 0 to {MAX_LABEL}; is it a mask?"
         )
     labels = pixels.astype(np.uint8 if highest <= 255 else np.uint16, copy=False)
     if highest > MAX_DIFFERENT_LABELS and np.unique(labels).size > MAX_DIFFERENT_LABELS:
         raise InputError(
-            f"{path}: holds more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
+            f"{path}: contains more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
         )
     return labels
 
@@ -142,17 +142,17 @@ def pixels_of(labels: Labels, label: Label) -> NDArray[np.bool_]:
 
 
 def are_grey(values: Iterable[int]) -> bool:
-    """Whether undeclared values of a mask are shades of grey, as interpolation gives them."""
+    """Return whether undeclared values of a mask look like grey values from interpolation."""
     labels = set(values) - {0}
     soft = 255 in labels and any(LOWEST_SOFT_VALUE <= value < 255 for value in labels)
     return soft or len(labels) > MAX_UNDECLARED_LABELS
 
 
 def grey_message(path: Path, values: Iterable[int]) -> str:
-    """Say in one line that a mask holds shades of grey, and how to mend it."""
+    """Write the message for a mask that contains grey values."""
     found = sorted(set(values))
     shown = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "")
     return (
-        f"{path}: holds the values {shown}, as a mask does that was resized with interpolation; "
+        f"{path}: contains the values {shown}, probably from resizing with interpolation; "
         "add --threshold 128 to make it binary, or declare the labels in nnU-Net's dataset.json"
     )

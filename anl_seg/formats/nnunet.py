@@ -1,4 +1,4 @@
-"""nnU-Net's variables and the folders of data sets that they lead to."""
+"""nnU-Net's environment variables and the folders of its data sets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anl_seg.errors import InputError
 RAW, PREPROCESSED, RESULTS = "nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"
 VARIABLES = (RAW, PREPROCESSED, RESULTS)
 
-#: Our trainer, by the name that `nnUNetv2_train -tr` takes.
+#: Name of our trainer for `nnUNetv2_train -tr`.
 TRAINER = "nnUNetTrainerANL"
 
 #: Parts of a raw data set, and nnU-Net's file of folds in the preprocessed one.
@@ -23,10 +23,10 @@ SPLITS, FINGERPRINT = "splits_final.json", "dataset_fingerprint.json"
 #: nnU-Net's own plans, and the checkpoint that it predicts with.
 PLANS, CHECKPOINT = "nnUNetPlans", "checkpoint_final.pth"
 
-#: Folder of a noisy raw data set that holds its clean labels. nnU-Net ignores the name.
+#: Folder of the clean labels in a noisy raw data set. nnU-Net ignores it.
 CLEAN_LABELS = "labelsTr_clean"
 
-#: What to do if a folder of nnU-Net's holds no data set of the wanted id or name.
+#: Advice if a folder of nnU-Net's has no data set of the given id or name.
 REMEDIES = {
     RAW: "check the id, or make a noisy copy with `anl-seg noise`",
     PREPROCESSED: "run `nnUNetv2_plan_and_preprocess -d ID` first",
@@ -45,7 +45,7 @@ def case_of_image(name: str, ending: str) -> str:
 
 
 def root_folder(variable: str) -> Path:
-    """Return the folder that one of nnU-Net's variables names.
+    """Return the folder in one of nnU-Net's variables.
 
     Args:
         variable: One of `VARIABLES`.
@@ -66,10 +66,10 @@ def find_dataset(dataset: str, variable: str) -> Path:
 
     Args:
         dataset: The id or name.
-        variable: One of `VARIABLES`; where to look.
+        variable: One of `VARIABLES`, the root folder of the search.
 
     Raises:
-        InputError: If the variable is not set, or its folder holds no or several such data sets.
+        InputError: If the variable is not set, or its folder has no or several matching data sets.
     """
     root = root_folder(variable)
     if not re.fullmatch(r"[\w-]+", dataset):
@@ -80,42 +80,44 @@ def find_dataset(dataset: str, variable: str) -> Path:
         raise InputError(f"no data set {dataset} in {root}; {REMEDIES[variable]}")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise InputError(f"{dataset} fits several data sets in {root}: {names}; give the full name")
+        raise InputError(
+            f"{dataset} matches several data sets in {root}: {names}; give the full name"
+        )
     return found[0]
 
 
 def raw_folder(given: Path | None = None) -> Path:
-    """Return `given`, or else the folder that nnU-Net's variable `nnUNet_raw` names.
+    """Return `given`, or the folder in nnU-Net's variable `nnUNet_raw`.
 
     Raises:
-        InputError: If neither is there.
+        InputError: If `given` is None and the variable is not set.
     """
     if given is not None:
         return given
     if not os.environ.get(RAW):
         raise InputError(
-            f"the environment variable {RAW} is not set, so there is no place for the data "
-            f"set; set it (export {RAW}=/path/to/{RAW}) or name a folder with --output"
+            f"the environment variable {RAW} is not set; set it (export {RAW}=/path/to/{RAW}) "
+            "or name a folder with --output"
         )
     return Path(os.environ[RAW])
 
 
 def new_dataset_folder(raw: Path, dataset_id: int, name: str) -> Path:
-    """Return the folder `DatasetXXX_name` in `raw` for a data set that is not there yet.
+    """Return the folder `DatasetXXX_name` in `raw` for a new data set.
 
     Raises:
-        InputError: If the name does not fit nnU-Net, or `raw` already has a data set of this id:
-            nnU-Net refuses to work with two.
+        InputError: If nnU-Net would not accept the name, or `raw` already has a data set with this
+            id.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise InputError(
-            f"the data set name {name!r} does not fit nnU-Net; "
+            f"nnU-Net does not accept the data set name {name!r}; "
             "use letters, digits, - and _, such as ISIC2017"
         )
     taken = sorted(raw.glob(f"Dataset{dataset_id:03d}_*"))
     if taken:
         raise InputError(
             f"{taken[0]} already has the data set id {dataset_id}; "
-            "choose another id or remove that folder first"
+            "choose another id or delete that folder first"
         )
     return raw / f"Dataset{dataset_id:03d}_{name}"

@@ -1,7 +1,7 @@
-"""The manifest of a noisy data set, JSON and CSV: settings, and each object before and after.
+"""Manifest of a noisy data set, as JSON and CSV: settings, and the noise of each object.
 
-While a run goes on, the JSON file says `"complete": false` and a journal takes one line for each
-case that is done, so that a killed run can be resumed; at the end the journal goes.
+During a run the JSON file says `"complete": false`, and a journal gets one line for each finished
+case, so that a killed run can be resumed. At the end the journal is deleted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CSV_NAME = "noise_manifest.csv"
 JOURNAL_NAME = "noise_manifest.partial.jsonl"
 SCHEMA = "anl-seg noise manifest"
 SCHEMA_VERSION = 2
-#: What `Row.kind` says besides the kinds of noise: left as it is, or left out of the copy.
+#: Values of `Row.kind` other than kinds of noise: left unchanged, or left out of the noisy set.
 CLEAN, SKIPPED = "clean", "skipped"
 
 
@@ -36,22 +36,22 @@ class Row:
 
     Attributes:
         case: Name of the case.
-        label: The class, 1 in a binary mask; None where the mask is empty.
+        label: The class, 1 in a binary mask; None for an empty mask.
         file: The mask, relative to the manifest.
-        kind: What the object suffered: a name of `KINDS`, "clean", or "skipped" with its case.
+        kind: A name of `KINDS`, "clean", or "skipped" if the case was left out.
         method: "corrected" or "published".
         seed: Seed of the run.
-        requested: eta_beta asked for; None where the case was not chosen.
-        achieved: Changed pixels over foreground pixels; None for an empty mask, as the next three.
-        dice: Overlap of the noisy with the clean mask.
-        area_change: Growth of the foreground over the foreground.
-        hd95: 95th percentile of the surface distances, in mm if the run counts in millimetres, else
-            in pixels.
-        situation: A name of `SITUATIONS` where a chosen object could not take its noise.
-        reason: The same in words.
+        requested: Requested eta_beta; None if the case was not chosen.
+        achieved: Changed pixels over foreground pixels; None for an empty mask.
+        dice: Overlap of the noisy with the clean mask; None for an empty mask.
+        area_change: Growth of the foreground over the foreground; None for an empty mask.
+        hd95: 95th percentile of the surface distances, in mm if the run uses millimetres, otherwise
+            in pixels; None for an empty mask.
+        situation: A name of `SITUATIONS` if a chosen object could not take its noise.
+        reason: The situation in words.
         parameters: Parameters of the noise, drawn and found.
-        sha256_clean: Of the clean mask's file.
-        sha256_noisy: Of the noisy mask's file; empty if it was skipped.
+        sha256_clean: SHA-256 of the clean mask's file.
+        sha256_noisy: SHA-256 of the noisy mask's file; "" if the case was skipped.
     """
 
     case: str
@@ -74,7 +74,7 @@ class Row:
 
 @dataclass(frozen=True)
 class NoisyMask:
-    """The result for one mask: the kind of its noise, or "clean", and its noisy file."""
+    """One mask: the kind of its noise, or "clean", and its noisy file."""
 
     kind: str
     file: Path
@@ -85,8 +85,8 @@ class Entry:
     """The journal's entry of one case.
 
     Attributes:
-        rows: Its objects, one at least.
-        confusion: (clean label, noisy label, pixels) wherever there are any.
+        rows: Rows of its objects, at least one.
+        confusion: Triples (clean label, noisy label, number of pixels) with at least one pixel.
     """
 
     rows: list[Row]
@@ -94,12 +94,12 @@ class Entry:
 
     @property
     def case(self) -> str:
-        """The name of the case."""
+        """Name of the case."""
         return self.rows[0].case
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
+    """Compute the SHA-256 of a file, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(1 << 20):
@@ -108,10 +108,10 @@ def sha256(path: Path) -> str:
 
 
 def begin(folder: Path, settings: Mapping[str, Any]) -> dict[str, Entry]:
-    """Note in `folder` that a run began, or find out how far the same run came before a kill.
+    """Start the manifest of a run in `folder`, or read the progress of the same unfinished run.
 
     Returns:
-        The cases that the journal holds, if the unfinished run in `folder` is the same; the caller
+        Entries in the journal by case, if `folder` contains the same unfinished run. The caller
         must still check their files.
     """
     entries = []
@@ -125,7 +125,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> dict[str, Entry]:
 
 
 def can_resume(folder: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether `folder` holds the beginning of the same run, by the same versions."""
+    """Return whether `folder` contains the beginning of the same run, by the same versions."""
     path = folder / JSON_NAME
     if not path.is_file():
         return False
@@ -134,7 +134,7 @@ def can_resume(folder: Path, settings: Mapping[str, Any]) -> bool:
 
 
 def note(folder: Path, entry: Entry) -> None:
-    """Add a case that is done to the journal."""
+    """Add a finished case to the journal."""
     with (folder / JOURNAL_NAME).open("a", encoding="utf-8") as stream:
         stream.write(_line(entry))
 
@@ -146,13 +146,13 @@ def finish(
     summary: Mapping[str, Any],
     left_out: Sequence[str],
 ) -> dict[str, Any]:
-    """Write the whole manifest, CSV first, and return what its JSON file holds.
+    """Write the complete manifest, CSV first, and return the content of its JSON file.
 
     Args:
-        folder: Where the noisy masks or the noisy data set lie.
-        settings: The requested settings.
-        entries: The cases.
-        summary: Counts and means over them (`anl_seg.noise.summary`).
+        folder: Folder of the noisy masks or data set.
+        settings: Settings of the run.
+        entries: Entries of all cases.
+        summary: Counts and means over the cases (`anl_seg.noise.summary`).
         left_out: Files of the source that are not in `folder`.
     """
     rows = [row for entry in entries for row in entry.rows]
@@ -172,7 +172,7 @@ def read(folder: Path) -> dict[str, Any]:
     """Read the JSON manifest of a finished run.
 
     Raises:
-        InputError: If there is none, the run was not finished, or its schema is another.
+        InputError: If there is none, the run was not finished, or the schema is another.
     """
     path = folder / JSON_NAME
     if not path.is_file():
@@ -181,25 +181,25 @@ def read(folder: Path) -> dict[str, Any]:
         content: dict[str, Any] = read_json(path)
         schema = content["schema"], content["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no noise manifest ({error!r})") from error
+        raise InputError(f"{path}: is not a noise manifest ({error!r})") from error
     if schema != (SCHEMA, SCHEMA_VERSION):
         raise InputError(
             f"{path}: is a {schema[0]} of version {schema[1]}, expected version {SCHEMA_VERSION}; "
-            "make the noisy masks anew"
+            "run `anl-seg noise` again"
         )
     if not content["complete"]:
-        raise InputError(f"{path}: the run was not finished; give the same command again")
+        raise InputError(f"{path}: the run was not finished; run the same command again")
     return content
 
 
 def read_noisy_masks(path: Path) -> dict[str, NoisyMask]:
-    """Read which masks are noisy, and how: case name -> noisy mask.
+    """Read the kind of noise of each mask, by case.
 
     Args:
-        path: `noise_manifest.json` or `noise_manifest.csv`, or the folder that holds the first.
+        path: `noise_manifest.json` or `noise_manifest.csv`, or the folder of the first.
 
     Raises:
-        InputError: If it is no such manifest, or of a run that did not end.
+        InputError: If the file is not a manifest, or its run was not finished.
     """
     if path.is_dir():
         path = path / JSON_NAME
@@ -207,11 +207,11 @@ def read_noisy_masks(path: Path) -> dict[str, NoisyMask]:
         masks = _masks(_rows(path), path.parent)
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path}: is no noise manifest ({error}); give the noise_manifest.json or .csv that "
+            f"{path}: is not a noise manifest ({error}); give the noise_manifest.json or .csv that "
             "anl-seg noise wrote"
         ) from error
     if not masks:
-        raise InputError(f"{path}: holds no cases; run anl-seg noise again, to its end")
+        raise InputError(f"{path}: contains no cases; run anl-seg noise again until it finishes")
     return masks
 
 
@@ -223,7 +223,7 @@ def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
 
 
 def _masks(rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, NoisyMask]:
-    """One mask a case, with the kinds of all its rows, of which every class has its own."""
+    """Merge the rows of each case, one per class, into one mask with all their kinds."""
     masks: dict[str, NoisyMask] = {}
     for row in rows:
         if row["kind"] == SKIPPED:
@@ -262,12 +262,12 @@ def _line(entry: Entry) -> str:
 def _read_journal(folder: Path) -> list[Entry]:
     entries = []
     journal = folder / JOURNAL_NAME
-    if not journal.is_file():  # the kill came before the first case, or `overwrite` took it
+    if not journal.is_file():  # killed before the first case, or `overwrite` deleted it
         return []
     for line in journal.read_text(encoding="utf-8").splitlines():
         try:
             content = json.loads(line)
-        except ValueError:  # the kill came in the middle of the last line
+        except ValueError:  # killed in the middle of the last line
             break
         rows = [Row(**row) for row in content["rows"]]
         entries.append(Entry(rows, [(a, b, n) for a, b, n in content["confusion"]]))
@@ -275,7 +275,7 @@ def _read_journal(folder: Path) -> list[Entry]:
 
 
 def _csv(rows: Sequence[Row]) -> str:
-    """One line an object; every parameter that occurs has a column of its own after the rest."""
+    """Format one line per object, with a column for each parameter after the fixed columns."""
     lines = [{**asdict(row), **row.parameters} for row in rows]
     columns = dict.fromkeys(name for line in lines for name in line if name != "parameters")
     text = io.StringIO()

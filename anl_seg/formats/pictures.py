@@ -14,22 +14,22 @@ from PIL import Image
 from anl_seg.errors import InputError
 from anl_seg.formats.images import read_picture
 
-#: Longest side of what is shown, in pixels; larger masks and pictures are thinned out to it.
+#: Longest side of a shown picture, in pixels. Larger masks and images are reduced to it.
 MAX_SIDE = 384
-#: What a picture may end with, besides the endings that SimpleITK reads.
+#: Endings of pictures, in addition to those that SimpleITK reads.
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 #: Pillow's modes with colours, or with grey values of 8 bits.
 COLOURED = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
 JPEG_QUALITY = 82
-#: Grey values are spread between these percentiles, so that single bright voxels do not darken all.
+#: Percentiles shown as black and white, so that single bright voxels do not darken the picture.
 GREY_PERCENTILES = (0.5, 99.5)
 
 
 def outline(mask: NDArray[np.bool_]) -> str:
-    """Outline of a mask `(H, W)` as SVG path data in pixels, x to the right, y down.
+    """Trace the outline of a mask `(H, W)` as SVG path data in pixels, x to the right, y down.
 
-    Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1). The line runs
-    a quarter of a pixel inside the mask, so that even single pixels and holes have an outline.
+    Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1). The line is a
+    quarter of a pixel inside the mask, so that even single pixels and holes have an outline.
 
     Examples:
         >>> outline(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=bool))
@@ -52,9 +52,9 @@ def picture_uri(
     """Encode an image as a JPEG data URI, scaled to `size` if it is large or a slice.
 
     Args:
-        path: The image, of any size if 2D, on the masks' grid if 3D.
+        path: The image. A 2D image may have any size; a 3D image must be on the mask's grid.
         shape: Shape of its mask.
-        plane: Which slice of a volume is shown, None for a 2D image.
+        plane: Number of the slice to show, None for a 2D image.
         size: Width and height.
 
     Raises:
@@ -67,14 +67,14 @@ def picture_uri(
 
 
 def data_uri(pixels: cv2.typing.MatLike, ending: str, *options: int) -> str:
-    """Encode an image, blue before red as OpenCV has it, as PNG or JPEG."""
+    """Encode an image with OpenCV's order of colours, blue first, as PNG or JPEG."""
     _, encoded = cv2.imencode(ending, pixels, options)
     kind = "jpeg" if ending == ".jpg" else "png"
     return f"data:image/{kind};base64,{base64.b64encode(encoded.tobytes()).decode()}"
 
 
 def _read_picture(path: Path, shape: tuple[int, ...], plane: int | None) -> NDArray[np.uint8]:
-    """The image, blue before red; grey values are spread over all that a screen can show."""
+    """Read the image, blue first, with grey values stretched to the full range."""
     try:
         pixels = _decode(path)
     except Exception as error:  # image decoders raise all kinds of errors on damaged files
@@ -95,7 +95,7 @@ def _read_picture(path: Path, shape: tuple[int, ...], plane: int | None) -> NDAr
 
 
 def _decode(path: Path) -> NDArray[Any]:
-    """Pixels as they are stored, with the colours of a palette in place of its indices."""
+    """Read the stored pixels, and replace indices into a palette by its colours."""
     if path.name.lower().endswith(PICTURE_ENDINGS):
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB") if picture.mode in COLOURED else picture)

@@ -1,4 +1,4 @@
-"""JSON and YAML files that people write: read whole, or refused with the line that is wrong."""
+"""Readers of JSON and YAML files written by people. Errors name the wrong line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from anl_seg.errors import InputError
 
-#: Byte-order marks of encodings other than UTF-8; UTF-32 first, since UTF-16's mark begins its own.
+#: Byte-order marks of encodings other than UTF-8. UTF-32 is first, because its mark begins with
+#: UTF-16's.
 FOREIGN_MARKS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),
     (codecs.BOM_UTF32_BE, "UTF-32"),
@@ -25,12 +26,12 @@ def read_text(path: Path, *, names: bool = False) -> str:
 
     Args:
         path: The file.
-        names: Whether the text holds names of files. Bytes in them that are not UTF-8 are then kept
-            as Python keeps them in a path.
+        names: Whether the text contains file names. Bytes that are not UTF-8 are then kept as in
+            Python's paths.
 
     Raises:
         InputError: If the file has another encoding. The message names line and column.
-        OSError: If there is no such file, or it cannot be read.
+        OSError: If the file does not exist or cannot be read.
     """
     content = path.read_bytes()
     for mark, encoding in FOREIGN_MARKS:
@@ -51,9 +52,9 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever JSON holds)
     """Read a JSON file.
 
     Raises:
-        InputError: If it is not UTF-8, has a syntax error (the message names line and column), or
-            a key that stands twice in one object.
-        OSError: If there is no such file, or it cannot be read.
+        InputError: If the file is not UTF-8, has a syntax error (the message names line and
+            column), or repeats a key in an object.
+        OSError: If the file does not exist or cannot be read.
     """
     text = read_text(path)
     try:
@@ -68,13 +69,13 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever JSON holds)
 
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401 (whatever YAML holds)
-    """Read a YAML file of plain values (`yaml.safe_load`), and refuse what would be misread.
+    """Read a YAML file of plain values (`yaml.safe_load`), and refuse ambiguous ones.
 
     Raises:
-        InputError: If it is not UTF-8, has a syntax error, a key that stands twice in one mapping,
-            a number with a leading zero (octal: 010 is 8), or a number with colons (base 60: 1:30
-            is 90). The message names line and column.
-        OSError: If there is no such file, or it cannot be read.
+        InputError: If the file is not UTF-8, has a syntax error, repeats a key in a mapping, or
+            contains a number with a leading zero (octal: 010 is 8) or with colons (base 60: 1:30 is
+            90). The message names line and column.
+        OSError: If the file does not exist or cannot be read.
     """
     import yaml
 
@@ -97,7 +98,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 (whatever YAML holds)
 
 
 def _place(line: int, column: int) -> str:
-    """Name a place that is counted from zero as editors do, from one."""
+    """Format a position counted from zero as editors show it, counted from one."""
     return f"line {line + 1}, column {column + 1}"
 
 
@@ -105,25 +106,25 @@ def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     for key, value in pairs:
         if key in content:
-            raise InputError(f"the key {json.dumps(key)} stands twice in one object; keep one")
+            raise InputError(f"the key {json.dumps(key)} occurs twice in one object; keep one")
         content[key] = value
     return content
 
 
 def _strict_loader() -> type[Any]:
-    """Make `yaml.SafeLoader` strict; built here, since importing yaml takes time."""
+    """Build a strict `yaml.SafeLoader`, on first use because importing yaml takes time."""
     import yaml
 
     class StrictLoader(yaml.SafeLoader):
         def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:  # noqa: ANN401
-            # The keys are compared here, since constructing flattens merges (<<) into the mapping.
+            # Keys are compared here, because construction flattens merges (<<) into the mapping.
             node = super().compose_mapping_node(anchor)
             seen = set()
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     continue
                 if (key.tag, key.value) in seen:
-                    _refuse(key, f"the key {key.value!r} stands twice in one mapping")
+                    _refuse(key, f"the key {key.value!r} occurs twice in one mapping")
                 seen.add((key.tag, key.value))
             return node
 

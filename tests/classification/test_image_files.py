@@ -130,7 +130,7 @@ def test_noise_is_not_drawn_on_top_of_real_noise(data, tmp_path, monkeypatch):
     module = importlib.import_module("anl_seg.classification.run")
     monkeypatch.setattr(module, "load", lambda name, root: data)
     settings = ClassificationSettings("webvision", "anl-ce", "symmetric", 0.4)
-    with pytest.raises(InputError, match="noisy as they are"):
+    with pytest.raises(InputError, match="already noisy"):
         run(settings, tmp_path / "run")
 
 

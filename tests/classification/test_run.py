@@ -225,7 +225,7 @@ def test_overwrite_starts_anew_and_leaves_strange_files(tmp_path):
 
 def test_files_of_something_else_are_left_alone(tmp_path):
     (tmp_path / "checkpoint.pt").write_text("mine")
-    with pytest.raises(InputError, match=r"holds checkpoint\.pt, but no run\.json"):
+    with pytest.raises(InputError, match=r"contains checkpoint\.pt, but no run\.json"):
         run(SETTINGS, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
     assert (tmp_path / "checkpoint.pt").read_text() == "mine"
@@ -253,7 +253,7 @@ def test_labels_can_be_loaded_instead_of_drawn(finished, tmp_path):
         ({"delta": -1.0}, "delta must be a number of at least 0, got -1"),
         ({"jacobian": -1.0}, "jacobian must be a number of at least 0, got -1"),
         ({"l2": math.nan}, "l2 must be a number of at least 0, got nan"),
-        ({"labels": Path("noisy.npz")}, r"noisy\.npz .* says what the noise is; omit --noise"),
+        ({"labels": Path("noisy.npz")}, r"noisy\.npz .* defines the noise; omit --noise"),
         ({"device": "tpu"}, r"no device 'tpu'.*cpu"),
         ({"precision": "fp4"}, r"no precision 'fp4'.*float32"),
         ({"protocol": "cifar10"}, r"cifar"),
@@ -275,7 +275,7 @@ def test_bf16_where_it_is_not_supported(monkeypatch, tmp_path):
 
 def test_a_training_that_diverges_stops_and_leaves_the_log_json(tmp_path):
     wild = dataclasses.replace(SETTINGS, learning_rate=1e30)
-    with pytest.raises(InputError, match=r"loss is nan in epoch 1, at a learning rate of 1e\+30"):
+    with pytest.raises(InputError, match=r"loss is nan in epoch 1 at learning rate 1e\+30"):
         run(wild, tmp_path)
     assert not (tmp_path / "log.jsonl").exists()
 

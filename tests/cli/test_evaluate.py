@@ -246,7 +246,7 @@ def test_grey_masks_are_refused_with_the_cure(tmp_path, capsys, declared):
     error = capsys.readouterr().err.splitlines()
     assert error[0] == "anl-seg: error: 2 problems, nothing evaluated:"
     for line, case in zip(error[1:], (0, 1), strict=True):
-        assert f"ref/{case}.png: holds the values 0, " in line
+        assert f"ref/{case}.png: contains the values 0, " in line
         assert "add --threshold 128 to make it binary" in line
 
 
@@ -264,14 +264,14 @@ def test_a_soft_border_of_few_values_is_grey(folders, capsys):
     soft[2, 2:6] = (64, 128, 128, 191)
     pred, ref = folders({"a": soft}, {"a": soft})
     assert run(pred, ref) == 2
-    assert "resized with interpolation" in capsys.readouterr().err
+    assert "resizing with interpolation" in capsys.readouterr().err
     assert run(pred, ref, "--labels", "64,128,191,255") == 0
 
 
 def test_a_threshold_does_not_empty_masks_of_labels(folders, capsys):
     pred, ref = folders({"a": MASK * 2}, {"a": MASK * 2})
     assert run(pred, ref, "--threshold", 128) == 2
-    assert "omit the option for masks of labels" in capsys.readouterr().err
+    assert "omit the option for label maps" in capsys.readouterr().err
 
 
 def test_dangling_links_are_named(folders, capsys):
@@ -281,7 +281,7 @@ def test_dangling_links_are_named(folders, capsys):
         (folder / "b.png").symlink_to("../.git/annex/objects/b.png")
     assert run(pred, ref) == 2
     error = capsys.readouterr().err
-    assert error.count("1 links lead to files that do not exist: b.png") == 2
+    assert error.count("1 links point to files that do not exist: b.png") == 2
 
 
 NAMES = ["M\udcfcller", "Jürgen 𝄞", 'a"b,c', "a\nb", "-rf", "=1+1", "<b>&amp;", "{{ x }}", "$x_1%"]

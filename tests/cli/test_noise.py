@@ -253,5 +253,5 @@ def test_dangling_links_of_a_data_set_are_named(capsys, tmp_path, folder_of_link
     link.symlink_to("../.git/annex/objects/d.png")
     code, _, err = run(capsys, source, tmp_path / "dst", *RATES)
     assert code == 2
-    assert f"1 links lead to files that do not exist: {folder_of_link}/d.png" in err
+    assert f"1 links point to files that do not exist: {folder_of_link}/d.png" in err
     assert not (tmp_path / "dst").exists()

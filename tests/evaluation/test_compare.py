@@ -176,11 +176,11 @@ def test_intervals_are_seeded():
         ),
         (
             [run("one", {"a": 0.5}), run("two", {"a": (0.6, 0.6)}, labels=("x", "y"))],
-            "method two: other labels than one",
+            "method two: scored with other labels than one",
         ),
         (
             [run("one", {"a": 0.5}), run("two", {"a": 0.6}, ignore_label=2)],
-            "method two: other labels than one; use --labels and --ignore-label",
+            "method two: scored with other labels than one; use --labels and --ignore-label",
         ),
     ],
 )

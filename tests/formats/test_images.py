@@ -118,9 +118,7 @@ def test_separate_images_in_one_tiff_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as stream:
         for page in SOLID:
             stream.write(page, photometric="minisblack")
-    with pytest.raises(
-        InputError, match=r"a\.tif: holds 5 separate images, of which nnU-Net reads"
-    ):
+    with pytest.raises(InputError, match=r"a\.tif: contains 5 separate images, and nnU-Net reads"):
         read_labels(tmp_path / "a.tif")
 
 

@@ -41,7 +41,7 @@ def test_id_that_is_taken(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "a/b", "../up", "with space", "_lead"])
 def test_name_that_does_not_fit(tmp_path, name):
-    with pytest.raises(InputError, match="does not fit nnU-Net"):
+    with pytest.raises(InputError, match="nnU-Net does not accept"):
         new_dataset_folder(tmp_path, 7, name)
 
 

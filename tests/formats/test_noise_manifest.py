@@ -49,12 +49,12 @@ def test_a_case_with_rows_for_several_classes_has_all_their_kinds(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("m.json", "{", "is no noise manifest"),
-        ("m.json", "[]", "is no noise manifest"),
-        ("m.json", '{"cases": [{"case": "a"}]}', "is no noise manifest"),
-        ("m.json", '{"complete": false}', "holds no cases"),
-        ("m.csv", "case,file\na,a.png\n", "is no noise manifest"),
-        ("m.csv", "", "holds no cases"),
+        ("m.json", "{", "is not a noise manifest"),
+        ("m.json", "[]", "is not a noise manifest"),
+        ("m.json", '{"cases": [{"case": "a"}]}', "is not a noise manifest"),
+        ("m.json", '{"complete": false}', "contains no cases"),
+        ("m.csv", "case,file\na,a.png\n", "is not a noise manifest"),
+        ("m.csv", "", "contains no cases"),
     ],
 )
 def test_refuses(tmp_path, name, text, message):
@@ -66,5 +66,5 @@ def test_refuses(tmp_path, name, text, message):
 
 
 def test_absent(tmp_path):
-    with pytest.raises(InputError, match=r"noise_manifest\.json: is no noise manifest"):
+    with pytest.raises(InputError, match=r"noise_manifest\.json: is not a noise manifest"):
         read_noisy_masks(tmp_path)

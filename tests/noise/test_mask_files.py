@@ -102,7 +102,7 @@ def test_an_ignore_label_of_1_is_not_taken_for_255(tmp_path):
 
 @pytest.mark.parametrize("value", [0.5, -1, np.nan])
 def test_fractions_and_signs_are_no_masks(tmp_path, value):
-    with pytest.raises(InputError, match=r"holds values from .*whole numbers from 0"):
+    with pytest.raises(InputError, match=r"contains values from .*whole numbers from 0"):
         read_mask(save(tmp_path / "a.mha", np.where(MASK, value, 0).astype(np.float32)))
 
 

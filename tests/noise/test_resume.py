@@ -337,8 +337,8 @@ def test_only_manifests_of_this_schema_are_read(tmp_path):
         manifest.read(tmp_path)
     path = tmp_path / manifest.JSON_NAME
     for text, message in (
-        ("{", "no noise manifest"),
-        ("[]", "no noise manifest"),
+        ("{", "not a noise manifest"),
+        ("[]", "not a noise manifest"),
         (json.dumps({"schema": manifest.SCHEMA, "schema_version": 1}), "expected version 2"),
     ):
         path.write_text(text)

@@ -221,7 +221,7 @@ def test_bf16_elsewhere_is_refused(make_trainer, monkeypatch, tmp_path, capsys, 
     with pytest.raises(SystemExit) as stop:
         make_trainer({"precision": "bf16"}).on_train_start()
     assert stop.value.code == 2
-    assert "ask for --precision float32" in capsys.readouterr().err
+    assert "use --precision float32" in capsys.readouterr().err
 
 
 def test_optimizer_and_dice_weight_come_from_the_plans(make_trainer):

@@ -71,8 +71,8 @@ def test_segmentation_too():
     ("text", "message"),
     [
         ("grid: [", "sweep.yaml: line 1, column 8: .*; correct the YAML there"),
-        ("base: {seed: 1, seed: 2}\nruns: [{}]", "line 1, column 17: the key 'seed' stands twice"),
-        ("grid: {seed: [1]}\ngrid: {seed: [2]}", "line 2, column 1: the key 'grid' stands twice"),
+        ("base: {seed: 1, seed: 2}\nruns: [{}]", "line 1, column 17: the key 'seed' occurs twice"),
+        ("grid: {seed: [1]}\ngrid: {seed: [2]}", "line 2, column 1: the key 'grid' occurs twice"),
         ("grid: {seed: [010]}", "line 1, column 15: 010 has a leading zero"),
         ("\xff", "sweep.yaml must hold the keys kind, base, grid, runs, got str"),
         ("- a\n- b", "must hold the keys kind, base, grid, runs, got list"),
