@@ -1,1 +1,1 @@
-"""The paper as runs: single runs, sweeps and searches, and the tables and figures made of them."""
+"""Experiments of the paper: single runs, sweeps and searches, and their tables and figures."""

@@ -1,4 +1,4 @@
-"""The two kinds of runs: their settings, how each is done, and the metrics that judge it."""
+"""The two kinds of runs: their settings, the functions that do them, and their metrics."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ from anl_seg.formats.files import RUN_NAME
 from anl_seg.formats.text import read_json
 from anl_seg.noise import labels as label_noise
 
-#: Folder beside those of the runs: the data sets that they share.
+#: Folder of the data sets that runs share, beside the folders of the runs.
 SHARED_NAME = "data"
-#: Objectives of a search: held-out images are compared with their labels as given, or with clean
-#: ones.
+#: Objectives of a search: held-out images are compared with the given labels, or with clean ones.
 GIVEN, CLEAN = "given", "clean"
 
 
@@ -51,9 +50,9 @@ class HeldOut:
     """The setting that holds images out of training.
 
     Attributes:
-        setting: Its name.
-        default: Its value in a search.
-        nothing: Its value if no images are held out.
+        setting: Name of the setting.
+        default: Value in a search.
+        nothing: Value if no images are held out.
     """
 
     setting: str
@@ -63,14 +62,14 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class RunKind:
-    """One kind of run. The hyper-parameters of its loss are the setting `loss_parameters`.
+    """One kind of run. The setting `loss_parameters` holds the hyper-parameters of its loss.
 
     Attributes:
         names: Names of the settings.
-        make: Completes and checks settings from JSON values; raises `InputError`.
-        run: Does what is missing of a run with these settings in a folder.
-        identity: Reduces settings to what decides the id of a run.
-        objectives: `GIVEN` and `CLEAN` -> the metric of held-out images.
+        make: Function that completes and checks settings from JSON values; raises `InputError`.
+        run: Function that does the missing parts of a run with these settings in a folder.
+        identity: Function that reduces settings to those that determine the id of a run.
+        objectives: Metric of the held-out images for `GIVEN` and for `CLEAN`.
         held_out: The setting that holds images out.
         module: Module of an extra that the runs need, if any.
     """
@@ -91,26 +90,26 @@ def find_kind(name: str) -> RunKind:
         name: A key of `KINDS`.
 
     Raises:
-        InputError: If there is no such kind.
+        InputError: If the kind is unknown.
 
     Examples:
         >>> find_kind("segmentation").objectives["given"]
         'validation_dice'
     """
     if name not in KINDS:
-        raise InputError(f"there is no kind of run {name!r}; choose one of {named(list(KINDS))}")
+        raise InputError(f"unknown kind of run {name!r}; choose one of {named(list(KINDS))}")
     return KINDS[name]
 
 
 def nest_parameters(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Sort values into settings and hyper-parameters: a name that is no setting is of the loss.
+    """Sort values into settings and, if a name is no setting, hyper-parameters of the loss.
 
     Args:
         kind: A key of `KINDS`.
-        values: Name -> value, as people type them.
+        values: Values by name, as typed.
 
     Returns:
-        Settings, the hyper-parameters among them as `loss_parameters`.
+        Settings, with the hyper-parameters under `loss_parameters`.
 
     Examples:
         >>> nest_parameters("classification", {"epochs": 3, "alpha": 2.0})
@@ -123,10 +122,10 @@ def nest_parameters(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def classification_settings(values: Mapping[str, Any]) -> ClassificationSettings:
-    """Make the settings of a classification run from JSON values.
+    """Create the settings of a classification run from JSON values.
 
     Args:
-        values: Name -> value; what is not given takes its default.
+        values: Values by name. Missing ones take their defaults.
 
     Raises:
         InputError: If a name is unknown or a value impossible.
@@ -155,7 +154,7 @@ def _run_classification(values: Mapping[str, Any], folder: Path) -> Outcome:
 
 
 def _classification_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Name values that replace the protocol's in the form that ids were always made from."""
+    """Rename settings to their original names, from which ids are computed."""
     values = {name: settings[name] for name in (*OF_PROTOCOL, *OF_REGULARIZERS)}
     values["l1"] = values.pop("delta")
     given = {name: float(value) for name, value in values.items() if value is not None}
@@ -169,7 +168,7 @@ def _run_segmentation(values: Mapping[str, Any], folder: Path) -> Outcome:
     return run_segmentation(settings, folder, folder.parent / SHARED_NAME)
 
 
-#: Name -> kind of run.
+#: Kinds of runs by name.
 KINDS: Mapping[str, RunKind] = MappingProxyType(
     {
         "classification": RunKind(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run, as its record keeps it.
+    """The result of a run, as stored in its record.
 
     Attributes:
         metrics: Shares in [0, 1] by name, such as test_accuracy or test_dice.

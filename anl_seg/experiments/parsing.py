@@ -1,4 +1,4 @@
-"""Settings from what people write: NAME=VALUE on a command line, values in YAML and JSON."""
+"""Parsing of settings: NAME=VALUE on a command line, values in YAML and JSON."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from anl_seg.errors import InputError, named
 
 
 def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
-    """Read `NAME=VALUE` texts of the option --set; a value that is JSON becomes what JSON says.
+    """Parse `NAME=VALUE` texts of the option --set. Values are JSON if possible, otherwise text.
 
     Args:
         texts: Values of --set, such as "epochs=3" or "data=FOLDER".
 
     Returns:
-        Name -> number, truth value, None, list or text.
+        Numbers, truth values, None, lists or texts by name.
 
     Raises:
-        InputError: If a text has no name or no value, or a name comes twice.
+        InputError: If a text has no name or no value, or a name occurs twice.
 
     Examples:
         >>> parse_settings(["epochs=3", "delta=1e-5", "device=cpu"])
@@ -44,21 +44,21 @@ def convert(hints: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
     """Convert JSON values to the types of a dataclass's fields.
 
     Args:
-        hints: Name of each field -> its type, as `typing.get_type_hints` gives them.
-        settings: Name -> JSON value.
+        hints: Type of each field by name, from `typing.get_type_hints`.
+        settings: JSON values by name.
 
     Returns:
-        The same names with converted values.
+        Converted values by name.
 
     Raises:
-        InputError: If a name is unknown or a value has another type. The message lists all of them.
+        InputError: If a name is unknown or a value has another type. The message lists them all.
 
     Examples:
         >>> convert({"epochs": int, "rate": float}, {"rate": "1e-6"})
         {'rate': 1e-06}
     """
     if unknown := sorted(set(settings) - set(hints)):
-        raise InputError(f"unknown settings {named(unknown)}; there are {', '.join(hints)}")
+        raise InputError(f"unknown settings {named(unknown)}; valid are {', '.join(hints)}")
     converted, problems = {}, []
     for name, value in settings.items():
         try:
@@ -74,8 +74,8 @@ def _converted(value: Any, hint: Any) -> Any:  # noqa: ANN401 (whatever JSON and
     """Convert a JSON value to a type.
 
     Raises:
-        TypeError: If the value is of another type.
-        ValueError: If it is text where a number must be, and no number.
+        TypeError: If the value has another type.
+        ValueError: If a number is expected, and the value is text that is not a number.
     """
     hint, may_miss = _wanted(hint)
     if value is None and may_miss:
@@ -100,7 +100,7 @@ def _converted(value: Any, hint: Any) -> Any:  # noqa: ANN401 (whatever JSON and
 
 
 def _problems(name: str, value: Any, hint: Any) -> list[str]:  # noqa: ANN401 (as above)
-    """Say what is wrong with a value; of several hyper-parameters, with each one."""
+    """Describe the error of a value, or of each one among several hyper-parameters."""
     if isinstance(value, Mapping) and typing.get_origin(hint) in (dict, Mapping):
         return [
             f"{key} must be a number, got {part!r}"
@@ -111,7 +111,7 @@ def _problems(name: str, value: Any, hint: Any) -> list[str]:  # noqa: ANN401 (a
 
 
 def _reads_as_number(value: Any) -> bool:  # noqa: ANN401 (as above)
-    """Whether a value is a number, or text that is one."""
+    """Return whether a value is a number, or text that can be read as one."""
     try:
         float(value)
     except (TypeError, ValueError):

@@ -86,7 +86,7 @@ def test_published_figures_stand_beside_the_same_experiment_only(folders, tmp_pa
     assert run(*methods, "--ref", folders["ref"], *rates) == 0
     assert "79.6±0.6" in capsys.readouterr().out
     assert run(folders["one"], folders["two"], "--ref", folders["ref"], *rates) == 2
-    assert "no method is named as a loss of Table VI" in capsys.readouterr().err
+    assert "no method is named like a loss of Table VI" in capsys.readouterr().err
 
 
 def test_one_run_cannot_be_compared(folders, capsys):

@@ -60,7 +60,7 @@ def test_status_from_another_shell(sweep, capsys):
 
 def test_status_of_nothing(tmp_path, capsys):
     assert call("sweep", "status", "--runs", tmp_path) == 2
-    assert f"{tmp_path} holds no runs" in capsys.readouterr().err
+    assert f"{tmp_path} contains no runs" in capsys.readouterr().err
 
 
 def test_a_dry_run_lists_the_runs_and_leaves_all_as_it_is(sweep, tmp_path, capsys):
@@ -134,7 +134,7 @@ def test_collect_to_a_file_and_to_the_terminal(sweep, tmp_path, capsys):
 
 def test_collect_of_nothing(tmp_path, capsys):
     assert call("collect", tmp_path) == 2
-    assert "holds no runs" in capsys.readouterr().err
+    assert "contains no runs" in capsys.readouterr().err
 
 
 def test_a_line_at_each_change_where_there_is_no_terminal(sweep, tmp_path, capsys):

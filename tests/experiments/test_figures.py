@@ -155,7 +155,7 @@ def test_figure_6_is_a_cell_of_table_vi():
 @pytest.mark.parametrize(
     ("number", "dataset", "settings", "told"),
     [
-        (1, None, {}, "no runs make figure 1; choose one of 2, 3"),
+        (1, None, {}, "figure 1 has no runs; choose one of 2, 3"),
         (3, "cifar11", {}, "no protocol 'cifar11'"),
         (3, "digits", {"epoch": 3}, "unknown settings epoch"),
         (3, "digits", {"epochs": "few"}, "epochs must be a whole number, got 'few'"),
@@ -320,7 +320,7 @@ def test_masks_whose_data_set_is_gone(segmented):
     manifest = root / "data" / "phantom" / "nnUNet_raw" / "Dataset502_Noisy" / "noise_manifest.json"
     manifest.write_text("{}")
     pieces = runs_of_figure(6, None, {"scale": "small"})
-    with pytest.raises(InputError, match="no longer holds the data set"):
+    with pytest.raises(InputError, match="no longer contains the data set"):
         draw_figure(6, pieces, root, root / "six.png")
 
 
@@ -371,4 +371,4 @@ def test_the_command_draws_what_is_there_when_a_run_fails(tmp_path, monkeypatch,
 
 def test_the_command_without_runs(tmp_path, capsys):
     assert command("3", "--dataset", "digits", "--runs", str(tmp_path)) == 2
-    assert "--run does them" in capsys.readouterr().err
+    assert "add --run to do them" in capsys.readouterr().err

@@ -49,7 +49,7 @@ def test_masks_are_probabilities_of_0_and_1(tmp_path):
         (probabilities(3), r"and 2 channels make \(2, 6, 8\)"),
         (probabilities() * 0.9, r"sum to 0\.9, expected 1; save the softmax"),
         (probabilities() * 5 - 2, r"expected probabilities from 0 to 1; apply softmax"),
-        (np.full((2, *SHAPE), np.nan), "contains values from nan to nan"),
+        (np.full((2, *SHAPE), np.nan), "holds values from nan to nan"),
         (np.full(SHAPE, 3), r"predicts the labels \[3\], expected \[0, 1\]"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The paper's Figures 2 to 8 from runs: which runs each one needs, and how it is drawn.
+"""The paper's Figures 2 to 8: the runs that each one needs, and its drawing.
 
 pieces = runs_of_figure(8, dataset="digits")
 draw_figure(8, pieces, Path("runs"), Path("figure_8.pdf"))

@@ -12,10 +12,10 @@ from anl_seg.experiments.figures.figure_runs import DELTAS, NONE, FigureRun
 from anl_seg.experiments.figures.style import Drawing, Placed, add_legend, note_missing, panels
 
 HEIGHT = 1.25
-#: A panel of Fig. 4 and 5, of which there are three, not five, in a row.
+#: Width of a panel of Fig. 4 and 5, which have three panels in a row instead of five.
 WIDE_HEIGHT = 1.9
-#: Of the weights of penalties, from the smallest to the largest: part of a colour map without its
-#: blue, which is ANL-CE's, and without what is too light for white paper.
+#: Colours of the weights of penalties, from the smallest to the largest. They are part of a colour
+#: map, without its blue (ANL-CE's colour) and without colours too light for white paper.
 DELTA_COLORS = [
     colormaps["plasma"](0.2 + 0.7 * place / (len(DELTAS) - 1)) for place in range(len(DELTAS))
 ]
@@ -62,7 +62,7 @@ def draw_penalties(placed: Placed) -> Drawing:
 
 
 def _looks() -> dict[str, dict[str, Any]]:
-    """Return the style of the curve of each label; ANL-CE lies above all others."""
+    """Return the style of the curve of each label; ANL-CE is drawn on top."""
     looks: dict[str, dict[str, Any]] = {
         f"{delta:g}": {"color": color, "label": _power_of_ten(delta)}
         for delta, color in zip(DELTAS, DELTA_COLORS, strict=True)
@@ -73,7 +73,7 @@ def _looks() -> dict[str, dict[str, Any]]:
 
 
 def _power_of_ten(value: float) -> str:
-    """5e-07 as 5·10⁻⁷, in matplotlib's mathematics."""
+    """Format 5e-07 as 5·10⁻⁷, in matplotlib's math text."""
     digits, exponent = f"{value:.0e}".split("e")
     factor = "" if digits == "1" else f"{digits}\\cdot"
     return f"${factor}10^{{{int(exponent)}}}$"

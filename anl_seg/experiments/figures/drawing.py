@@ -1,4 +1,4 @@
-"""Draw a figure by its number: find its runs, write the picture and the numbers."""
+"""Drawing of a figure by its number: find its runs, write the picture and the numbers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from anl_seg.experiments.runs.records import DONE, read_record
 from anl_seg.experiments.runs.run import Run
 from anl_seg.formats.files import atomic_path, write_text
 
-#: Number of a figure -> what draws it.
+#: Functions that draw the figures, by number.
 FIGURES: Mapping[int, Callable[[Placed], Drawing]] = MappingProxyType(
     {
         2: draw_marginals,
@@ -37,7 +37,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
-    """Return the runs, each once, that are not done in the folder `root`.
+    """Return the runs that are not done in the folder `root`, each once.
 
     Raises:
         InputError: If a record cannot be read.
@@ -47,27 +47,27 @@ def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
 
 
 def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Path) -> Path:
-    """Draw a figure of the runs that are done; the panel of a missing run says so.
+    """Draw a figure from the finished runs; panels of missing runs say so.
 
     Args:
         number: Number of the figure, 2 to 8.
         pieces: Runs from `runs_of_figure`.
         root: Folder of the runs.
-        output: The picture; its suffix, `FORMATS`, decides what it is.
+        output: File of the picture. Its suffix, one of `FORMATS`, determines the format.
 
     Returns:
-        The CSV beside the picture with the numbers that are drawn.
+        The CSV file beside the picture, with the numbers in it.
 
     Raises:
         InputError: If none of the runs is done, or the suffix is unknown.
     """
     if output.suffix not in FORMATS:
-        raise InputError(f"a figure can be written as {named(FORMATS)}, not {output.name!r}")
+        raise InputError(f"-o must end in {named(FORMATS)}, got {output.name!r}")
     placed = [
         (piece, root / piece.run.id if _is_done(piece.run, root) else None) for piece in pieces
     ]
     if not any(folder for _, folder in placed):
-        raise InputError(f"{root} has none of the runs of figure {number}; --run does them")
+        raise InputError(f"{root} has none of the runs of figure {number}; add --run to do them")
     with rc_context(STYLE):
         drawing = FIGURES[number](placed)
         with atomic_path(output) as partial:

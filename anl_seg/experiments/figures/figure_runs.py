@@ -1,4 +1,4 @@
-"""Which runs each figure of the paper is made of, and where in it each one goes."""
+"""The runs of each figure of the paper, and their places in it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from anl_seg.losses import Preset
 MARGINAL_LOSSES = ("ce", "anl-ce", "anl-ce*")
 #: Noise rate of Fig. 3 on CIFAR-100, and on everything else.
 ETA, ETA_CIFAR100 = 0.8, 0.6
-#: Weights of the penalties, which section VI-C tries (Fig. 4 and 5).
+#: Weights of the penalties in section VI-C (Fig. 4 and 5).
 DELTAS = (1e-7, 5e-7, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)
-#: The penalties by their title, L2 being weight decay.
+#: Settings of the penalties by title. L2 is weight decay.
 PENALTIES = {"L2": "l2", "L1": "delta", "Jacobian": "jacobian"}
 NO_PENALTY = dict.fromkeys(PENALTIES.values(), 0.0)
 NONE = "none"
@@ -42,7 +42,7 @@ class FigureRun:
 
     Attributes:
         run: The run.
-        row: Title of the row of panels; "" if there is one row only.
+        row: Title of the row of panels; "" if there is only one row.
         column: Title of the column.
         label: Label in the legend, if a panel shows several runs.
     """
@@ -56,20 +56,20 @@ class FigureRun:
 def runs_of_figure(
     number: int, dataset: str | None = None, settings: Mapping[str, Any] | None = None
 ) -> list[FigureRun]:
-    """Return the runs of a figure; some stand in several of its places.
+    """Return the runs of a figure; a run may occur in several places.
 
     Args:
-        number: 2 to 8.
-        dataset: A protocol of `anl-seg classify` that replaces the paper's; figure 6 has none.
-        settings: Settings of all runs, such as data, seed, device, epochs; of figure 6 also its
+        number: Number of the figure, 2 to 8.
+        dataset: A protocol of `anl-seg classify` that replaces the paper's. Figure 6 has none.
+        settings: Settings of all runs, such as data, seed, device, epochs. For figure 6 also the
             scale, as for Table VI.
 
     Raises:
-        InputError: If there is no such figure, or a setting is impossible.
+        InputError: If the figure is unknown, or a setting is impossible.
     """
     if number not in PIECES:
         raise InputError(
-            f"no runs make figure {number}; choose one of {named([str(each) for each in PIECES])}"
+            f"figure {number} has no runs; choose one of {named([str(each) for each in PIECES])}"
         )
     return PIECES[number](dataset, settings or {})
 
@@ -80,7 +80,7 @@ def _marginals(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun
 
 
 def _accuracies(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
-    """CE, MAE, NCE+RCE, and ANL-CE with the weight decay of NCE+RCE, then with its own L1."""
+    """List CE, MAE, NCE+RCE, and ANL-CE with the weight decay of NCE+RCE and with its own L1."""
     datasets = ("cifar10", "cifar100") if dataset is None else (dataset,)
     pieces = []
     for each in datasets:
@@ -95,7 +95,7 @@ def _accuracies(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRu
 
 
 def _penalties(loss: str, dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
-    """One loss without a penalty and with each of several weights; ANL-CE beside another loss."""
+    """List a loss without a penalty and with each weight, with ANL-CE if it is another loss."""
     make = partial(_classification, dataset or "cifar10", shared, eta=ETA)
     pieces = []
     for column, penalty in PENALTIES.items():
@@ -108,9 +108,9 @@ def _penalties(loss: str, dataset: str | None, shared: Mapping[str, Any]) -> lis
 
 
 def _masks(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
-    """ANL-CE on the worst masks of Table VI."""
+    """List the run of ANL-CE on the worst masks of Table VI."""
     if dataset is not None:
-        raise InputError("figure 6 shows segmentation; name the folder of its images, --data")
+        raise InputError("figure 6 shows segmentation; give the folder of its images with --data")
     settings = dict(shared)
     seed, scale = settings.pop("seed", 1), settings.pop("scale", FULL)
     place = "anl-ce", "0.7/0.7"
@@ -124,7 +124,7 @@ def _gradients(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun
 
 
 def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
-    """NCE + NNCE with the weight decay of NCE+RCE."""
+    """List the runs of NCE + NNCE with the weight decay of NCE+RCE."""
     dataset = dataset or "cifar10"
     make = partial(_classification, dataset, shared, "anl-ce", eta=ETA)
     penalties = _only_weight_decay(dataset)
@@ -139,7 +139,7 @@ def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     ]
 
 
-#: Number of a figure -> its runs, for a data set and settings of all of them.
+#: Functions of a data set and common settings that list the runs of each figure.
 PIECES: Mapping[int, Callable[[str | None, Mapping[str, Any]], list[FigureRun]]] = MappingProxyType(
     {
         2: _marginals,
@@ -162,7 +162,7 @@ def _classification(
     noise: str = "symmetric",
     values: Mapping[str, float] = MappingProxyType({}),
 ) -> Run:
-    """Make a run with hyper-parameters and penalties; usual values leave its id as it is."""
+    """Make a run with hyper-parameters and penalties; default values do not change its id."""
     preset = _preset(dataset, loss)
     usual = {name: getattr(preset, name) for name in OF_REGULARIZERS}
     usual |= preset.hyper_parameters

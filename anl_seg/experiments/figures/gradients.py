@@ -1,4 +1,4 @@
-"""Figure 7: box plots of the gradients of NNCE, of clean and of mislabelled training images."""
+"""Figure 7: box plots of the gradients of NNCE for clean and for mislabelled training images."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from anl_seg.classification.records import read_gradients
 from anl_seg.experiments.figures.style import Drawing, Placed, note_missing, panels
 
 HEIGHT = 2.2
-#: Epochs shown, evenly spaced.
+#: Largest number of epochs shown, evenly spaced.
 MOST_BOXES = 12
-#: Below it the axis is linear, and reaches 0: where the label has no probability left.
+#: Gradient below which the axis is linear, so that it reaches 0. The gradient is 0 if the label has
+#: no probability left.
 SMALLEST = 1e-2
 GROUPS = {"clean": BLUE, "mislabelled": ORANGE}
 STATISTICS = ("n", "mean", "low", "q1", "median", "q3", "high")
 
 
 def draw_gradients(placed: Placed) -> Drawing:
-    """Draw one panel for each run, in each epoch shown one box for each group of images (Fig. 7).
+    """Draw one panel per run, with one box per shown epoch and group of images (Fig. 7).
 
-    Triangles are means, whiskers reach 1.5 times the box's height; outliers are not drawn.
+    Triangles are means. Whiskers reach 1.5 times the box's height. Outliers are not drawn.
     """
     figure, axes = panels(placed, HEIGHT)
     rows: list[list[object]] = []
@@ -60,7 +61,7 @@ def draw_gradients(placed: Placed) -> Drawing:
 
 
 def _evenly(epochs: int) -> list[int]:
-    """Return up to `MOST_BOXES` of the epochs 1 to `epochs`, the first and the last among them."""
+    """Return up to `MOST_BOXES` of the epochs 1 to `epochs`, including the first and the last."""
     if epochs <= MOST_BOXES:
         return list(range(1, epochs + 1))
     step = (epochs - 1) / (MOST_BOXES - 1)

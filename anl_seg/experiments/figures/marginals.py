@@ -1,4 +1,4 @@
-"""Figure 2: how often each class is labelled, rightly and as given, and predicted."""
+"""Figure 2: frequency of each class in clean labels, given labels and predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HEIGHT = 2.4
 
 
 def draw_marginals(placed: Placed) -> Drawing:
-    """Draw bars of each class: the labels, which all runs share, and each loss's predictions."""
+    """Draw bars for each class: the labels, shared by all runs, and each loss's predictions."""
     shares = {}
     for piece, folder in placed:
         if folder is not None:

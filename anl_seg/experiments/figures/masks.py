@@ -1,4 +1,4 @@
-"""Figure 6: training images with their right and their noisy masks, and the predictions."""
+"""Figure 6: training images with their clean masks, noisy masks and predictions."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CLEAN, NOISY, PREDICTED = "ground truth", "noisy mask", "prediction"
 
 
 def draw_masks(placed: Placed) -> Drawing:
-    """Draw one column for each kind of noise: image, right mask, noisy mask, predicted mask.
+    """Draw one column per kind of noise: image, clean mask, noisy mask, predicted mask.
 
-    It is the first training image of that kind, by name.
+    Each column shows the first training image, by name, with this kind of noise.
 
     Raises:
-        InputError: If the data set of the run is no longer there.
+        InputError: If the data set of the run no longer exists.
     """
     ((_, folder),) = placed
-    assert folder is not None  # drawn only if there is a run
+    assert folder is not None  # figures are drawn only from runs
     data = _data_of(folder)
     noisy = read_noisy_masks(data)
     (predictions,) = folder.glob("nnUNet_results/*/*/fold_*/validation")
@@ -56,8 +56,8 @@ def _data_of(folder: Path) -> Path:
         if record and hashlib.sha256(path.read_bytes()).hexdigest() == record.noise_sha256:
             return path.parent
     raise InputError(
-        f"{shared} no longer holds the data set that {folder} was trained on; delete that "
-        "folder and do the run again"
+        f"{shared} no longer contains the data set that {folder} was trained on; delete the "
+        "latter folder and do the run again"
     )
 
 

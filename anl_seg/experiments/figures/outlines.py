@@ -1,4 +1,4 @@
-"""Pictures of cases side by side: the image, and below it each mask as an outline upon it."""
+"""Pictures of cases side by side: the image, and below it each mask as an outline."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-#: Seen on skin and lesion alike, and by colour-blind readers (Okabe and Ito).
+#: Colour visible on skin and lesion, also to colour-blind readers (Okabe and Ito).
 OUTLINE = "#56B4E9"
 #: Width and height of one panel in inches.
 PANEL = 2.2
@@ -23,9 +23,9 @@ class OutlinedCase:
     """One case to draw.
 
     Attributes:
-        title: Title above it.
-        image: Its image.
-        masks: Label of a row of pictures -> the mask whose outline it shows.
+        title: Title above the case.
+        image: Image of the case.
+        masks: Mask to outline in each row of pictures, by label of the row.
     """
 
     title: str
@@ -55,7 +55,7 @@ def draw_columns(cases: Sequence[OutlinedCase], panel: float = PANEL) -> Figure:
 
 
 def _draw_case(case: OutlinedCase, panels: Iterable[Axes]) -> None:
-    """Draw the image in the first panel, and in each other one with the outline of a mask."""
+    """Draw the image in the first panel, and with the outline of a mask in each other panel."""
     image = np.asarray(Image.open(case.image))
     for panel, mask in zip(panels, [None, *case.masks.values()], strict=True):
         panel.imshow(image)
@@ -66,5 +66,5 @@ def _draw_case(case: OutlinedCase, panels: Iterable[Axes]) -> None:
 
 
 def _outline(panel: Axes, mask: NDArray[np.bool_]) -> None:
-    if mask.any() and not mask.all():  # else there is no outline, and matplotlib warns
+    if mask.any() and not mask.all():  # without an outline matplotlib warns
         panel.contour(mask, levels=[0.5], colors=OUTLINE, linewidths=1.5)

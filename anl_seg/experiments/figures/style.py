@@ -1,4 +1,4 @@
-"""How the figures look: sizes for a page of two columns, panels in a grid, one legend."""
+"""Style of the figures: sizes for a page of two columns, panels in a grid, one legend."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from anl_seg.experiments.figures.figure_runs import FigureRun
 
-#: What a figure is drawn of: its pieces with the folders of their runs, None where one is missing.
+#: Pieces of a figure, each with the folder of its run, or None if the run is missing.
 Placed = Sequence[tuple[FigureRun, Path | None]]
-#: Inches: of a column, and of both with the space between them.
+#: Widths in inches of one column, and of both columns with the space between them.
 COLUMN, PAGE = 3.5, 7.16
 STYLE: dict[Any, Any] = {
     "font.size": 7,
@@ -27,7 +27,7 @@ STYLE: dict[Any, Any] = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "savefig.dpi": 250,
-    "pdf.fonttype": 42,  # letters stay letters, which journals ask for
+    "pdf.fonttype": 42,  # embeds fonts as TrueType, which journals require
 }
 
 
@@ -38,7 +38,7 @@ class Drawing:
     Attributes:
         figure: The figure.
         columns: Names of the columns of `rows`.
-        rows: The numbers.
+        rows: Rows of the table of numbers.
     """
 
     figure: Figure
@@ -47,7 +47,7 @@ class Drawing:
 
 
 def panels(placed: Placed, height: float) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """Lay out a panel for each row and column that the pieces name, all on the same axes.
+    """Lay out a panel for each row and column of the pieces, all with the same axes.
 
     Args:
         placed: Runs with their places in the figure.
@@ -72,7 +72,7 @@ def panels(placed: Placed, height: float) -> tuple[Figure, dict[tuple[str, str],
 
 
 def add_legend(figure: Figure, **options: Any) -> None:  # noqa: ANN401 (of matplotlib)
-    """Add one legend above all panels, with all their labels."""
+    """Add one legend above all panels, with the labels of all of them."""
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -83,7 +83,7 @@ def add_legend(figure: Figure, **options: Any) -> None:  # noqa: ANN401 (of matp
 
 
 def note_missing(panel: Axes) -> None:
-    """Say in a panel that its run is still to be made."""
+    """Write into a panel that its run is missing."""
     panel.text(0.5, 0.5, "not run yet", ha="center", va="center", transform=panel.transAxes)
 
 

@@ -1,1 +1,1 @@
-"""Runs of either kind: settings and id, record, sweep, and the executors that do them."""
+"""Runs of both kinds: settings and id, record, sweep, and the executors that do them."""

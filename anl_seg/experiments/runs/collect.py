@@ -1,4 +1,4 @@
-"""Collect any tree of runs as rows: identity, state, settings, metrics, provenance."""
+"""Collection of a tree of runs as rows: identity, state, settings, metrics, provenance."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from anl_seg.formats.files import RUN_NAME
 
 
 def collect(root: Path) -> list[dict[str, Any]]:
-    """Read all runs below a folder: those with a record, and single ones of `anl-seg classify`.
+    """Read all runs below a folder: runs with a record, and single runs of `anl-seg classify`.
 
     Returns:
-        A row for each run, in the order of their folders. Settings and hyper-parameters have their
-        own names; metrics are shares in [0, 1].
+        One row per run, in the order of their folders. Columns are called like the settings and
+        hyper-parameters. Metrics are shares in [0, 1].
 
     Raises:
-        InputError: If there is none, or a file is broken.
+        InputError: If there are no runs, or a file is broken.
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; give the folder of the runs")
@@ -32,7 +32,7 @@ def collect(root: Path) -> list[dict[str, Any]]:
         elif (path := folder / RUN_NAME).exists():
             rows.append(_of_classify(root, path))
     if not rows:
-        raise InputError(f"{root} holds no runs")
+        raise InputError(f"{root} contains no runs")
     return rows
 
 
@@ -82,11 +82,11 @@ def _of_classify(root: Path, path: Path) -> dict[str, Any]:
             **{f"version_{name}": version for name, version in content["versions"].items()},
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is no run of `anl-seg classify`: {error!r}") from error
+        raise InputError(f"{path} is not a run of `anl-seg classify`: {error!r}") from error
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Spread out the mappings among settings, such as hyper-parameters."""
+    """Flatten the mappings among settings, such as hyper-parameters."""
     row: dict[str, Any] = {}
     for key, value in settings.items():
         row |= value if isinstance(value, Mapping) else {key: value}

@@ -1,4 +1,4 @@
-"""Estimate how long runs will take, from those that are done."""
+"""Estimates of the remaining time of runs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from anl_seg.experiments.runs.sweep import Standing
 
 
 def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None:
-    """Estimate the seconds until all runs are done; None while none is done.
+    """Estimate the seconds until all runs are done; None until the first one is done.
 
-    A run takes as long as the median of those done on the same protocol, else of all done. Failed
-    runs are over.
+    A run is assumed to take the median time of finished runs with the same protocol, or of all
+    finished runs. Failed runs count as finished.
 
     Args:
         found: States of the runs.
-        workers: Runs at a time; None for as many as are running now.
+        workers: Number of runs at a time; None for the number of runs running now.
     """
     done = [(_protocol(each), each.record.seconds) for each in found if each.state == DONE]
     if not done:
@@ -34,7 +34,7 @@ def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None
 
 
 def in_words(seconds: float) -> str:
-    """Write a duration, such as "40 s", "12 min" or "3 h 05 min"."""
+    """Format a duration, such as "40 s", "12 min" or "3 h 05 min"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -20,7 +20,7 @@ SCHEMA = 1
 RECORD_NAME = "record.json"
 LOG_NAME = "log.txt"
 LOCK_NAME = ".lock"
-#: Longer than another process may hold a lock only to see whether it is free.
+#: Seconds to wait for a lock. A process that only tests whether it is free holds it for less.
 LOCK_SECONDS = 5.0
 
 WAITING, QUEUED, RUNNING, STOPPED = "waiting", "queued", "running", "stopped"
@@ -36,20 +36,20 @@ class RunRecord:
         kind: "classification" or "segmentation".
         settings: All settings of the run.
         status: "waiting", "running", "stopped", "done" or "failed".
-        attempts: Number of times that it was begun.
-        stops: Number of attempts that were stopped from outside, which is no failure: by Ctrl-C,
-            or by SLURM, which cancels, preempts or requeues them.
-        error: First line of the error that it failed with.
-        started: When it was last begun, in UTC, ISO 8601.
-        ended: When it last ended.
+        attempts: Number of attempts.
+        stops: Number of attempts stopped by Ctrl-C, or cancelled, preempted or requeued by SLURM.
+            They do not count as failures.
+        error: First line of the error, if the run failed.
+        started: Start of the last attempt, in UTC, ISO 8601.
+        ended: End of the last attempt, in UTC, ISO 8601.
         seconds: Seconds from `started` to `ended`.
-        host: The machine.
-        job: Job of SLURM, if it ran there.
+        host: Name of the machine.
+        job: Job of SLURM, if any.
         versions: Versions of the packages that the numbers depend on.
-        git: Commit of the checkout that it ran from, and whether files had changed since.
+        git: Commit of the checkout that ran, and whether files were changed.
         noise_sha256: Hash of the noisy class labels, or of the manifest of the noisy masks.
-        metrics: Shares in [0, 1], by name: test_accuracy after the last epoch, test_dice.
-        schema: Version of this form.
+        metrics: Shares in [0, 1] by name, such as test_accuracy after the last epoch, test_dice.
+        schema: Version of the format of record.json.
     """
 
     id: str
@@ -72,7 +72,7 @@ class RunRecord:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the run was last begun; 0 before that."""
+        """Seconds since the last attempt began; 0 before the first attempt."""
         if self.started is None:
             return 0.0
         return (datetime.now(timezone.utc) - datetime.fromisoformat(self.started)).total_seconds()
@@ -87,7 +87,7 @@ def read_record(folder: Path) -> RunRecord | None:
     """Read record.json; None if it does not exist.
 
     Raises:
-        InputError: If it is broken, or of another version of its form.
+        InputError: If it is broken, or has another schema.
     """
     path = folder / RECORD_NAME
     try:
@@ -95,31 +95,31 @@ def read_record(folder: Path) -> RunRecord | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); delete it to begin anew") from error
+        raise InputError(f"{path} is not JSON ({error}); delete it to start again") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
         raise InputError(
-            f"{path} has the schema {found}, this version of anl-seg reads {SCHEMA}; use another "
+            f"{path} has schema {found}, but this version of anl-seg reads {SCHEMA}; use another "
             "folder, or the version that wrote it"
         )
     try:
         return RunRecord(**content)
     except TypeError as error:
-        raise InputError(f"{path} is no record of a run: {error}") from error
+        raise InputError(f"{path} is not a record of a run: {error}") from error
 
 
 def find_folders(root: Path) -> list[Path]:
-    """Return the folders below `root` that hold a record, in order."""
+    """Return the folders below `root` that contain a record, in order."""
     return sorted(path.parent for path in root.rglob(RECORD_NAME))
 
 
 def look(folder: Path) -> tuple[RunRecord, str] | None:
     """Read a record and the state of its run; None if there is no record.
 
-    The state is the recorded one, but "stopped" if the process of a running run has ended.
+    The state is the recorded one, except that a "running" run whose process has ended is "stopped".
 
     Raises:
-        InputError: If the record is broken, or of another version of its form.
+        InputError: If the record is broken, or has another schema.
     """
     record = read_record(folder)
     if record is None:
@@ -129,15 +129,15 @@ def look(folder: Path) -> tuple[RunRecord, str] | None:
     with locked(folder, wait=0) as mine:
         if not mine:
             return record, RUNNING
-        record = read_record(folder) or record  # it may have ended between the two looks
+        record = read_record(folder) or record  # it may have ended in the meantime
     return record, STOPPED if record.status == RUNNING else record.status
 
 
 @contextmanager
 def locked(folder: Path, wait: float = LOCK_SECONDS) -> Iterator[bool]:
-    """Hold the lock of a run's folder, and say whether it could be had within `wait` seconds.
+    """Lock a run's folder, and yield whether the lock was acquired within `wait` seconds.
 
-    It is the operating system's, so that it ends with the process that holds it.
+    The operating system releases the lock when the process that holds it ends.
     """
     lock = FileLock(folder / LOCK_NAME)
     try:

@@ -1,4 +1,4 @@
-"""One run of either kind as data: complete settings, and the id that they decide."""
+"""One run of either kind as data: complete settings, and the id that follows from them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from typing import Any
 
 from anl_seg.experiments.kinds import find_kind
 
-#: Settings that do not change the numbers of a run, and so not its id.
+#: Settings that change neither the numbers of a run nor its id.
 NOT_IN_ID = ("device",)
-#: Settings of which only the name of the file or folder counts.
+#: Settings of which the id uses only the name of the file or folder.
 PATHS = ("data", "human")
 HASH_LETTERS = 8
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run to be done; made by `make_run`.
+    """A run to be done, created by `make_run`.
 
     Attributes:
         kind: A key of `KINDS`.
-        settings: Complete, JSON values only.
-        name: In words, for people.
+        settings: All settings, as JSON values.
+        name: Readable name.
     """
 
     kind: str
@@ -35,11 +35,11 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The name and a hash of kind and settings: the same for the same run, on any machine.
+        """Name and hash of kind and settings, equal for the same run on any machine.
 
-        The device does not count. A data set counts by the name of its folder, and a file of noisy
-        labels by its content: other images in a folder of the same name need another folder of
-        runs.
+        The device has no effect. A data set counts by the name of its folder, and a file of noisy
+        labels by its content. So if a folder of the same name contains other images, use another
+        folder of runs.
         """
         identity = find_kind(self.kind).identity(self.settings)
         settings = {key: value for key, value in identity.items() if key not in NOT_IN_ID}
@@ -55,7 +55,7 @@ def make_run(kind: str, settings: Mapping[str, Any]) -> Run:
 
     Args:
         kind: "classification" or "segmentation".
-        settings: JSON values; what is not given takes its default.
+        settings: JSON values by name. Missing ones take their defaults.
 
     Returns:
         The run.
@@ -72,5 +72,5 @@ def make_run(kind: str, settings: Mapping[str, Any]) -> Run:
 
 
 def _digest(path: Path) -> str:
-    """Return the hash of a file's content, or its path if there is no such file."""
+    """Return the hash of a file's content, or its path if the file does not exist."""
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)

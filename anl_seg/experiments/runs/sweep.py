@@ -1,4 +1,4 @@
-"""Many runs in one folder: an executor does the missing ones, and the states are kept."""
+"""Sweeps: many runs in one folder, of which an executor does the missing ones."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ KEYS = ("kind", "base", "grid", "runs")
 
 
 class Executor(Protocol):
-    """Something that does runs, given by the folders that hold their records."""
+    """An object that does runs, given the folders of their records."""
 
     def start(self, folders: Sequence[Path]) -> None:
-        """Begin with runs, and return at once.
+        """Start runs, and return at once.
 
         Raises:
-            CommandFailedError: If they are not taken.
+            CommandFailedError: If the runs are not accepted.
         """
 
     def pending(self, folders: Sequence[Path]) -> set[Path]:
-        """Return those of `folders` that were started, here or earlier, and have not ended."""
+        """Return the folders whose runs were started, here or earlier, and have not ended."""
 
     def stop(self) -> None:
-        """End what this call started."""
+        """End the runs that this executor started."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,20 @@ Watch = Callable[[list[Standing]], None]
 def read_sweep(path: Path) -> list[Run]:
     """Read a YAML file and expand it to runs.
 
-    `kind` is "classification" or "segmentation", `base` holds settings of all runs, `grid` lists of
-    values to combine (a value that is a mapping sets several settings at once), `runs` single runs.
+    The keys of the file are:
+
+    - `kind`: "classification" or "segmentation";
+    - `base`: settings of all runs;
+    - `grid`: lists of values to combine (a mapping as value sets several settings at once);
+    - `runs`: settings of single runs.
 
     Raises:
-        InputError: If it is no such file, a setting is impossible, or it makes the same run twice.
+        InputError: If the file has another form, a setting is impossible, or a run occurs twice.
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or (unknown := set(content) - set(KEYS)):
         found = sorted(map(str, unknown)) if isinstance(content, dict) else type(content).__name__
-        raise InputError(f"{path} must hold the keys {', '.join(KEYS)}, got {found}")
+        raise InputError(f"{path} must have the keys {', '.join(KEYS)}, got {found}")
     if not content.get("grid") and not content.get("runs"):
         raise InputError(f"{path} has neither a grid nor runs")
     try:
@@ -87,7 +91,7 @@ def _check_forms(content: Mapping[str, Any]) -> None:
         raise InputError(f"kind must be {' or '.join(KINDS)}, got {content['kind']!r}")
     for key in ("base", "grid"):
         if not isinstance(content.get(key) or {}, dict):
-            raise InputError(f"{key} must hold names with values, got {content[key]!r}")
+            raise InputError(f"{key} must contain names with values, got {content[key]!r}")
     runs = content.get("runs") or []
     if not isinstance(runs, list) or not all(isinstance(settings, dict) for settings in runs):
         raise InputError(f"runs must be a list of names with values, got {runs!r}")
@@ -99,10 +103,10 @@ def expand(
     grid: Mapping[str, Sequence[Any]] | None = None,
     runs: Sequence[Mapping[str, Any]] | None = None,
 ) -> list[Run]:
-    """Make the runs of a sweep; the arguments are the keys of its YAML.
+    """Create the runs of a sweep. The arguments are the keys of its YAML file.
 
     Raises:
-        InputError: If a setting is impossible, or the same run comes twice.
+        InputError: If a setting is impossible, or a run occurs twice.
     """
     axes = []
     for name, values in (grid or {}).items():
@@ -124,7 +128,7 @@ def expand(
             problems.append(f"{settings}: {error}")
             continue
         if run.id in made:
-            problems.append(f"{settings} makes the run {run.id} a second time")
+            problems.append(f"{settings} gives the run {run.id} a second time")
         made[run.id] = run
     if problems:
         raise InputError(listed(problems))
@@ -134,36 +138,36 @@ def expand(
 def run_sweep(
     root: Path, runs: Sequence[Run], executor: Executor, *, retries: int = 1, watch: Watch
 ) -> list[Standing]:
-    """Do the missing runs: resume those that were begun, and keep those that are done.
+    """Do the missing runs: resume started ones, and skip finished ones.
 
-    Several calls on one folder share the work. A run that fails, or dies without a word, is tried
-    again `retries` times; one that was stopped from outside goes on as often as that happens.
+    Several calls on one folder share the work. A run that fails or crashes is tried again `retries`
+    times. A run that is stopped, cancelled or preempted is resumed any number of times.
 
     Args:
-        root: Gets a folder for each run, named after its id.
+        root: Folder of the runs. Each run has a subfolder named after its id.
         runs: Runs to do.
-        executor: Does the runs.
-        retries: How often a run is tried again.
-        watch: Called with the states of the runs, every second.
+        executor: Executor of the runs.
+        retries: Number of retries of a failed run.
+        watch: Function called every second with the states of the runs.
 
     Returns:
-        How they stand at the end.
+        States of the runs at the end.
 
     Raises:
         InputError: If a record in the folder cannot be read, or a package is missing.
-        CommandFailedError: If the executor does not take the first runs.
+        CommandFailedError: If the executor does not accept the first runs.
     """
     before = dict(_add(root, run) for run in runs)
     begun = Counter[Path]()
 
     def tries(folder: Path, record: RunRecord) -> int:
-        """Without those stopped. One may be another call's, or may die before it is recorded."""
+        """Count attempts since this call began, except stops. Unrecorded crashes count too."""
         attempts = record.attempts - before[folder].attempts
         return max(begun[folder], attempts) - (record.stops - before[folder].stops)
 
     try:
         while True:
-            # In this order: a run that ends in between still counts as underway.
+            # The order matters: a run that ends in between still counts as underway.
             found = standings(before, executor.pending(list(before)))
             watch(found)
             free = [each for each in found if each.state not in (DONE, RUNNING, QUEUED)]
@@ -175,7 +179,7 @@ def run_sweep(
                 except CommandFailedError as error:
                     if not begun:
                         raise
-                    log.warning("%s; what was begun goes on", error)
+                    log.warning("%s; started runs continue", error)
                 begun.update(todo)
             elif all(each.state == DONE or each in free for each in found):
                 return found
@@ -186,14 +190,14 @@ def run_sweep(
 
 
 def _require(kinds: Iterable[str]) -> None:
-    """Check that packages are installed which runs of these kinds need."""
+    """Check that the packages for these kinds of runs are installed."""
     for kind in set(kinds):
         if module := find_kind(kind).module:
             require(module, f"a {kind} run")
 
 
 def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:
-    """Return the states of runs in a folder, which stays as it is.
+    """Return the states of runs in a folder without changing it.
 
     Raises:
         InputError: If a record cannot be read.
@@ -207,7 +211,7 @@ def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:
 
 
 def standings(folders: Iterable[Path], underway: Iterable[Path] = ()) -> list[Standing]:
-    """How the runs in `folders` stand; those `underway` that are not yet running are queued.
+    """Return the states of the runs in `folders`; runs `underway` but not running are "queued".
 
     Raises:
         InputError: If a record cannot be read.
@@ -223,7 +227,7 @@ def standings(folders: Iterable[Path], underway: Iterable[Path] = ()) -> list[St
 
 
 def failures(found: Sequence[Standing]) -> str:
-    """A paragraph for each failed run: its folder, why, and the end of its log; "" for none."""
+    """Describe each failed run: folder, error and the end of its log; "" if none failed."""
     return "\n".join(
         f"{standing.folder}: {standing.record.error or standing.state}, "
         f"{standing.record.attempts} attempts; the end of {records.LOG_NAME}:\n"
@@ -234,9 +238,9 @@ def failures(found: Sequence[Standing]) -> str:
 
 
 def _add(root: Path, run: Run) -> tuple[Path, RunRecord]:
-    """Make the folder and record of a run, and give back both.
+    """Create the folder and record of a run, and return both.
 
-    Until it is done it may get another device or path, but not while another process is at it.
+    An unfinished run takes a new device or path from `run`, unless another process is doing it.
     """
     folder = root / run.id
     folder.mkdir(parents=True, exist_ok=True)
@@ -249,7 +253,7 @@ def _add(root: Path, run: Run) -> tuple[Path, RunRecord]:
 
 
 def _merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings over those of `base`; hyper-parameters in both come together."""
+    """Merge settings into those of `base`, and hyper-parameters one by one."""
     return {
         **base,
         **{

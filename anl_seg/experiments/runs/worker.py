@@ -1,4 +1,4 @@
-"""The process that does one run: locks its folder, keeps its record, writes its log."""
+"""Process that does one run: it locks the folder, updates the record and writes the log."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from anl_seg.experiments.runs import records
 from anl_seg.provenance import git_state, versions
 
 PACKAGES = ("anl-seg", "nnunetv2", "numpy", "torch", "torchvision")
-#: Set once this process was told that it will be ended; what then fails was ended with it.
+#: Set when this process is told to end. A later failure is then a stop, not an error.
 told_to_end = threading.Event()
 
 
 def work(folder: Path) -> bool:
-    """Do the run that the record in `folder` names, unless it is done or another process is at it.
+    """Do the run of the record in `folder`, unless it is done or another process is doing it.
 
-    What it prints, and why it failed, goes to log.txt.
+    Output and errors go to log.txt.
 
     Returns:
-        Whether the run did not fail here.
+        False if the run failed here.
     """
     with records.locked(folder) as mine:
         record = records.read_record(folder)
-        assert record is not None  # written by whoever asked for the work
+        assert record is not None  # the caller has written it
         if not mine or record.status == records.DONE:
             return True
         _log_to(folder / records.LOG_NAME)
@@ -57,7 +57,7 @@ def work(folder: Path) -> bool:
         )
         records.write_record(folder, record)
         start = time.monotonic()
-        # Ctrl-C and a requeue by submitit are none of the exceptions that are caught here.
+        # Ctrl-C and a requeue by submitit raise exceptions that are not caught here.
         outcome: dict[str, Any] = {"status": records.STOPPED, "stops": record.stops + 1}
         try:
             outcome = {
@@ -77,7 +77,7 @@ def work(folder: Path) -> bool:
 
 
 def _log_to(path: Path) -> None:
-    """Append to a file all that this process and its children print."""
+    """Append all output of this process and its children to a file."""
     with path.open("ab") as file:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
@@ -88,7 +88,7 @@ def _log_to(path: Path) -> None:
 
 
 def _job() -> str | None:
-    """Return the job of SLURM that this process is part of, such as "12", or "12_3" of an array."""
+    """Return the SLURM job of this process, such as "12", or "12_3" in an array."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     if array is not None:
         return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"

@@ -1,1 +1,1 @@
-"""Search for hyper-parameters on images that are held out of training."""
+"""Search for hyper-parameters on images held out of training."""

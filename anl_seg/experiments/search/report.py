@@ -1,4 +1,4 @@
-"""Results of a search: a sentence, a table of the trials, and a picture of the surface."""
+"""Report of a search: a sentence, a table of the trials, and a picture of the surface."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from anl_seg.formats.files import atomic_path, write_text
 TRIALS_NAME = "trials.csv"
 PICTURE_NAMES = ("surface.png", "surface.pdf")
 SYMBOLS = {"alpha": "α", "beta": "β", "delta": "δ", "lambda_": "λ"}
-#: Metric -> what it is, and what held-out images are compared with.
+#: Name of each metric in words, and the labels that it compares held-out images with.
 WORDS = {
     "validation_accuracy": ("validation accuracy", "labels as given"),
     "validation_accuracy_clean": ("validation accuracy", "clean labels"),
     "validation_dice": ("validation Dice", "masks as given"),
     "validation_dice_clean": ("validation Dice", "clean masks"),
 }
-#: A surface is spanned between at least so many points.
+#: Fewest points between which a surface is drawn.
 FEWEST = 4
-#: A range of that factor has room for powers of ten only on its axis.
+#: Ratio of the ends of a range above which its axis shows powers of ten only.
 MANY = 1000
 
 
 def write_report(root: Path, search: Search, trials: Sequence[Trial]) -> list[Path]:
     """Write the table of the trials and the picture of the surface, as PNG and PDF.
 
-    The picture shows two hyper-parameters, the first two that are sought; where there is but one,
-    it shows the objective over it.
+    The picture shows the objective over the first two searched hyper-parameters, or over the only
+    one.
 
     Returns:
-        The files.
+        The files written.
 
     Raises:
         InputError: If no trial is done.
     """
     if best(trials) is None:
-        raise InputError(f"{root}: none of {len(trials)} trials is done, nothing to report")
+        raise InputError(f"{root}: none of {len(trials)} trials is done; run the search first")
     write_text(root / TRIALS_NAME, _as_csv(search, trials))
     with rc_context(dict(STYLE)):
         figure = _draw(search, trials)
@@ -60,7 +60,7 @@ def write_report(root: Path, search: Search, trials: Sequence[Trial]) -> list[Pa
 
 
 def in_words(search: Search, trials: Sequence[Trial]) -> str:
-    """Say how many trials are done, how many failed, and the best values."""
+    """Describe the number of finished and failed trials, and the best values."""
     failed = sum(trial.failed for trial in trials)
     done = sum(trial.objective is not None for trial in trials)
     counts = f"{len(trials)} trials: {done} done, {failed} failed"
@@ -115,7 +115,7 @@ def _draw_curve(axes: Axes, search: Search, name: str, trials: Sequence[Trial]) 
 def _draw_surface(
     figure: Figure, axes: Axes, search: Search, names: Sequence[str], trials: Sequence[Trial]
 ) -> None:
-    """Draw trials as points and, if nothing else is searched, the surface that they span."""
+    """Draw trials as points and, if only two parameters are searched, the surface between them."""
     done, failed = _done(trials), [trial for trial in trials if trial.failed]
     colors = [_percent(trial) for trial in done]
     logarithms = np.log10(_places(done, names))
@@ -145,7 +145,7 @@ def _draw_surface(
 
 
 def _label_axes(axes: Axes, search: Search, names: Sequence[str]) -> None:
-    """Label axes that hold logarithms with the values."""
+    """Label axes of logarithms with the values themselves."""
     for axis, name in zip((axes.xaxis, axes.yaxis), names, strict=True):
         ticks = _ticks(*search.ranges[name])
         axis.set_ticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
@@ -157,7 +157,7 @@ def _label_axes(axes: Axes, search: Search, names: Sequence[str]) -> None:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return round values from `low` to `high`; these two if there are none."""
+    """Return round values from `low` to `high`, or these two if there are none."""
     digits = (1, 2, 5) if high / low < MANY else (1,)
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [float(f"{digit}e{exponent}") for exponent in exponents for digit in digits]
@@ -165,7 +165,7 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _spans(points: np.ndarray[Any, np.dtype[np.float64]]) -> bool:
-    """Whether points, `(2, n)`, are enough for a surface and not all on one line."""
+    """Return whether points, `(2, n)`, are enough for a surface and not all on one line."""
     centred = points - points.mean(axis=1, keepdims=True)
     return points.shape[1] >= FEWEST and bool(np.linalg.matrix_rank(centred, tol=1e-6) == 2)
 

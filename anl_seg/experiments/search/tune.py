@@ -1,4 +1,4 @@
-"""Search weights of a loss on images that are held out of training."""
+"""Search for hyper-parameters of a loss on images held out of training."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ DEFAULT_TRIALS = 25
 Range = tuple[float, float]
 #: Hyper-parameters to search by default, if the loss has them.
 BY_DEFAULT = ("alpha", "beta", "lambda_")
-#: Ranges, on a logarithmic scale; they hold all that the paper uses or tries.
+#: Default ranges, on a logarithmic scale. They include all values that the paper uses or tries.
 RANGES: Mapping[str, Range] = MappingProxyType(
     {"alpha": (0.1, 50.0), "beta": (0.1, 50.0), "lambda_": (0.01, 10.0), "delta": (1e-7, 1e-3)}
 )
-#: The values that the paper tries: alpha and beta in Appendix D-A, delta in section VI-C.
+#: Values that the paper tries: alpha and beta in Appendix D-A, delta in section VI-C.
 GRIDS: Mapping[str, Sequence[float]] = MappingProxyType(
     {
         "alpha": (0.1, 0.5, 1.0, 5.0, 10.0),
@@ -56,13 +56,13 @@ GRIDS: Mapping[str, Sequence[float]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Search:
-    """A search for hyper-parameters; made by `make_search`.
+    """A search for hyper-parameters, created by `make_search`.
 
     Attributes:
         kind: Kind of the runs, a key of `KINDS`.
-        settings: Settings of all runs, with the hyper-parameters that are fixed.
-        ranges: Name of a hyper-parameter -> the lowest and the highest value.
-        metric: Metric of the held-out images that the search raises.
+        settings: Settings of all runs, including fixed hyper-parameters.
+        ranges: Lowest and highest value of each hyper-parameter.
+        metric: Metric of the held-out images that the search maximises.
     """
 
     kind: str
@@ -71,7 +71,7 @@ class Search:
     metric: str
 
     def run(self, values: Mapping[str, float]) -> Run:
-        """Make the run of a trial; its values are rounded to three digits.
+        """Create the run of a trial, with values rounded to three digits.
 
         Raises:
             InputError: If a setting or a value is impossible.
@@ -86,12 +86,12 @@ class Trial:
     """One trial of a search.
 
     Attributes:
-        number: Counted from 0.
-        values: Values of the hyper-parameters, as its run has them.
-        objective: A share; None if the run failed or is not done.
-        failed: Whether it was given up.
-        folder: Folder of its run.
-        record: Record of its run, if that was begun.
+        number: Number of the trial, counted from 0.
+        values: Values of the hyper-parameters in the run.
+        objective: Value of the metric, a share; None if the run failed or is not done.
+        failed: Whether the trial was given up.
+        folder: Folder of the run.
+        record: Record of the run, if it was started.
     """
 
     number: int
@@ -103,10 +103,10 @@ class Trial:
 
 
 def parse_ranges(texts: Iterable[str]) -> dict[str, Range]:
-    """Read `NAME` and `NAME=LOW:HIGH` texts; a name alone has a range by default.
+    """Parse `NAME` and `NAME=LOW:HIGH` texts. A name alone gets its default range.
 
     Raises:
-        InputError: If one is neither, or a range is empty or reaches 0.
+        InputError: If a text is neither, or a range is empty or reaches 0.
     """
     ranges = {}
     for text in texts:
@@ -137,21 +137,21 @@ def make_search(
 
     Args:
         kind: "classification" or "segmentation".
-        settings: Settings of the runs, and fixed hyper-parameters of the loss. Without another
-            `validation`, a fifth of the training images of a classifier is held out; without
-            another `fold`, fold 0 of a segmentation.
-        ranges: What is sought, beside or in place of `RANGES` of those in `BY_DEFAULT` that the
-            loss has.
-        objective: "given" or "clean": the labels that held-out images are compared with.
+        settings: Settings of the runs, and fixed hyper-parameters of the loss. By default a fifth
+            of a classifier's training images is held out (`validation`), or fold 0 of a
+            segmentation (`fold`).
+        ranges: Ranges of the hyper-parameters to search. They override or extend the default: those
+            in `BY_DEFAULT` that the loss has, with their `RANGES`.
+        objective: Labels that held-out images are compared with, "given" or "clean".
 
     Raises:
-        InputError: If something is unknown or impossible, nothing is left to seek, or no images are
-            held out.
+        InputError: If something is unknown or impossible, nothing is left to search, or no images
+            are held out.
     """
     row = find_kind(kind)
     if objective not in row.objectives:
         choices = named(list(row.objectives))
-        raise InputError(f"there is no objective {objective!r}; choose one of {choices}")
+        raise InputError(f"unknown objective {objective!r}; choose one of {choices}")
     held_out = row.held_out
     settings = {held_out.setting: held_out.default, "loss": "anl-ce"} | {
         _own_name(name): value for name, value in settings.items()
@@ -159,11 +159,11 @@ def make_search(
     settings["loss"] = losses.canonical_name(settings["loss"], also=[NNUNET_LOSS])
     if settings[held_out.setting] == held_out.nothing:
         raise InputError(
-            f"{held_out.setting} is {held_out.nothing}: that leaves no images to choose by"
+            f"{held_out.setting} is {held_out.nothing}, so no images are held out for the search"
         )
     sought = _sought(settings, ranges or {})
     search = Search(kind, settings, sought, row.objectives[objective])
-    for place in (0.0, 0.5, 1.0):  # the ends and what lies between are possible values
+    for place in (0.0, 0.5, 1.0):  # the ends and the middle must be possible values
         search.run({name: low ** (1 - place) * high**place for name, (low, high) in sought.items()})
     return search
 
@@ -180,28 +180,28 @@ def tune(
     storage: str | None = None,
     watch: Watch,
 ) -> list[Trial]:
-    """Do what is missing of a search, `parallel` trials at a time.
+    """Do the missing trials of a search, `parallel` at a time.
 
-    Trials that a killed call left are done first, and their runs go on where they were. What is
-    tried next depends on the trials so far and on the seed of the runs alone.
+    Unfinished trials of a killed call are done first, and their runs are resumed. The next trials
+    depend only on the earlier trials and on the seed of the runs.
 
     Args:
-        root: Gets the study and a folder for each run.
+        root: Folder of the study and of the runs.
         search: The search.
-        executor: Does the runs.
-        trials: Number of trials in all. Default: 25, or the whole grid.
-        parallel: Trials that are decided on together.
+        executor: Executor of the runs.
+        trials: Total number of trials; by default 25, or the whole grid.
+        parallel: Number of trials chosen together.
         sampler: "tpe", the tree-structured Parzen estimator, or "grid", the values of the paper.
-        retries: How often a failed run is tried again; then its trial counts as failed.
-        storage: URL of a database for the study, in place of SQLite in `root`.
-        watch: Is shown how the runs of this call stand.
+        retries: Number of retries of a failed run, before its trial counts as failed.
+        storage: URL of a database for the study; by default SQLite in `root`.
+        watch: Function called with the states of the runs of this call.
 
     Returns:
         All trials of the study.
 
     Raises:
-        InputError: If `root` holds another search, there is no such grid or database, or the
-            objective is not known of these data.
+        InputError: If `root` contains another search, the grid or the database does not exist, or
+            the data set has no labels for the objective.
     """
     study = _begin(root, search, storage)
     if sampler == GRID:
@@ -225,30 +225,30 @@ def tune(
 
 
 def read_tuning(root: Path, storage: str | None = None) -> tuple[Search, list[Trial]]:
-    """Read the search in a folder, and how its trials stand.
+    """Read the search in a folder, and its trials.
 
     Raises:
-        InputError: If there is none, or its study is not there or cannot be opened.
+        InputError: If there is none, or its study does not exist or cannot be opened.
     """
     content = _recorded(root)
     if content is None:
-        raise InputError(f"{root} holds no search; choose its folder with -o")
+        raise InputError(f"{root} contains no search; give its folder with -o")
     ranges = {name: (low, high) for name, (low, high) in content["ranges"].items()}
     search = Search(content["kind"], content["settings"], ranges, content["metric"])
     return search, _trials(root, search, _open(root, search, storage, new=False))
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial with the highest objective, the first of equals; None if none is done."""
+    """Return the first trial with the highest objective; None if no trial is done."""
     done = [trial for trial in trials if trial.objective is not None]
     return max(done, key=lambda trial: trial.objective or 0.0, default=None)
 
 
 def grid(ranges: Mapping[str, Range]) -> list[dict[str, float]]:
-    """Combine the values of the paper that lie in the ranges.
+    """Combine the values of the paper that are in the ranges.
 
     Raises:
-        InputError: If there are none for one of the names.
+        InputError: If the paper has no value in one of the ranges.
     """
     axes = {
         name: [value for value in GRIDS.get(name, ()) if low <= value <= high]
@@ -267,12 +267,12 @@ def _rounded(values: Mapping[str, float]) -> dict[str, float]:
 
 
 def _own_name(name: str) -> str:
-    """Return the name in the table of losses; lambda is a keyword of Python."""
+    """Return the name in the table of losses: `lambda_`, because lambda is a Python keyword."""
     return "lambda_" if name == "lambda" else name
 
 
 def _sought(settings: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[str, Range]:
-    """Return the ranges given, and those that the loss has by default."""
+    """Return the given ranges and the default ones of the loss."""
     if twice := sorted(set(ranges) & set(settings)):
         raise InputError(
             f"{named(twice)}: fixed by --set and searched by --range; omit one of the two"
@@ -290,11 +290,11 @@ def _sought(settings: Mapping[str, Any], ranges: Mapping[str, Range]) -> dict[st
 
 
 def _begin(root: Path, search: Search, storage: str | None) -> Study:
-    """Open or make the study of a search, and write down in `root` what is sought, or check it."""
+    """Open or create the study of a search, and write its description to `root`, or check it."""
     about = _about(search)
     if (found := _recorded(root)) not in (None, about):
         raise InputError(
-            f"{root} holds another search: {json.dumps(found)}; choose another folder with -o"
+            f"{root} contains another search: {json.dumps(found)}; choose another folder with -o"
         )
     root.mkdir(parents=True, exist_ok=True)
     study = _open(root, search, storage, new=True)
@@ -303,7 +303,7 @@ def _begin(root: Path, search: Search, storage: str | None) -> Study:
 
 
 def _open(root: Path, search: Search, storage: str | None, *, new: bool) -> Study:
-    """Open the study of a search; where there is none yet, make it if it may be `new`."""
+    """Open the study of a search, or create it if it does not exist and may be `new`."""
     require("optuna", "anl-seg tune")
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
@@ -324,14 +324,14 @@ def _open(root: Path, search: Search, storage: str | None, *, new: bool) -> Stud
         return optuna.load_study(study_name=name, storage=opened)
     except KeyError as error:
         raise InputError(
-            f"there is no study {name} in {where}; give the --storage that the search was made with"
+            f"there is no study {name} in {where}; give the --storage of the search"
         ) from error
     except (SQLAlchemyError, optuna.exceptions.OptunaError, ImportError, ValueError) as error:
         raise InputError(f"the study cannot be opened in {where}: {error}") from error
 
 
 def _sqlite(path: Path) -> RDBStorage:
-    """Open a database of SQLite by its path; in a URL, a `%` or `?` in it would mean another."""
+    """Open an SQLite database by its path, because `%` and `?` have a meaning in a URL."""
     from optuna.storages import RDBStorage
     from sqlalchemy.pool import NullPool
 
@@ -342,7 +342,7 @@ def _sqlite(path: Path) -> RDBStorage:
 
 
 def _about(search: Search) -> dict[str, Any]:
-    """Describe a search as search.json holds it."""
+    """Return the content of search.json."""
     settings = {name: value for name, value in search.settings.items() if name not in NOT_IN_ID}
     ranges = {name: list(ends) for name, ends in search.ranges.items()}
     return {
@@ -360,20 +360,20 @@ def _recorded(root: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path} is no JSON ({error}); choose another folder with -o") from error
+        raise InputError(f"{path} is not JSON ({error}); choose another folder with -o") from error
     return content
 
 
 def _next(
     root: Path, study: Study, search: Search, total: int, parallel: int
 ) -> dict[int, dict[str, float]]:
-    """Return trials to do now, by number: those that an earlier call left open, else new ones."""
+    """Return the trials to do now, by number: unfinished ones of an earlier call, or new ones."""
     from optuna.distributions import FloatDistribution
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState
 
     space = {name: FloatDistribution(*ends, log=True) for name, ends in search.ranges.items()}
-    with FileLock(root / LOCK_NAME):  # a trial without values was left by a process that is no more
+    with FileLock(root / LOCK_NAME):  # a trial without values is left from a killed process
         left = {}
         for open_trial in study.get_trials(states=(TrialState.RUNNING,)):
             if set(open_trial.params) == set(space):
@@ -398,9 +398,9 @@ def _tell(study: Study, number: int, standing: Standing, metric: str) -> None:
     metrics = standing.record.metrics
     if standing.state == DONE and metric not in metrics:
         advice = (
-            "omit --objective clean if the clean labels of its data are not known"
+            "omit --objective clean if the clean labels of its data are unknown"
             if metric.endswith("_clean")
-            else "delete this folder to do the run anew"
+            else "delete this folder to do the run again"
         )
         has = named(sorted(metrics)) or "no metrics"
         raise InputError(f"{standing.folder} has no {metric}: its record has {has}; {advice}")

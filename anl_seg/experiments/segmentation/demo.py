@@ -1,4 +1,4 @@
-"""The main job, from bad masks to a report: nnU-Net's own loss and our default side by side."""
+"""Demo from bad masks to a report: nnU-Net's own loss and our default side by side."""
 
 from __future__ import annotations
 
@@ -36,22 +36,23 @@ log = logging.getLogger(__name__)
 
 CLEAN_NAME = "Dataset501_ISIC2017"
 NOISY_ID, NOISY_NAME = 502, "Dataset502_ISIC2017noisy"
-#: Methods to compare, the baseline first -> what their training sets. {} is our default.
+#: Settings of each compared method, the baseline first. {} is our default.
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {NNUNET_LOSS: {"loss": NNUNET_LOSS}, "anl-ce": {}}
 )
-#: The fold that is trained. Its validation cases show when the network begins to memorise.
+#: Fold to train. Its validation cases show when the network starts to memorise.
 FOLD = "0"
 #: Size of the phantom data set.
 N_TRAINING, N_TEST = 48, 48
 
-#: Takes items, a description and, where they have no length, their number; shows how far it is.
+#: Function of items, a description and, if the items have no length, their number. It shows
+#: progress.
 Track = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Settings of a demo, kept beside its results: a second call goes on only with the same.
+    """Settings of a demo, stored beside its results. A demo resumes only with the same settings.
 
     Attributes:
         data: Folder in the layout of ISIC-2017, or None for the phantom.
@@ -59,7 +60,7 @@ class DemoSettings:
         eta_alpha: Share of the training masks that are corrupted.
         eta_beta: Changed pixels over foreground pixels of a corrupted mask.
         epochs: Epochs of each training.
-        iterations: Training steps in an epoch.
+        iterations: Training steps per epoch.
         seed: Seed of phantom, noise and training.
     """
 
@@ -73,21 +74,21 @@ class DemoSettings:
 
 
 def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) -> Path:
-    """Do what is missing of the demo in a folder.
+    """Do the missing steps of the demo in a folder.
 
     Args:
-        folder: Gets nnU-Net's folders, logs, predictions and the report.
+        folder: Folder for nnU-Net's folders, logs, predictions and the report.
         settings: Data, noise and length of the trainings.
         device: "cpu", "cuda" or "mps".
-        track: Shows the progress of a step.
+        track: Function that shows the progress of a step.
 
     Returns:
-        The path of the report.
+        Path of the report.
 
     Raises:
-        InputError: If `folder` holds a demo with other settings, or a setting or the data cannot be
-            used.
-        CommandFailedError: If a command of nnU-Net's fails.
+        InputError: If `folder` contains a demo with other settings, or a setting or the data cannot
+            be used.
+        CommandFailedError: If a command of nnU-Net fails.
     """
     trainings = {name: _training(name, settings) for name in METHODS}
     nnunet = NnUNet(folder / "nnunet", device)
@@ -118,7 +119,7 @@ def _plans_name(method: str) -> str:
 
 
 def _report(folder: Path, nnunet: NnUNet, settings: DemoSettings, track: Track) -> Path:
-    """Compare the predictions for the clean test images, and say the conclusion."""
+    """Compare the predictions for the clean test images, and log the conclusion."""
     clean = nnunet.raw / CLEAN_NAME
     noise = read_json(nnunet.raw / NOISY_NAME / MANIFEST_NAME)["summary"]
     comparison = compare_folders(
@@ -145,7 +146,7 @@ def _memorisation_plots(files: Mapping[str, Path]) -> list[Plot]:
     """Draw how well each training fits the clean labels, and how many wrong pixels it learns.
 
     Args:
-        files: Method -> the curve that its trainer wrote.
+        files: File of the curve that the trainer wrote, by method.
     """
     points = {
         name: [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -160,34 +161,35 @@ def _memorisation_plots(files: Mapping[str, Path]) -> list[Plot]:
             "Memorisation of wrong pixels",
             values("memorised"),
             "share of wrong pixels",
-            caption="Share of the mislabelled training pixels that the network predicts as they "
-            "are labelled. A rising curve means that it learns the noise.",
+            caption="Share of the mislabelled training pixels that the network predicts with their "
+            "wrong label. A rising curve means that it learns the noise.",
         ),
         curves(
             "Fit of the clean training labels",
             values("dice_clean"),
             "Dice",
-            caption="Dice of the training patches with the clean labels, which no training sees.",
+            caption="Dice of the training patches with the clean labels, not used in training.",
         ),
     ]
 
 
 def _claim(folder: Path, settings: DemoSettings, begun: bool) -> None:
-    """Write the settings into `folder`, or check that the demo in it began with the same."""
+    """Write the settings into `folder`, or check that the demo in it has the same settings."""
     path = folder / "demo.json"
     if begun:
         if (found := read_json(path)) != asdict(settings):
             raise InputError(
-                f"{folder} holds a demo with other settings: {found}; choose another folder with -o"
+                f"{folder} contains a demo with other settings: {found}; choose another folder "
+                "with -o"
             )
     elif folder.exists() and any(folder.iterdir()) and not path.exists():
-        raise InputError(f"{folder} is not empty and holds no demo; choose another folder with -o")
+        raise InputError(f"{folder} is not empty and has no demo in it; choose another with -o")
     else:
         write_json(path, asdict(settings))
 
 
 def _once(folder: Path, step: str, work: Callable[[], object]) -> None:
-    """Do a step, unless an earlier call did it to the end."""
+    """Do a step unless an earlier call finished it."""
     mark = folder / "done" / step.replace(" ", "_")
     if mark.exists():
         log.info("%s: already done", step)
@@ -201,7 +203,7 @@ def _once(folder: Path, step: str, work: Callable[[], object]) -> None:
 
 
 def _make_clean_dataset(folder: Path, clean: Path, settings: DemoSettings, track: Track) -> None:
-    if clean.exists():  # it appears whole or not at all
+    if clean.exists():  # it is created atomically
         return
     if settings.data is not None:
         source = Path(settings.data)

@@ -1,4 +1,4 @@
-"""nnU-Net's own commands, run as a user would run them, with their output in log files."""
+"""nnU-Net's own commands, run as subprocesses with their output in log files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anl_seg.formats.nnunet import TRAINER
 from anl_seg.processes import processors, program_ends_with_parent
 
 LOG_TAIL_LINES = 15
-#: nnU-Net's own default of 8 has every process import torch, which costs minutes on two cores.
+#: With nnU-Net's default of 8, every process imports torch, which costs minutes on two cores.
 WORKERS = min(8, processors())
 
 
@@ -25,9 +25,9 @@ class NnUNet:
     """nnU-Net's 2D configuration, with its three folders and the logs.
 
     Attributes:
-        root: Holds nnUNet_raw and nnUNet_preprocessed.
+        root: Folder of nnUNet_raw and nnUNet_preprocessed.
         device: "cpu", "cuda" or "mps", as for nnU-Net's `-device`.
-        output: Holds nnUNet_results and logs (default: `root`).
+        output: Folder of nnUNet_results and logs; by default `root`.
     """
 
     root: Path
@@ -54,13 +54,13 @@ class NnUNet:
         return self.results / dataset_name / f"{TRAINER}__{plans}__2d" / f"fold_{fold}"
 
     def plan(self, dataset: int) -> None:
-        """Check a raw data set and plan for it, without preprocessing its images."""
+        """Check a raw data set and write its plans, without preprocessing its images."""
         command = ["nnUNetv2_plan_and_preprocess", "-d", dataset, "-c", "2d", "--no_pp"]
         command += ["-npfp", WORKERS, "--verify_dataset_integrity"]
         deque(self._lines(f"plan_{dataset}", command), maxlen=0)
 
     def preprocess(self, dataset: int, plans: str) -> None:
-        """Preprocess the images of a raw data set that has plans."""
+        """Preprocess the images of a raw data set with plans."""
         command = ["nnUNetv2_preprocess", "-d", dataset, "-c", "2d", "-plans_name", plans]
         command += ["-np", WORKERS]
         deque(self._lines(f"preprocess_{dataset}", command), maxlen=0)
@@ -68,7 +68,7 @@ class NnUNet:
     def train(self, dataset: int, plans: str, fold: str = "all") -> Iterator[int]:
         """Train, or resume a stopped training, and yield the number of every epoch as it begins.
 
-        The data are loaded in one process: with several, a seed does not fix their order.
+        The data are loaded in one process, because with several a seed does not fix their order.
         """
         command = ["nnUNetv2_train", dataset, "2d", fold, "-tr", TRAINER, "-p", plans]
         command += ["-device", self.device, "--c"]
@@ -91,7 +91,7 @@ class NnUNet:
     def _lines(
         self, name: str, command: Sequence[object], variables: Mapping[str, str] | None = None
     ) -> Iterator[str]:
-        """Run a command, yield the lines that it prints, and keep them in logs/NAME.txt.
+        """Run a command, yield the lines that it prints, and write them to logs/NAME.txt.
 
         Raises:
             CommandFailedError: If it ends with an error.
@@ -117,7 +117,7 @@ class NnUNet:
                     file.flush()
                     yield line
             except BaseException:
-                process.terminate()  # whoever stops listening does not want the command to go on
+                process.terminate()  # the caller closed the iterator, so the result is not wanted
                 raise
         if process.returncode:
             tail = "".join(

@@ -44,33 +44,33 @@ from anl_seg.trainers.settings import TrainerSettings
 log = logging.getLogger(__name__)
 
 PHANTOM = "phantom"
-#: For no noise at all, since the noise is never 0 in a mask that has any.
+#: Value of eta_beta if no mask has noise. It is never 0 in a noisy mask.
 ANY_BETA = 0.5
 N_TRAINING, N_TEST = 48, 16
 #: Settings of the training that differ from the trainer's own defaults.
 TRAINING: Mapping[str, Any] = MappingProxyType({"protocol": "isic2017", "seed": 1})
 CLEAN_ID, CLEAN_NAME = 501, "Dataset501_Clean"
-#: Plans of the clean data set's fingerprint, which every noisy copy is trained with.
+#: Plans from the clean data set's fingerprint. Every noisy copy is trained with them.
 BASE_PLANS = "cleanPlans"
 
 
 @dataclass(frozen=True)
 class SegmentationSettings:
-    """All that the figures of a segmentation run depend on.
+    """All settings that the results of a segmentation run depend on.
 
     Attributes:
         data: "phantom", or a folder in the layout of the ISIC-2017 challenge.
         size: Width and height of the images in pixels.
         n_training: Number of training pairs to use, drawn at random, or None for all.
-        subset_seed: Seed of that draw.
+        subset_seed: Seed of the draw of training pairs.
         eta_alpha: Share of the training masks that are corrupted.
-        eta_beta: Changed pixels over foreground pixels of a corrupted mask; 0 if there is none.
-        noise_seed: Seed of the noise, which is the same for runs with other values of `seed`.
+        eta_beta: Changed pixels over foreground pixels of a corrupted mask; 0 without noise.
+        noise_seed: Seed of the noise. It does not depend on the seed of the training.
         noise_method: "corrected", or "published" for the generator behind the paper's Table VI.
         noise_kinds: Kinds of noise to draw from, by name; all of the paper's by default.
-        training: Loss, schedule and seed, as they go into the plans file.
-        small: Whether to shrink the network to one that a CPU trains in minutes.
-        fold: "all", or the number of the fold that is held out.
+        training: Loss, schedule and seed, as written into the plans file.
+        small: Whether to shrink the network so that a CPU trains it in minutes.
+        fold: "all", or the number of the held-out fold.
         device: "auto", "cpu", "cuda" or "mps".
 
     Raises:
@@ -103,14 +103,14 @@ class SegmentationSettings:
             raise InputError(f"fold must be all, or one of 0 to 4, got {self.fold!r}")
         if self.data != PHANTOM:
             object.__setattr__(self, "data", str(Path(self.data).resolve()))
-        _ = self.noise  # checks the method and the kinds
+        _ = self.noise  # creating it checks the method and the kinds
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SegmentationSettings:
-        """Make settings from JSON values, in which those of the training stand beside the others.
+        """Create settings from JSON values, in which settings of the training are not nested.
 
         Args:
-            values: Name -> value; what is not given takes its default.
+            values: Values by name. Missing ones take their defaults.
 
         Raises:
             InputError: If a name is unknown or a value impossible.
@@ -144,7 +144,7 @@ class SegmentationSettings:
         return f"{data}-{self.eta_alpha:g}-{self.eta_beta:g}-{training.loss}-seed{training.seed}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return all settings as JSON values, those of the training beside the others."""
+        """Return all settings as JSON values, with settings of the training not nested."""
         values = dataclasses.asdict(self)
         values["noise_kinds"] = list(self.noise_kinds)
         training: dict[str, Any] = values.pop("training")
@@ -155,31 +155,31 @@ class SegmentationSettings:
 OWN_NAMES = tuple(
     each.name for each in dataclasses.fields(SegmentationSettings) if each.name != "training"
 )
-#: Names of all settings of a run, as JSON and YAML have them.
+#: Names of all settings of a run in JSON and YAML.
 NAMES = (*OWN_NAMES, *(each.name for each in dataclasses.fields(TrainerSettings)))
 
 
-#: Settings that always count in the id of a run. Others came later: they count if they are used.
+#: Settings that always count in the id of a run. Others were added later and count only if used.
 ALWAYS_IN_ID = (
     *("data", "size", "eta_alpha", "eta_beta", "noise_seed", "small", "fold", "device"),
     *("loss", "loss_parameters", "delta", "dice_weight", "protocol", "epochs", "iterations"),
     *("optimizer", "precision", "seed"),
 )
-#: Values with which a later setting is not used.
+#: Values with which a later setting counts as not used.
 UNUSED: Mapping[str, Any] = MappingProxyType(
     {"subset_seed": 1, "noise_method": "corrected", "noise_kinds": list(PAPER_KINDS)}
 )
 
 
 def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Reduce the settings of a run to those that its id counts, so that new settings keep old ids.
+    """Reduce the settings of a run to those in its id, so that new settings keep old ids.
 
     Args:
         settings: All settings, as JSON values.
 
     Returns:
-        The settings that count. A later one that is switched off, or has its value in `UNUSED`,
-        does not.
+        The settings that count. A later setting does not count if it is off or has its value in
+        `UNUSED`.
     """
     return {
         name: value
@@ -189,23 +189,23 @@ def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path) -> Outcome:
-    """Do what is missing of a run.
+    """Do the missing steps of a run.
 
     Args:
         settings: Settings of the run.
-        folder: Gets nnU-Net's results, the predictions for the test images, and logs.
-        shared: Gets the data sets, which all runs on the same images use together.
+        folder: Folder for nnU-Net's results, the predictions for the test images, and logs.
+        shared: Folder for the data sets, shared by all runs on the same images.
 
     Returns:
         Metrics of the run, and the SHA-256 of its noise manifest.
 
     Raises:
         InputError: If the data cannot be used.
-        CommandFailedError: If a command of nnU-Net's fails.
+        CommandFailedError: If a command of nnU-Net fails.
     """
     data = NnUNet(shared / _data_name(settings), _device(settings.device))
     data.root.mkdir(parents=True, exist_ok=True)
-    with FileLock(data.root / ".lock"):  # other runs wait for what this one prepares
+    with FileLock(data.root / ".lock"):  # other runs wait until this one has prepared the data
         _prepare_clean(settings, data)
         dataset = _prepare_noisy(settings, data)
     nnunet = dataclasses.replace(data, output=folder)
@@ -229,7 +229,7 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
 
 
 def _data_name(settings: SegmentationSettings) -> str:
-    """Name the folder of the data sets that are made of the same images."""
+    """Return the name of the folder of all data sets from the same images."""
     source = hashlib.sha256(settings.data.encode()).hexdigest()[:8]
     name = f"{Path(settings.data).name}-{source}-{settings.size}px"
     if settings.n_training is not None:
@@ -243,7 +243,7 @@ def _number(dataset: str) -> int:
 
 
 def _device(asked: str) -> str:
-    """Return "cpu", "cuda" or "mps" for a device asked for, which may be "auto"."""
+    """Resolve the requested device, which may be "auto", to "cpu", "cuda" or "mps"."""
     if asked != "auto":
         return asked
     import torch
@@ -252,24 +252,24 @@ def _device(asked: str) -> str:
 
 
 def _prepare_clean(settings: SegmentationSettings, nnunet: NnUNet) -> None:
-    """Make the clean data set and plan for it, unless that was done."""
+    """Create the clean data set and its plans, unless they exist."""
     clean = nnunet.raw / CLEAN_NAME
     if not clean.exists():
-        log.info("making the clean data set of %s", settings.data)
+        log.info("creating the clean data set from %s", settings.data)
         clean.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=nnunet.root) as temporary:
             made = Path(temporary, CLEAN_NAME)
             _convert(settings, Path(temporary), made)
             if settings.n_training is not None:
                 keep_random_cases(made, settings.n_training, settings.subset_seed)
-            made.rename(clean)  # it appears whole or not at all
+            made.rename(clean)  # atomic
     if not (nnunet.preprocessed / CLEAN_NAME / f"{PLANS}.json").exists():
         log.info("planning")
         nnunet.plan(CLEAN_ID)
 
 
 def _convert(settings: SegmentationSettings, temporary: Path, clean: Path) -> None:
-    """Make an nnU-Net raw data set of all images of the phantom or of a folder."""
+    """Create an nnU-Net raw data set from all images of the phantom or of a folder."""
     source = Path(settings.data)
     if settings.data == PHANTOM:
         source = temporary / PHANTOM
@@ -282,10 +282,10 @@ def _convert(settings: SegmentationSettings, temporary: Path, clean: Path) -> No
 def keep_random_cases(dataset: Path, n: int, seed: int) -> None:
     """Delete all but `n` random training cases of an nnU-Net raw data set.
 
-    The draw depends on the names of the cases and the seed alone.
+    The draw depends only on the names of the cases and the seed.
 
     Args:
-        dataset: The data set's folder.
+        dataset: Folder of the data set.
         n: Number of training cases to keep.
         seed: Seed of the draw.
 
@@ -308,9 +308,9 @@ def keep_random_cases(dataset: Path, n: int, seed: int) -> None:
 
 
 def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
-    """Make and preprocess the noisy copy, unless that was done, and return its name.
+    """Create and preprocess the noisy copy, unless it exists, and return its name.
 
-    Each noise has a data set of its own; registry.json says which.
+    Each noise has its own data set, recorded in registry.json.
     """
     noise: dict[str, Any] = {
         "eta_alpha": settings.eta_alpha,
@@ -353,7 +353,7 @@ def _prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
 
 
 def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:
-    """Return the mean test Dice over the last epochs of a protocol, each of which must exist."""
+    """Return the mean test Dice over the last epochs of a protocol; all of them must exist."""
     path = trained / "test_dice.json"
     if not path.exists():
         raise CommandFailedError(
@@ -365,8 +365,8 @@ def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:
     last = [str(epoch) for epoch in range(epochs)][-training.schedule.test_epochs :]
     if missing := [epoch for epoch in last if epoch not in curve]:
         raise CommandFailedError(
-            f"{path} lacks the epochs {named(missing)} of the last {len(last)}; remove {trained} "
-            "to train anew"
+            f"{path} lacks the epochs {named(missing)} of the last {len(last)}; delete {trained} "
+            "to train again"
         )
     return statistics.mean(curve[epoch] for epoch in last)
 
@@ -374,10 +374,10 @@ def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:
 def _metrics(
     settings: SegmentationSettings, nnunet: NnUNet, dataset: str, plans: str, folder: Path
 ) -> dict[str, float]:
-    """Collect the Dice of validation and test images; the network predicts the latter here.
+    """Compute the Dice of validation images, and predict and score the test images.
 
-    `test_dice` is the mean over the last epochs if the protocol tests them, else that of the final
-    network. `test_area` is the predicted area over the reference area, the mean over the images.
+    `test_dice` is the mean over the last epochs if the protocol tests them, otherwise the Dice of
+    the final network. `test_area` is the mean over the images of predicted over reference area.
     """
     trained = nnunet.trained(dataset, plans, settings.fold)
     found: dict[str, float] = {}
@@ -400,7 +400,7 @@ def _metrics(
 
 
 def _test_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Return the mean Dice and the mean ratio of areas of the one foreground class."""
+    """Return the mean Dice and the mean ratio of areas of the only foreground class."""
     (label,) = (label for label in evaluation.labels.names if label != 0)
     counts = [case.counts[label] for case in evaluation.cases]
     areas = [(each.tp + each.fp) / (each.tp + each.fn) for each in counts if each.tp + each.fn]

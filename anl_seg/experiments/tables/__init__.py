@@ -1,1 +1,1 @@
-"""The paper's tables, filled from runs beside the published figures."""
+"""The paper's tables, filled from runs, beside the published results."""

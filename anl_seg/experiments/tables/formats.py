@@ -1,4 +1,4 @@
-"""Write a table of the paper as text, Markdown, LaTeX, HTML or CSV."""
+"""Formats of a table of the paper: text, Markdown, LaTeX, HTML and CSV."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from anl_seg.evaluation.reports.page import render
 from anl_seg.evaluation.reports.terminal import terminal_table
 from anl_seg.experiments.tables.report import Report
 
-#: Of text that goes into a file.
+#: Width of text in a file, in characters.
 FILE_WIDTH = 160
 
 
 def print_text(report: Report, console: Console) -> None:
-    """Print a table; one too wide for the console is broken into several."""
+    """Print a table, split into several if it is too wide for the console."""
     if report.head:
         console.print(report.head, style="bold", markup=False, highlight=False)
     for part in _parts(report.grid, console.width):
@@ -35,13 +35,13 @@ def print_text(report: Report, console: Console) -> None:
 
 
 def written(report: Report, form: str) -> str:
-    """Write a table as text of a format.
+    """Render a table in a format.
 
     Raises:
-        InputError: If there is no such format.
+        InputError: If the format is unknown.
     """
     if form not in FORMATS:
-        raise InputError(f"there is no format {form!r}; choose one of {named([*FORMATS])}")
+        raise InputError(f"unknown format {form!r}; choose one of {named([*FORMATS])}")
     return FORMATS[form](report)
 
 
@@ -76,21 +76,21 @@ def _csv(report: Report) -> str:
     return file.getvalue()
 
 
-#: Format -> what writes it.
+#: Function that renders each format.
 FORMATS: Mapping[str, Callable[[Report], str]] = MappingProxyType(
     {"text": _text, "markdown": _markdown, "latex": _latex, "html": _html, "csv": _csv}
 )
 
 
 def _for_csv(value: object) -> object:
-    """Prepare a value for a CSV file: nothing for NaN, figures in per cent to 4 decimals."""
+    """Prepare a value for a CSV file: empty for NaN, percentages with 4 decimals."""
     if not isinstance(value, float):
         return value
     return "" if math.isnan(value) else round(value, 4)
 
 
 def _parts(grid: Grid, width: int) -> Iterator[Grid]:
-    """Yield the table in parts that fit, each with the names of its rows."""
+    """Yield the table in parts that fit the width, each with the names of the rows."""
     lines = [grid.headings, *([cell.text for cell in row] for row in grid.rows)]
     widths = [max(cell_len(text) for text in column) + 2 for column in zip(*lines, strict=True)]
     names = range(grid.text_columns)

@@ -1,4 +1,4 @@
-"""Settings that the runs of each of the paper's Tables I to VII share, as data."""
+"""Layouts of the paper's Tables I to VII: the common settings of their runs, as data."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class TableLayout:
 
     Attributes:
         measure: Quantity in the cells, with its unit.
-        data: The data set, as the paper calls it.
+        data: Name of the data set in the paper.
         kind: Kind of the runs, a key of `KINDS`.
         settings: Settings of all runs.
-        seeds: Seeds; each cell has a run for each.
+        seeds: Seeds of the runs in each cell.
         metric: Name of the metric in the record of a run.
-        metrics: Column -> metric that replaces `metric`.
-        rows: Row -> its settings, if they are more than a loss of the row's name.
-        digits: Decimals that are printed.
+        metrics: Metrics of single columns that replace `metric`.
+        rows: Settings of single rows, if a row is not just a loss of the same name.
+        digits: Number of printed decimals.
     """
 
     measure: str
@@ -42,7 +42,7 @@ class TableLayout:
 
 @dataclass(frozen=True)
 class Scale:
-    """A smaller form of a table.
+    """A smaller version of a table.
 
     Attributes:
         settings: Settings that replace those of the paper.
@@ -63,7 +63,7 @@ LAYOUTS: Mapping[int, TableLayout] = MappingProxyType(
             "CIFAR-10",
             "classification",
             {"protocol": "cifar10"},
-            rows={  # section VI-C-4: each part alone, with the weights and the L1 norm of ANL-CE
+            rows={  # section VI-C-4: each part alone, with ANL-CE's weights and L1 norm
                 "nce": {"loss": "anl-ce", "loss_parameters": {"beta": 0.0}},
                 "nnce": {"loss": "anl-ce", "loss_parameters": {"alpha": 0.0}},
             },
@@ -94,7 +94,7 @@ LAYOUTS: Mapping[int, TableLayout] = MappingProxyType(
 )
 
 FULL = "full"
-#: Table -> name of a scale -> the scale.
+#: Scales by table and name.
 SCALES: Mapping[int, Mapping[str, Scale]] = MappingProxyType(
     {
         6: {
@@ -103,7 +103,7 @@ SCALES: Mapping[int, Mapping[str, Scale]] = MappingProxyType(
                     "data": PHANTOM,
                     "size": 64,
                     "small": True,
-                    "protocol": "isic2017-poly",  # the rate of isic2017 needs 2000 images a pass
+                    "protocol": "isic2017-poly",  # isic2017's rate needs 2000 images per epoch
                     "epochs": 30,
                     "iterations": 6,
                 },

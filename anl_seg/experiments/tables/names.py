@@ -1,4 +1,4 @@
-"""Find rows and columns of the paper's tables by the names that people type."""
+"""Search for rows and columns of the paper's tables by their typed names."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from anl_seg.trainers.settings import NNUNET_LOSS
 def choose_rows(
     cells: Iterable[PublishedCell | HyperParameters], asked: Sequence[str]
 ) -> dict[str, str]:
-    """Find the rows asked for, or all of a table's.
+    """Find the requested rows, or all rows of a table.
 
     Args:
         cells: Cells of the table.
-        asked: Names, ours or as printed; a loss that the table lacks becomes a further row.
+        asked: Requested names, ours or as printed. A loss that the table lacks becomes a new row.
 
     Returns:
-        Our name of the loss -> the name to print.
+        Printed names by our name of the loss.
 
     Raises:
-        InputError: If there is no such loss.
+        InputError: If a loss is unknown.
     """
     printed = {cell.loss: cell.printed for cell in cells}
     if not asked:
@@ -38,10 +38,10 @@ def choose_rows(
 def choose_columns(
     cells: Iterable[PublishedCell | HyperParameters], asked: Sequence[str]
 ) -> list[str]:
-    """Find the columns asked for, or all of a table's, by the names that it has.
+    """Find the requested columns, or all columns of a table, by their printed names.
 
     Raises:
-        InputError: If there is no such column.
+        InputError: If a column is unknown.
     """
     columns = list(dict.fromkeys(cell.column for cell in cells))
     known = {_plain(column): column for column in columns}
@@ -50,11 +50,11 @@ def choose_columns(
 
 def _find(name: str, known: Mapping[str, str], kind: str, valid: Sequence[str]) -> str:
     if _plain(name) not in known:
-        raise InputError(f"there is no {kind} {name!r}; choose from {', '.join(valid)}")
+        raise InputError(f"unknown {kind} {name!r}; choose from {', '.join(valid)}")
     return known[_plain(name)]
 
 
 def _plain(name: str) -> str:
-    """Unify what people write differently: "ANL_CE" is "anl-ce", "0.70, .7" "0.7/0.7"."""
+    """Normalise spellings: "ANL_CE" becomes "anl-ce", and "0.70, .7" becomes "0.7/0.7"."""
     parts = re.findall(r"[a-z*]+|\d*\.?\d+", name.lower())
     return "".join(f" {float(part):g}" if part[-1].isdigit() else part for part in parts)

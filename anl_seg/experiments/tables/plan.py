@@ -1,4 +1,4 @@
-"""The paper's Tables I to VII as runs: which runs make each cell."""
+"""The runs of each cell of the paper's Tables I to VII."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from anl_seg.experiments.tables.layouts import FULL, LAYOUTS, ROMAN, SCALES, Sca
 from anl_seg.experiments.tables.names import choose_columns, choose_rows
 from anl_seg.paper import PublishedCell
 
-#: Settings that leave the experiment the paper's.
+#: Settings that do not make the experiment different from the paper's.
 SAME_EXPERIMENT = frozenset({"data", "human", "device"})
 
 
@@ -27,13 +27,12 @@ class Choice:
     """The chosen part of a table, and the settings that replace the paper's.
 
     Attributes:
-        rows: Names of losses, ours or as printed; none for all of the table's. Losses that the
-            table lacks become further rows.
-        columns: Names of columns; none for all.
-        seeds: None for the paper's.
+        rows: Names of losses, ours or as printed; empty for all rows of the table. Losses that the
+            table lacks become new rows.
+        columns: Names of columns; empty for all.
+        seeds: Seeds; None for the paper's.
         scale: "full", or a name in `SCALES`.
-        settings: Settings of the runs, or hyper-parameters, which reach the losses that have
-            them.
+        settings: Settings of the runs, and hyper-parameters for the losses that have them.
     """
 
     rows: Sequence[str] = ()
@@ -48,9 +47,9 @@ class Cell:
     """The runs of a cell.
 
     Attributes:
-        runs: A run for each seed.
+        runs: One run per seed.
         metric: Name of the metric in their records, a share.
-        published: The published figure, if the paper has this cell.
+        published: Published result, if the paper has this cell.
     """
 
     runs: tuple[Run, ...]
@@ -63,17 +62,17 @@ class PaperTable:
     """A table with the runs of every cell.
 
     Attributes:
-        number: From 1 to 7.
+        number: Number of the table, 1 to 7.
         measure: Quantity in the cells, with its unit.
-        data: The data set of the paper.
-        rows: Our name of the loss -> the name to print.
+        data: Data set of the paper.
+        rows: Printed names by our name of the loss.
         columns: Names of the columns.
-        cells: (loss, column) -> cell.
+        cells: Cells by loss and column.
         seeds: Seeds of the runs.
-        digits: Decimals to print.
-        changes: Settings that replace the paper's; empty if the published
-            figures are of the same experiment.
-        left_out: Columns that these data cannot have, and why.
+        digits: Number of printed decimals.
+        changes: Settings that replace the paper's. Empty if the published results are from the same
+            experiment.
+        left_out: Reason for each column that the data set cannot have.
     """
 
     number: int
@@ -89,19 +88,17 @@ class PaperTable:
 
 
 def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
-    """Find the runs that make each cell of a table.
+    """Find the runs of each cell of a table.
 
     Args:
-        number: From 1 to 7.
-        choice: The part to lay out. Default: all of it, as in the paper.
+        number: Number of the table, 1 to 7.
+        choice: Part of the table; by default the whole table, as in the paper.
 
     Raises:
-        InputError: If there is no such table, row, column or scale, or a setting is impossible.
+        InputError: If table, row, column or scale is unknown, or a setting is impossible.
     """
     if number not in LAYOUTS:
-        raise InputError(
-            f"there are no runs of a table {number}; choose one of {named([*map(str, LAYOUTS)])}"
-        )
+        raise InputError(f"table {number} has no runs; choose one of {named([*map(str, LAYOUTS)])}")
     choice = choice or Choice()
     layout, scale = LAYOUTS[number], _scale(number, choice.scale)
     settings = {**layout.settings, **scale.settings, **choice.settings}
@@ -112,7 +109,7 @@ def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
     left_out = _impossible({column: noises[column] for column in columns}, settings)
     possible = [column for column in columns if column not in left_out]
     if not possible:
-        raise InputError(f"nothing is left of the table: {'; '.join(left_out.values())}")
+        raise InputError(f"no column of the table remains: {'; '.join(left_out.values())}")
     _check_names(layout, rows, noises, choice.settings)
     seeds = tuple(choice.seeds or layout.seeds)
     cells = {
@@ -142,22 +139,22 @@ def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
 
 
 def runs_of(table: PaperTable) -> list[Run]:
-    """Return the runs of a table, each once: all of the first seed, then those of the next."""
+    """Return the runs of a table, each once: all of the first seed, then of the next seed."""
     by_seed = zip(*(cell.runs for cell in table.cells.values()), strict=True)
     return list({run.id: run for runs in by_seed for run in runs}.values())
 
 
 def runs_to_do(table: PaperTable) -> list[Run]:
-    """Return the runs of a table, after a check that they have the files they need.
+    """Return the runs of a table, and check that their files are given.
 
     Raises:
-        InputError: If a run needs a file that was not named.
+        InputError: If a run needs a file that was not given.
     """
     runs = runs_of(table)
     if any(run.settings.get("noise") == "human" and not run.settings["human"] for run in runs):
         raise InputError(
-            "human noise needs CIFAR-N's file: give it, or its folder, with --human, or choose "
-            "other columns with --column (of a sweep: --set human=FILE)"
+            "human noise needs CIFAR-N's file: give it, or its folder, with --human (in a sweep: "
+            "--set human=FILE), or choose other columns with --column"
         )
     return runs
 
@@ -177,17 +174,17 @@ def _scale(number: int, name: str) -> Scale:
 def _impossible(
     noises: Mapping[str, Mapping[str, Any]], settings: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return the columns that these data cannot have, with the reason."""
+    """Return the reason for each column that the data set cannot have."""
     protocol = PROTOCOLS.get(settings["protocol"])
-    if protocol is None:  # of segmentation, or unknown: making the runs says so
+    if protocol is None:  # segmentation, or unknown, which `make_run` reports
         return {}
     reasons = {}
     for column, noise in noises.items():
         kind = noise.get("noise", "clean")
         if kind == "human" and protocol.dataset not in cifar_n.RELEASES:
-            reasons[column] = f"{column}: nobody labelled {protocol.dataset} a second time"
+            reasons[column] = f"{column}: {protocol.dataset} has no second set of human labels"
         elif kind != "clean" and isinstance(protocol.augmentation, Photos):
-            reasons[column] = f"{column}: the labels of {protocol.dataset} are noisy as they are"
+            reasons[column] = f"{column}: the labels of {protocol.dataset} are already noisy"
     return reasons
 
 
@@ -197,16 +194,16 @@ def _check_names(
     noises: Mapping[str, Mapping[str, Any]],
     given: Mapping[str, Any],
 ) -> None:
-    """Refuse settings that the table varies, and those that no row has."""
+    """Refuse settings that the table varies, and names that no row has."""
     varied = {"loss", "seed", "labels", "loss_parameters"}.union(*noises.values())
     if wrong := sorted(varied & set(given)):
         raise InputError(
-            f"{named(wrong)}: the table itself sets this; choose with --row, --column and --seed"
+            f"{named(wrong)}: set by the table; choose with --row, --column and --seed instead"
         )
     known = set(find_kind(layout.kind).names)
     known |= {name for loss in rows for name in _hyper_parameters(layout, loss)}
     if unknown := sorted(set(given) - known):
-        raise InputError(f"unknown {named(unknown)}; there are {', '.join(sorted(known - varied))}")
+        raise InputError(f"unknown {named(unknown)}; valid are {', '.join(sorted(known - varied))}")
 
 
 def _settings(
@@ -242,7 +239,7 @@ def _number(name: str, value: object) -> float:
 
 
 def _hyper_parameters(layout: TableLayout, loss: str) -> Collection[str]:
-    """Name the hyper-parameters of the loss of a row."""
+    """Return the names of the hyper-parameters of a row's loss."""
     name = layout.rows.get(loss, {"loss": loss})["loss"]
     return losses.describe(name).parameters if name in losses.names() else ()
 

@@ -1,4 +1,4 @@
-"""The column of the paper's Table VI (Dice on ISIC-2017) that belongs to a comparison of ours."""
+"""The column of the paper's Table VI (Dice on ISIC-2017) that matches one of our comparisons."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from anl_seg.errors import InputError, named
 from anl_seg.evaluation.compare import MethodComparison
 from anl_seg.evaluation.reports.comparison_tables import PublishedColumn
 
-#: Test images of ISIC-2017, on which Table VI was measured.
+#: Number of test images of ISIC-2017, on which Table VI was measured.
 TEST_IMAGES = 600
 SOURCE = (
     "Published: Ye et al., arXiv:2412.02373, Table VI, ISIC-2017, mean±std of 3 seeds over the "
@@ -21,12 +21,12 @@ def published_dice(
     """Find one column of Table VI.
 
     Args:
-        eta_alpha: Share of noisy training masks. With None for both rates nothing is found.
-        eta_beta: Noise in each of them. It may be None if `eta_alpha` is 0.
+        eta_alpha: Share of noisy training masks. If both rates are None, the result is empty.
+        eta_beta: Amount of noise in each of them. It may be None if `eta_alpha` is 0.
         metric: Metric of the comparison.
 
     Returns:
-        Our name of the loss -> cell of the column.
+        Cells of the column by our name of the loss.
 
     Raises:
         InputError: If the table has no such column, or the metric is not Dice.
@@ -38,7 +38,7 @@ def published_dice(
     if eta_alpha is None and eta_beta is None:
         return {}
     if metric != "Dice":
-        raise InputError(f"--metric {metric}: Table VI holds Dice only; omit --eta-alpha")
+        raise InputError(f"--metric {metric}: Table VI contains Dice only; omit --eta-alpha")
     asked = (eta_alpha, 0.0 if eta_alpha == 0 else eta_beta)
     cells = [(_rates(cell), cell) for cell in paper.published(6)]
     column = {cell.loss: cell for rates, cell in cells if rates == asked}
@@ -54,17 +54,17 @@ def published_dice(
 def published_column(
     comparison: MethodComparison, cells: dict[str, paper.PublishedCell]
 ) -> PublishedColumn | None:
-    """Put cells of Table VI beside the methods that are named as its losses.
+    """Match cells of Table VI with the methods that are named like its losses.
 
     Args:
         comparison: Our methods.
-        cells: Loss -> cell, of `published_dice`. Empty if nothing was asked for.
+        cells: Cells by loss, from `published_dice`. Empty if none were requested.
 
     Returns:
-        The column. None if nothing was asked for.
+        The column. None if `cells` is empty.
 
     Raises:
-        InputError: If the comparison is not the paper's experiment, or no method is named as one
+        InputError: If the comparison is not the paper's experiment, or no method is named like one
             of its losses.
     """
     if not cells:
@@ -72,7 +72,7 @@ def published_column(
     n_cases, classes = len(comparison.cases), comparison.labels.names
     if n_cases != TEST_IMAGES or len(classes) != 1:
         raise InputError(
-            f"--eta-alpha: Table VI holds Dice of one class on the {TEST_IMAGES} test images of "
+            f"--eta-alpha: Table VI has Dice of one class on the {TEST_IMAGES} test images of "
             f"ISIC-2017, but these are {n_cases} cases with {len(classes)} class"
             f"{'es' * (len(classes) != 1)}; omit --eta-alpha and --eta-beta"
         )
@@ -84,7 +84,7 @@ def published_column(
     }
     if not figures:
         raise InputError(
-            f"--eta-alpha: no method is named as a loss of Table VI ({named(sorted(cells))}), "
+            f"--eta-alpha: no method is named like a loss of Table VI ({named(sorted(cells))}), "
             f"found {named(names)}; name them, as in anl-ce=FOLDER"
         )
     return PublishedColumn(figures, SOURCE)
@@ -94,10 +94,10 @@ def loss_name(method: str) -> str:
     """Find the loss that a method is named after.
 
     Args:
-        method: Name that the user gave.
+        method: Name given by the user.
 
     Returns:
-        Our name of the loss. A name that Table VI does not hold is returned in lower case.
+        Our name of the loss. A name that is not in Table VI is returned in lower case.
 
     Examples:
         >>> loss_name("ANL_CE"), loss_name("APL")

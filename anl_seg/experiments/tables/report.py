@@ -1,4 +1,4 @@
-"""A table of the paper with our figures beside the published ones, as tables and words."""
+"""Report of a table of the paper: our results beside the published ones, and notes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Report:
     Attributes:
         head: Warning above the table; may be empty.
         grid: The table.
-        notes: Which runs are missing, and the command that does them.
-        values: The same figures, a mapping each, all with the same keys.
+        notes: Number of missing runs, and the command that does them.
+        values: The same figures as mappings with equal keys.
     """
 
     head: str
@@ -44,7 +44,7 @@ class Outcome:
     """Results of the runs of a cell.
 
     Attributes:
-        percentages: One for each seed whose run is done.
+        percentages: Results in per cent, one per finished run.
         asked: Number of seeds of the cell.
     """
 
@@ -63,11 +63,11 @@ class Outcome:
 
 
 def results_report(table: PaperTable, root: Path, command: str) -> Report:
-    """Set our figures beside the published ones, and say which runs are missing.
+    """Show our results beside the published ones, and name the missing runs.
 
     Args:
         table: The table to fill.
-        root: Holds a folder for each run that was begun.
+        root: Folder of the runs.
         command: Command that does the missing runs.
 
     Raises:
@@ -84,10 +84,10 @@ def results_report(table: PaperTable, root: Path, command: str) -> Report:
 
 
 def hyper_parameter_report(rows: Sequence[str] = (), columns: Sequence[str] = ()) -> Report:
-    """Return Table VIII, or a part of it: the hyper-parameters of the paper, which are ours too.
+    """Return Table VIII, or a part of it: the hyper-parameters of the paper and of our presets.
 
     Raises:
-        InputError: If there is no such row or column.
+        InputError: If a row or column is unknown.
     """
     cells = {(cell.loss, cell.column): cell for cell in hyper_parameters()}
     losses = choose_rows(cells.values(), rows)
@@ -111,8 +111,8 @@ def hyper_parameter_report(rows: Sequence[str] = (), columns: Sequence[str] = ()
             title="Table VIII: hyper-parameters",
             headings=("method", "parameters", *data),
             rows=lines,
-            note=f"As published ({SOURCE}), and as our presets have them. δ: weight of the L1 "
-            "norm. (): there are none. A dash: the paper has no such training.",
+            note=f"As published ({SOURCE}) and in our presets. δ: weight of the L1 norm. "
+            "(): no hyper-parameters. A dash: the paper has no such training.",
             text_columns=2,
         ),
         notes=(),
@@ -141,13 +141,13 @@ def _head(table: PaperTable) -> str:
     changes = ", ".join(f"{name} {value}" for name, value in table.changes.items())
     return (
         f"Not the paper's experiment: {changes}; seeds {named([*map(str, table.seeds)])}. "
-        f"The published figures are of {table.data} under the paper's protocol and stand beside "
+        f"The published figures are for {table.data} with the paper's protocol, shown beside "
         "ours for orientation only, so no difference is taken."
     )
 
 
 def _grid(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> Grid:
-    """Make up to three lines for each row of the paper: ours, published, difference."""
+    """Build up to three lines for each row of the paper: ours, published, difference."""
     compared = not table.changes
     ours = {place: outcome.mean for place, outcome in outcomes.items()}
     theirs = {
@@ -195,7 +195,7 @@ def _note(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> str
     )
     partial = any(0 < len(each.percentages) < each.asked for each in outcomes.values())
     return (
-        f"{spread}{'; in brackets how many of them are done' if partial else ''}. "
+        f"{spread}{'; in brackets the number of finished runs' if partial else ''}. "
         f"Published: {SOURCE}. Best in bold, second underlined, ours and published apart."
     )
 
@@ -232,7 +232,7 @@ def _signed(difference: float, digits: int) -> str:
 
 
 def _tuple(values: Iterable[float]) -> str:
-    """Write hyper-parameters as Table VIII prints them: "(5, 5, 5e-5)"."""
+    """Format hyper-parameters as Table VIII prints them: "(5, 5, 5e-5)"."""
     return f"({', '.join(f'{value:g}'.replace('e-0', 'e-') for value in values)})"
 
 

@@ -103,7 +103,7 @@ def test_a_stopped_run_of_classify(tree):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "single/run.json is no run of"), ("{}", "KeyError"), ("[]", "is no run of")],
+    [("{", "single/run.json is not a run of"), ("{}", "KeyError"), ("[]", "is not a run of")],
 )
 def test_a_broken_run_of_classify_is_named(tree, text, message):
     (tree / "single" / "run.json").write_text(text)
@@ -112,7 +112,7 @@ def test_a_broken_run_of_classify_is_named(tree, text, message):
 
 
 def test_nothing_to_collect(tmp_path):
-    with pytest.raises(InputError, match="holds no runs"):
+    with pytest.raises(InputError, match="contains no runs"):
         collect(tmp_path)
     with pytest.raises(InputError, match=r"nowhere is not a folder; give the folder of the runs"):
         collect(tmp_path / "nowhere")

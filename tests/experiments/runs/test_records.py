@@ -43,10 +43,10 @@ def test_folders_with_records_are_found_in_order(tmp_path, record):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "record.json is no JSON .*; delete it to begin anew"),
-        ("[]", "has the schema None, this version of anl-seg reads 1"),
-        ('{"schema": 2}', "has the schema 2, this version of anl-seg reads 1; use another folder"),
-        ('{"schema": 1, "id": "a"}', "is no record of a run: .*kind"),
+        ("{", "record.json is not JSON .*; delete it to start again"),
+        ("[]", "has schema None, but this version of anl-seg reads 1"),
+        ('{"schema": 2}', "has schema 2, but this version of anl-seg reads 1; use another folder"),
+        ('{"schema": 1, "id": "a"}', "is not a record of a run: .*kind"),
     ],
 )
 def test_a_record_that_cannot_be_read(tmp_path, text, message):

@@ -79,8 +79,8 @@ def test_settings_come_back_from_those_of_a_record():
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        ("detection", {}, "no kind of run 'detection'; choose one of classification, segm"),
-        ("classification", {"los": "ce"}, "unknown settings los; there are protocol, loss,"),
+        ("detection", {}, "unknown kind of run 'detection'; choose one of classification, segm"),
+        ("classification", {"los": "ce"}, "unknown settings los; valid are protocol, loss,"),
         ("classification", {"loss": "cee"}, "cee"),
         ("classification", {"protocol": "mnits"}, "no protocol 'mnits'; choose one of"),
         (

@@ -74,21 +74,21 @@ def test_segmentation_too():
         ("base: {seed: 1, seed: 2}\nruns: [{}]", "line 1, column 17: the key 'seed' occurs twice"),
         ("grid: {seed: [1]}\ngrid: {seed: [2]}", "line 2, column 1: the key 'grid' occurs twice"),
         ("grid: {seed: [010]}", "line 1, column 15: 010 has a leading zero"),
-        ("\xff", "sweep.yaml must hold the keys kind, base, grid, runs, got str"),
-        ("- a\n- b", "must hold the keys kind, base, grid, runs, got list"),
-        ("gird: {seed: [1]}", r"must hold the keys kind, base, grid, runs, got \['gird'\]"),
+        ("\xff", "sweep.yaml must have the keys kind, base, grid, runs, got str"),
+        ("- a\n- b", "must have the keys kind, base, grid, runs, got list"),
+        ("gird: {seed: [1]}", r"must have the keys kind, base, grid, runs, got \['gird'\]"),
         ("kind: classification", "has neither a grid nor runs"),
         ("grid: {seed: 1}", "sweep.yaml: the axis seed of the grid must be a list .* got 1"),
         ("grid: {seed: []}", r"the axis seed of the grid must be a list of values, got \[\]"),
         ("grid: {loss: ce}", "the axis loss of the grid must be a list of values, got 'ce'"),
         ("grid: {los: [ce]}", "{'los': 'ce'}: unknown settings los"),
-        ("kind: detection\nruns: [{}]", "no kind of run 'detection'"),
+        ("kind: detection\nruns: [{}]", "unknown kind of run 'detection'"),
         ("kind:\nruns: [{}]", "kind must be classification or segmentation, got None"),
         ("kind: [a]\nruns: [{}]", r"kind must be classification or segmentation, got \['a'\]"),
-        ("runs: [{seed: 1}, {}]", "{} makes the run digits-clean-anl-ce-seed1-22f34869 a second"),
+        ("runs: [{seed: 1}, {}]", "{} gives the run digits-clean-anl-ce-seed1-22f34869 a second"),
         ("grid: {seed: [1, 1.0, x]}", "2 problems:\n.*whole number, got 1.0\n.*got 'x'"),
-        ("base: [1]\nruns: [{}]", "base must hold names with values"),
-        ("grid: [1]", "grid must hold names with values"),
+        ("base: [1]\nruns: [{}]", "base must contain names with values"),
+        ("grid: [1]", "grid must contain names with values"),
         ("runs: {seed: 1}", "runs must be a list of names with values"),
         ("runs: [1]", "runs must be a list of names with values"),
     ],
@@ -308,7 +308,7 @@ def test_a_retry_that_is_not_taken_stops_nothing_else(tmp_path, runs, caplog):
     assert [standing.state for standing in found] == ["failed", "done", "done"]
     assert executor.started[1:] == ["refused", "refused"]
     assert not executor.stopped
-    assert "sbatch: try later; what was begun goes on" in caplog.text
+    assert "sbatch: try later; started runs continue" in caplog.text
 
 
 def test_runs_that_are_not_taken_at_all(tmp_path, runs):

@@ -139,14 +139,14 @@ def test_what_is_fixed_is_not_sought():
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"kind": "regression"}, r"no kind of run 'regression'.*segmentation"),
+        ({"kind": "regression"}, r"unknown kind of run 'regression'.*segmentation"),
         ({"objective": "test"}, r"no objective 'test'.*given, clean"),
         ({"settings": {"loss": "anl"}}, "unknown loss 'anl'; did you mean anl-"),
         ({"settings": {"loss": "gce"}}, r"nothing to search: gce .*--range q=0\.1:1"),
         ({"settings": {"loss": "gce"}, "ranges": {"q": (0.1, 2.0)}}, r"q .*\(0, 1\]"),
         ({"settings": {"loss": "tce"}, "ranges": {"t": (1.0, 6.0)}}, "t .*whole"),
-        ({"settings": {"validation": 0.0}}, "validation is 0.0: that leaves no images"),
-        ({"kind": "segmentation", "settings": {"fold": "all"}}, "fold is all: that leaves no"),
+        ({"settings": {"validation": 0.0}}, "validation is 0.0, so no images are held out"),
+        ({"kind": "segmentation", "settings": {"fold": "all"}}, "fold is all, so no images"),
         ({"settings": {"alpha": 1.0}, "ranges": {"alpha": (1.0, 2.0)}}, "alpha: fixed by --set"),
         ({"settings": {"speed": 1.0}}, "speed"),
     ],
@@ -360,7 +360,7 @@ def test_a_folder_of_another_search_is_left_alone(root):
         make_search("classification", DIGITS, parse_ranges(["alpha=1:2"])),
     ):
         idle = Doer()
-        with pytest.raises(InputError, match="holds another search"):
+        with pytest.raises(InputError, match="contains another search"):
             tune(root, other, idle, trials=2, watch=quiet)
         assert not idle.done
     elsewhere = make_search("classification", DIGITS | {"device": "cpu"})
@@ -383,10 +383,10 @@ def test_a_database_that_cannot_be_opened(tmp_path, url):
 
 
 def test_no_search_to_report(tmp_path):
-    with pytest.raises(InputError, match="holds no search"):
+    with pytest.raises(InputError, match="contains no search"):
         read_tuning(tmp_path)
     (tmp_path / "search.json").write_text("{")
-    with pytest.raises(InputError, match=r"search\.json is no JSON"):
+    with pytest.raises(InputError, match=r"search\.json is not JSON"):
         read_tuning(tmp_path)
 
 
@@ -490,7 +490,7 @@ def test_the_command_tells_what_failed(root, capsys, monkeypatch):
         (("--range", "alpha=1"), "--range takes NAME"),
         (("--set", "validation=1.5"), "validation must be a share"),
         (("--kind", "segmentation", "--dataset", "digits"), "protocol"),
-        (("--report-only",), "holds no search"),
+        (("--report-only",), "contains no search"),
     ],
 )
 def test_the_command_refuses(tmp_path, capsys, arguments, told):

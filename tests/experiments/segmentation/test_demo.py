@@ -93,7 +93,7 @@ def test_a_second_call_does_nothing_twice(demo, monkeypatch):
 
 def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(InputError, match="is not empty and holds no demo"):
+    with pytest.raises(InputError, match="is not empty and has no demo"):
         run_demo(tmp_path, TINY, "cpu", no_bar)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 

@@ -47,7 +47,7 @@ def test_a_column_that_is_not_there(asked):
 
 
 def test_dice_only():
-    with pytest.raises(InputError, match="holds Dice only"):
+    with pytest.raises(InputError, match="contains Dice only"):
         published_dice(0.7, 0.7, "IoU")
 
 

@@ -139,7 +139,10 @@ def test_another_experiment_says_so_at_the_head_and_takes_no_difference(tmp_path
 
 def test_columns_left_out_are_named(tmp_path):
     table = lay_out(2, Choice(settings={"protocol": "digits"}))
-    assert "Real: nobody labelled" in results_report(table, tmp_path, COMMAND).notes[0]
+    assert (
+        "Real: digits has no second set of human labels"
+        in results_report(table, tmp_path, COMMAND).notes[0]
+    )
 
 
 def test_table_8():

@@ -20,17 +20,17 @@ def make_executor(
     gpus: str | None = None,
     slurm: Sequence[str] = (),
 ) -> Executor:
-    """Make an executor from the options of a command.
+    """Create an executor from the options of a command.
 
     Args:
         name: "local" or "slurm".
         root: Folder of the runs.
-        workers: Runs at a time.
-        gpus: GPUs of this machine to share out, such as "0,1".
+        workers: Number of runs at a time.
+        gpus: GPUs of this machine to distribute, such as "0,1".
         slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
 
     Raises:
-        InputError: If an option is not for this executor, a value makes no sense, or submitit is
+        InputError: If an option is not for this executor, a value is invalid, or submitit is
             missing.
     """
     if name == "slurm":
@@ -38,7 +38,7 @@ def make_executor(
         from anl_seg.experiments.runs.executors.slurm import SlurmExecutor, parse_options
 
         if gpus is not None:
-            raise InputError("--gpus is for this machine; use --slurm gpus=1 with --executor slurm")
+            raise InputError("--gpus needs --executor local; for SLURM use --slurm gpus=1")
         return SlurmExecutor(root, parse_options(slurm), parallel=workers)
     if slurm:
         raise InputError("--slurm needs --executor slurm; add it, or omit --slurm")
@@ -46,10 +46,10 @@ def make_executor(
 
 
 def at_once(workers: int | None, gpus: str | None) -> int:
-    """Return the number of runs at a time: as given, else one for each GPU of --gpus, else one.
+    """Return the number of runs at a time: `workers`, or the number of GPUs, or one.
 
     Raises:
-        InputError: If `gpus` are no numbers.
+        InputError: If `gpus` are not numbers.
     """
     return workers or len(_numbers(gpus) or [0])
 
@@ -64,7 +64,7 @@ def standings_below(root: Path) -> list[Standing]:
 
     found = standings(records.find_folders(root), in_queue(root))
     if not found:
-        raise InputError(f"{root} holds no runs; give their folder with --runs")
+        raise InputError(f"{root} contains no runs; give their folder with --runs")
     return found
 
 

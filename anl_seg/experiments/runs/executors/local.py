@@ -1,4 +1,4 @@
-"""Runs on this machine: some at a time, each in a process of its own, GPUs shared out."""
+"""Execution of runs on this machine in parallel processes that share the GPUs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from queue import SimpleQueue
 
 from anl_seg.processes import end_with_parent, processors
 
-#: Imported once, by the server that the processes of the runs are forked from: most take seconds.
+#: Modules imported once by the fork server of the runs, because most take seconds.
 PRELOADED = (
     *("anl_seg.experiments.runs.worker", "torch._dynamo", "sklearn.datasets", "tensorboardX"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg"),
@@ -25,9 +25,9 @@ class LocalExecutor:
     """Do up to `workers` runs at a time on this machine.
 
     Args:
-        workers: Runs at a time.
-        gpus: Numbers of the GPUs to share out, one a run at a time; more workers than GPUs share
-            them. None leaves all GPUs to every run.
+        workers: Number of runs at a time.
+        gpus: Numbers of the GPUs, one for each run at a time. If there are more workers than GPUs,
+            they share them. None leaves all GPUs to every run.
     """
 
     def __init__(self, workers: int = 1, gpus: Sequence[int] | None = None) -> None:
@@ -42,17 +42,17 @@ class LocalExecutor:
         self._stopping = False
 
     def start(self, folders: Sequence[Path]) -> None:
-        """Begin with the runs in `folders`, which hold their records."""
+        """Start the runs in `folders`, which contain their records."""
         for folder in folders:
             self._futures[folder] = self._threads.submit(self._do, folder)
 
     def pending(self, folders: Sequence[Path]) -> set[Path]:
-        """Return those of `folders` that were started and have not ended."""
+        """Return the folders whose runs were started and have not ended."""
         begun = {folder: self._futures.get(folder) for folder in folders}
         return {folder for folder, future in begun.items() if future and not future.done()}
 
     def stop(self) -> None:
-        """End all that is running; what was begun goes on where it was, another time."""
+        """End all running runs. They can be resumed later."""
         self._stopping = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for process in list(self._processes):
@@ -65,7 +65,7 @@ class LocalExecutor:
         try:
             process.start()
             self._processes.add(process)
-            if self._stopping:  # `stop` may have come before this process was known
+            if self._stopping:  # `stop` may have been called before this process was known
                 process.terminate()
             process.join()
         finally:
@@ -82,14 +82,14 @@ def _context() -> SpawnContext | ForkServerContext:
 
 
 def _work(folder: Path, cores: int, gpu: int | None) -> None:
-    """Do a run in its own process, with its share of the machine."""
+    """Do a run in this process, with its share of the machine."""
     import torch
 
     from anl_seg.experiments.runs.worker import work
 
     end_with_parent()
     torch.set_num_threads(cores)
-    os.environ["OMP_NUM_THREADS"] = str(cores)  # for nnU-Net's commands; the trainer keeps to it
+    os.environ["OMP_NUM_THREADS"] = str(cores)  # for nnU-Net's commands; the trainer respects it
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     sys.exit(0 if work(folder) else 1)

@@ -1,4 +1,4 @@
-"""Runs on a SLURM cluster, through submitit: all that are missing go into one job array."""
+"""Execution of runs on a SLURM cluster with submitit: all missing runs become one job array."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Beside the folders of the runs: what submitit writes, and what was submitted.
+#: Folder of submitit's files and of the lists of submitted runs, beside the folders of the runs.
 FOLDER_NAME = "slurm"
 PROGRAMS = ("sbatch", "scancel", "squeue", "srun")
 DEFAULT_MINUTES = 240
-#: How often a run that its time limit ends is put into the queue again, to go on.
+#: How often a run that reached its time limit is requeued to continue.
 MOST_TIMEOUTS = 100
-#: SLURM's administrators do not like to be asked more often.
+#: Shortest time between questions to SLURM, to spare its controller.
 SQUEUE_SECONDS = 5.0
 ANSWER_SECONDS = 60
-#: Options of sbatch that are set here.
+#: Options of sbatch that only this module may set.
 OURS = ("array", "chdir", "error", "job_name", "open_mode", "output", "requeue", "signal")
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, str | bool]:
-    """Read the long options of sbatch: NAME=VALUE, or NAME for one without a value.
+    """Parse long options of sbatch: NAME=VALUE, or NAME for an option without a value.
 
     Returns:
-        Name, with underscores, -> value; True where there is none.
+        Values by name (with underscores); True for an option without a value.
 
     Raises:
-        InputError: If a name is missing, or one of those set here, or the time is no number.
+        InputError: If a name is missing or in `OURS`, or the time is not a number.
     """
     options: dict[str, str | bool] = {}
     for text in texts:
@@ -67,11 +67,11 @@ def parse_options(texts: Sequence[str]) -> dict[str, str | bool]:
 
 @dataclass(frozen=True)
 class Job:
-    """The function that submitit calls on the cluster, in a process of its own.
+    """The function that submitit calls on the cluster, in a new process.
 
     Attributes:
         folder: Folder of the run.
-        directory: Folder that the sweep was called in; relative paths in settings start there.
+        directory: Working directory of the sweep, to which paths in settings are relative.
     """
 
     folder: Path
@@ -79,19 +79,19 @@ class Job:
 
     def __call__(self) -> None:
         """Do the run. If it fails, the job of SLURM fails too."""
-        # Before torch is imported; without it torch and nnU-Net take all processors of the node.
+        # Set before torch is imported. Without it torch and nnU-Net use all processors of the node.
         os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("SLURM_CPUS_PER_TASK", "1"))
         from anl_seg.experiments.runs import worker
 
-        # It comes before SIGKILL, at scancel and before SLURM itself puts the job into its queue
-        # again, which it does only with a job that goes on until then.
+        # SLURM sends this signal before SIGKILL, at scancel, and before it requeues the job itself.
+        # It requeues only a job that continues until then.
         signal.signal(signal.SIGTERM, lambda *_: worker.told_to_end.set())
         os.chdir(self.directory)
         if not worker.work(self.folder):
             sys.exit(1)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Return the job for a requeue: the same one, since runs resume."""
+        """Return the job for a requeue. It is the same job, because runs resume."""
         from submitit.core.utils import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -100,23 +100,23 @@ class Job:
 class SlurmExecutor:
     """Do runs as jobs of SLURM.
 
-    Each submission has a name of its own, and before it is made, a file of this name in
-    `root`/slurm that lists its runs. So any process can tell from squeue alone which runs are in
-    the queue, also one that is started after another was killed in the middle of a submission.
+    Each submission has its own name. Before it is made, a file of this name in `root`/slurm lists
+    its runs. So any process can tell from squeue alone which runs are in the queue, even if another
+    process was killed in the middle of a submission.
 
     Args:
-        root: Folder of the runs, which the nodes of the cluster must see too.
+        root: Folder of the runs, which the nodes of the cluster must be able to access.
         options: Options from `parse_options`.
-        parallel: Runs of a submission at a time.
+        parallel: Number of runs of a submission at a time.
 
     Raises:
-        InputError: If SLURM's programs are not here.
+        InputError: If SLURM's programs are missing.
     """
 
     def __init__(self, root: Path, options: Mapping[str, str | bool], parallel: int) -> None:
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
             raise InputError(
-                f"found no {named(missing)} in PATH; run this where jobs are submitted to SLURM, "
+                f"found no {named(missing)} in PATH; run this on a login node of SLURM, "
                 "or omit --executor slurm"
             )
         self._folder = (root / FOLDER_NAME).absolute()
@@ -130,10 +130,10 @@ class SlurmExecutor:
         """Submit the runs in `folders` that are not in the queue.
 
         Raises:
-            CommandFailedError: If SLURM does not take them.
+            CommandFailedError: If SLURM does not accept them.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._folder / ".lock"):  # against the same by another process
+        with FileLock(self._folder / ".lock"):  # another process may submit the same runs
             queued = _queued(self._folder)
             new = [folder for folder in folders if folder.name not in queued]
             if new:
@@ -142,13 +142,13 @@ class SlurmExecutor:
             self._asked = time.monotonic()
 
     def pending(self, folders: Sequence[Path]) -> set[Path]:
-        """Return those of `folders` that are queued or running, whoever submitted them.
+        """Return the folders whose runs are queued or running, whoever submitted them.
 
-        While SLURM's controller does not answer, as when it is started anew, they stay what they
-        were.
+        While SLURM's controller does not answer, for example during a restart, the last answer is
+        returned.
 
         Raises:
-            CommandFailedError: If it does not answer the first time.
+            CommandFailedError: If SLURM does not answer the first time.
         """
         if time.monotonic() - self._asked >= SQUEUE_SECONDS:
             try:
@@ -161,7 +161,7 @@ class SlurmExecutor:
         return {folder for folder in folders if folder.name in (self._queued or ())}
 
     def stop(self) -> None:
-        """Cancel what was submitted here."""
+        """Cancel the jobs that this executor submitted."""
         for name in self._names:
             subprocess.run(["scancel", f"--name={name}"], check=False, timeout=ANSWER_SECONDS)
 
@@ -176,7 +176,7 @@ class SlurmExecutor:
         try:
             self._submission(name).submit_array(jobs)
         except FailedJobError as error:
-            raise CommandFailedError(f"SLURM does not take the jobs: {error}") from error
+            raise CommandFailedError(f"SLURM did not accept the jobs: {error}") from error
 
     def _submission(self, name: str) -> Submitter:
         from submitit import SlurmExecutor as Submitter
@@ -189,28 +189,28 @@ class SlurmExecutor:
             job_name=name,
             time=minutes,
             array_parallelism=self._parallel,
-            # Since 22.05, srun no longer takes it from sbatch.
+            # Since SLURM 22.05, srun no longer inherits this from sbatch.
             srun_args=[f"--cpus-per-task={cores}"] if cores else [],
-            # Python's path begins with the folder that it starts in: not with a checkout of ours.
+            # Python's path begins with its working directory, which must not be our checkout.
             additional_parameters={"requeue": True, "chdir": self._folder, **options},
         )
         return executor
 
 
 def in_queue(root: Path) -> set[Path]:
-    """Return the runs in `root` that are queued or running; none if SLURM cannot be asked here."""
+    """Return the runs in `root` that are queued or running; none if SLURM does not answer."""
     folder = root / FOLDER_NAME
     if not folder.is_dir():
         return set()
     try:
         return {root / name for name in _queued(folder)}
     except (CommandFailedError, FileNotFoundError) as error:
-        log.warning("%s; what is in SLURM's queue is not shown as such", error)
+        log.warning("%s; the states of runs in SLURM's queue may be wrong", error)
         return set()
 
 
 def _queued(folder: Path) -> set[str]:
-    """Ask for the runs that are in the queue or running, of all submissions listed in `folder`."""
+    """Ask squeue for the queued and running runs of all submissions listed in `folder`."""
     command = ["squeue", "--me", "--array", "--noheader", "--format=%K %j"]
     try:
         asked = subprocess.run(

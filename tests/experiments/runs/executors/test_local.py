@@ -134,7 +134,7 @@ def test_every_gpu_has_a_run_unless_said_otherwise(workers, gpus, runs):
     [
         ({"name": "local", "gpus": "one"}, "--gpus takes numbers such as 0,1,2, got 'one'"),
         ({"name": "local", "slurm": ["time=3"]}, "--slurm needs --executor slurm"),
-        ({"name": "slurm", "gpus": "0"}, "--gpus is for this machine"),
+        ({"name": "slurm", "gpus": "0"}, "--gpus needs --executor local"),
     ],
 )
 def test_options_of_the_other_executor(tmp_path, options, message):
