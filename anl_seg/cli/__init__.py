@@ -1,4 +1,4 @@
-"""The console script `anl-seg`: one module a command; here errors become exit codes."""
+"""The console script `anl-seg`, with one module per command. Errors become exit codes here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import typer
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.printable import make_printable
 
-#: Command -> module of `anl_seg.cli` that holds its function `command` and its `EXAMPLES`, in the
-#: order of `--help`.
+#: Module of each command, in the order of `--help`. It has a function `command` and `EXAMPLES`.
 COMMANDS = {
     "demo": "demo",
     "doctor": "doctor",
@@ -39,7 +38,7 @@ COMMANDS = {
 
 
 def build_app() -> typer.Typer:
-    """Assemble the command line; command modules import what is heavy inside their functions."""
+    """Build the command line. Command modules import heavy packages inside their functions."""
     app = typer.Typer(
         name="anl-seg",
         callback=_options,
@@ -73,10 +72,10 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `anl-seg` on `arguments` (default: the process's own) and exit.
+    """Run `anl-seg` with `arguments` (by default those of the process), and exit.
 
-    Exit codes: 0 done; 1 a check (`doctor`) or a program that we started failed; 2 input that the
-    user can mend; 130 interrupted.
+    Exit codes: 0 done; 1 a check (`doctor`) or a started program failed; 2 wrong input; 130
+    interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         make_printable(stream)
@@ -88,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error), code=1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}; check the path, and that you may write there")
+        _fail(f"{where}{error.strerror or error}; check the path and its permissions")
 
 
 def _fail(message: str, code: int = 2) -> NoReturn:

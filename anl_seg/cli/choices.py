@@ -1,4 +1,4 @@
-"""Options that several commands have, each with one spelling."""
+"""Options that several commands share, each with one spelling."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Threshold = Annotated[
     typer.Option(
         "--threshold",
         metavar="128",
-        help="For grey masks, such as masks resized with interpolation: pixels of this value or "
-        "more are foreground. Masks of 0 and 1 stay as they are.",
+        help="Smallest foreground value of grey masks, such as masks resized with interpolation. "
+        "Masks of 0 and 1 stay as they are.",
     ),
 ]
 
@@ -49,7 +49,7 @@ Human = Annotated[
 
 
 def set_option(what: str) -> Any:  # noqa: ANN401 (typer carries no type for it)
-    """Return the option --set, which may be repeated; `what` says which settings it takes."""
+    """Return the repeatable option --set; `what` describes the settings that it takes."""
     return typer.Option("--set", metavar="NAME=VALUE", help=f"{what} May be repeated.")
 
 
@@ -59,7 +59,7 @@ def labels_option(what: str) -> Any:  # noqa: ANN401
 
 
 def num_processes_option(what: str = "Number of processes.", least: int | None = 1) -> Any:  # noqa: ANN401
-    """Return the option -np; `what` says what the processes do, None checks their number later."""
+    """Return the option -np, described by `what`; if `least` is None, any number is accepted."""
     return typer.Option("-np", "--num-processes", min=least, help=what)
 
 

@@ -22,7 +22,7 @@ def command(
         typer.Option(
             "--dataset",
             help="digits (needs no download), mnist, cifar10, cifar100, webvision, animal10n, "
-            "clothing1m; cifar100-published, webvision-published where published code differs.",
+            "clothing1m. cifar100-published and webvision-published follow the published code.",
         ),
     ] = "digits",
     noise: Annotated[
@@ -51,7 +51,7 @@ def command(
             "-o",
             "--output",
             metavar="RUN",
-            help="Folder of the run, or for the folders of several. Default: runs/NAME.",
+            help="Folder of the run, or parent folder of several runs. Default: runs/NAME.",
         ),
     ] = None,
     data: Annotated[
@@ -74,7 +74,7 @@ def command(
         str, typer.Option("-device", "--device", help="auto, cuda, mps or cpu.")
     ] = "auto",
     precision: Annotated[
-        str, typer.Option("--precision", help="float32, or bf16 where it is supported.")
+        str, typer.Option("--precision", help="float32, or bf16 if the device supports it.")
     ] = "float32",
     compiled: Annotated[
         bool | None,
@@ -85,18 +85,18 @@ def command(
         num_processes_option("Runs at a time on the device."),
     ] = 1,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Delete the run in -o, and start anew.")
+        bool, typer.Option("--overwrite", help="Delete the run in -o, and start again.")
     ] = False,
 ) -> None:
     """Train an image classifier on noisy labels with the paper's protocol; report its accuracy.
 
-    RUN gets log.jsonl (an object for each epoch), run.json (settings, versions,
-    hash of the labels, result), the noisy labels, TensorBoard events, a
-    checkpoint, and pictures of accuracies and class probabilities. The same
-    command resumes a run that was stopped.
+    The folder RUN will contain log.jsonl (an object for each epoch), run.json
+    (settings, versions, hash of the labels, result), the noisy labels,
+    TensorBoard events, a checkpoint, and pictures of accuracies and class
+    probabilities. If a run was stopped, the same command resumes it.
 
-    Several --loss or --seed make several runs, and their mean. For several GPUs:
-    torchrun --nproc-per-node 4 --no-python anl-seg classify ...
+    Several --loss or --seed do several runs, and report their means. For several
+    GPUs: torchrun --nproc-per-node 4 --no-python anl-seg classify ...
     """
     from anl_seg.classification.distributed import ranks
     from anl_seg.classification.several_runs import folders, run_all, summarize

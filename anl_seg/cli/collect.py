@@ -1,4 +1,4 @@
-"""`anl-seg collect`: any tree of runs as one tidy CSV."""
+"""`anl-seg collect`: a tree of runs as one tidy CSV."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Gather settings, state, metrics and provenance of all runs as CSV, a row for each run.
+    """Collect settings, state, metrics and provenance of all runs as CSV, one row per run.
 
-    Reads runs of `sweep`, `table`, `figure` and `tune`, and those of `classify`.
+    It reads runs of `sweep`, `table`, `figure`, `tune` and `classify`.
     """
     from anl_seg.experiments.runs.collect import collect, write_csv
 

@@ -1,4 +1,4 @@
-"""`anl-seg compare`: runs against each other, paired by case."""
+"""`anl-seg compare`: comparison of methods, paired by case."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="A B [C ...]",
-            help="Folders of predictions, or NAME=FOLDER. Several folders of one name are the "
-            "seeds or folds of one method. The first is what the others are compared with.",
+            help="Folders of predictions, or NAME=FOLDER. Several folders with the same name are "
+            "the seeds or folds of one method. The others are compared with the first method.",
             show_default=False,
         ),
     ],
@@ -43,25 +43,25 @@ def command(
             "-o",
             "--output",
             metavar="DIR",
-            help="Write comparison.html, .md, .tex, .json and cases.csv there. "
-            "Without it the tables are only printed.",
+            help="Folder for comparison.html, .md, .tex, .json and cases.csv. "
+            "Without -o the tables are only printed.",
         ),
     ] = None,
     metric: Annotated[
-        str, typer.Option("--metric", help="What to compare: Dice, IoU, HD95, ...")
+        str, typer.Option("--metric", help="Metric to compare: Dice, IoU, HD95, ...")
     ] = "Dice",
     eta_alpha: Annotated[
         float | None,
         typer.Option(
             "--eta-alpha",
-            help="Share of noisy training masks. Puts figures of the paper's Table VI beside "
-            "methods named as its losses (anl-ce, t-loss, gce, ...); only for the 600 test images "
-            "of ISIC-2017.",
+            help="Share of noisy training masks. Shows results of the paper's Table VI beside "
+            "methods named like its losses (anl-ce, t-loss, gce, ...). Only for the 600 test "
+            "images of ISIC-2017.",
         ),
     ] = None,
     eta_beta: Annotated[
         float | None,
-        typer.Option("--eta-beta", help="Noise in each of them; belongs to --eta-alpha."),
+        typer.Option("--eta-beta", help="Noise in each of these masks; needs --eta-alpha."),
     ] = None,
     images: Annotated[
         Path | None,
@@ -80,7 +80,7 @@ def command(
         Empty,
         typer.Option(
             "--empty",
-            help="A class that neither mask holds: left out of the pairs, perfect, or worst.",
+            help="Score of a class in neither mask: left out of the pairs, perfect, or worst.",
         ),
     ] = Empty.nan,
     num_processes: Annotated[int, num_processes_option()] = 1,
@@ -88,7 +88,7 @@ def command(
 ) -> None:
     """Compare methods on the same cases: paired differences, tests, and a report.
 
-    Seeds of a method are averaged per case before any test: more seeds are not more patients.
+    Seeds of a method are averaged per case before any test, because they are not more patients.
     """
     from rich.console import Console
 
@@ -146,4 +146,4 @@ def command(
     if files:
         typer.echo(f"written to {output}: {', '.join(file.name for file in files)}")
     else:
-        typer.echo("nothing written; -o DIR keeps the tables, a page with plots, and the values")
+        typer.echo("nothing written; -o DIR writes the tables, a page with plots, and the values")

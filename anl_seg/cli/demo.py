@@ -1,4 +1,4 @@
-"""`anl-seg demo`: the main job from bad masks to a report, on a phantom or on real data."""
+"""`anl-seg demo`: from bad masks to a report, on a phantom or on real data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-#: As `DemoSettings` has them, which is slow to import.
+#: Defaults of `DemoSettings`, which is slow to import.
 DEFAULT_SIZE, DEFAULT_EPOCHS, DEFAULT_ITERATIONS = 64, 30, 40
 
 #: Shown at the end of --help.
@@ -31,22 +31,20 @@ def command(
     epochs: Annotated[int, typer.Option(help="Epochs of each of the two trainings.")] = (
         DEFAULT_EPOCHS
     ),
-    iterations: Annotated[int, typer.Option(help="Training steps in an epoch.")] = (
+    iterations: Annotated[int, typer.Option(help="Training steps per epoch.")] = (
         DEFAULT_ITERATIONS
     ),
     seed: Annotated[int, typer.Option(help="Seed of phantom, noise and training.")] = 1,
     device: Annotated[
         str | None,
-        typer.Option(
-            "-device", "--device", help="cpu, cuda or mps. Default: cuda if there is one."
-        ),
+        typer.Option("-device", "--device", help="cpu, cuda or mps. Default: cuda if available."),
     ] = None,
 ) -> None:
-    """Corrupt masks, train nnU-Net on them with its own loss and with ours, and compare the two.
+    """Corrupt masks, train nnU-Net on them with its own loss and with ours, and compare both.
 
     The report compares both on clean test images, and shows how much of the
-    noise each training memorised. Takes some minutes on two cores. The same
-    command resumes a demo that was stopped.
+    noise each training memorised. The demo takes some minutes on two cores. If
+    it was stopped, the same command resumes it.
     """
     import logging
 

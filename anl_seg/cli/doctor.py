@@ -1,4 +1,4 @@
-"""`anl-seg doctor`: check the installation, and say how to repair it."""
+"""`anl-seg doctor`: checks of the installation, with advice on repairs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def command(
         bool,
         typer.Option(
             "--fix",
-            help="Mend the installation first: delete what earlier versions of anl-seg left among "
-            "nnU-Net's files, and make nnU-Net find our trainers.",
+            help="Repair the installation first: delete files that earlier versions of anl-seg "
+            "left among nnU-Net's, and make nnU-Net find our trainers.",
         ),
     ] = False,
 ) -> None:
-    """Check anl-seg, torch, nnU-Net, our trainer, the variables; exit code 1 if one is wrong."""
+    """Check anl-seg, torch, nnU-Net, our trainer and variables; exit code 1 if one is wrong."""
     from anl_seg.trainers.installation import checks, repair
 
     if fix:

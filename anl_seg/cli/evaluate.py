@@ -37,8 +37,8 @@ def command(
             "-o",
             "--output",
             metavar="DIR",
-            help="Write summary.json (nnU-Net's schema), cases.csv and report (Markdown, LaTeX, "
-            "one HTML page) there. Without it the tables are only printed.",
+            help="Folder for summary.json (nnU-Net's schema), cases.csv and the report (Markdown, "
+            "LaTeX, one HTML page). Without -o the tables are only printed.",
         ),
     ] = None,
     images: Annotated[
@@ -50,14 +50,14 @@ def command(
     figures_only: Annotated[
         bool,
         typer.Option(
-            "--figures-only", help="Write summary.json and cases.csv only; the report takes longer."
+            "--figures-only", help="Write only summary.json and cases.csv; the report takes longer."
         ),
     ] = False,
     labels: Annotated[
         str | None,
         labels_option(
-            "Labels to score. Default: those of the dataset.json in PRED or beside REF, "
-            "else all that the references hold."
+            "Labels to score. Default: labels of the dataset.json in PRED or beside REF, "
+            "otherwise all labels in the references."
         ),
     ] = None,
     ignore_label: IgnoreLabel = None,
@@ -66,7 +66,7 @@ def command(
         bool,
         typer.Option(
             "--surfaces",
-            help="Also compute HD95, ASSD and NSD: in mm if the files hold a spacing. Slower.",
+            help="Also compute HD95, ASSD and NSD, in mm if the files have a spacing. Slower.",
         ),
     ] = False,
     tolerance: Tolerance = 2.0,
@@ -74,7 +74,7 @@ def command(
         Empty,
         typer.Option(
             "--empty",
-            help="A class that neither mask holds: left out of the means, perfect, or worst.",
+            help="Score of a class in neither mask: left out of the means, perfect, or worst.",
         ),
     ] = Empty.nan,
     noise_manifest: Annotated[
@@ -83,27 +83,27 @@ def command(
             "--noise-manifest",
             metavar="FILE",
             help="noise_manifest.json or .csv of anl-seg noise. Adds Dice against the noisy masks, "
-            "by kind of noise. REF must hold the clean masks.",
+            "by kind of noise. REF must contain the clean masks.",
         ),
     ] = None,
     chill: Annotated[
         bool,
         typer.Option(
             "--chill",
-            help="Score a part of the cases, such as the validation of a fold: references without "
-            "a prediction are left out and counted.",
+            help="Score only part of the cases, such as the validation of a fold: references "
+            "without a prediction are left out and counted.",
         ),
     ] = False,
     num_processes: Annotated[
-        int, num_processes_option("Number of processes; more pay with 3D cases.")
+        int, num_processes_option("Number of processes; more help with 3D cases.")
     ] = 1,
     seed: BootstrapSeed = 1,
 ) -> None:
     """Score predicted masks against reference masks of the same names.
 
-    PRED comes first and REF second; nnUNetv2_evaluate_folder takes them the other way round. Reads
-    PNG, BMP, TIFF, NIfTI, NRRD and MHA. A missing or extra prediction is an error, never a smaller
-    n. summary.json holds the conventions behind each figure.
+    PRED is first and REF second; nnUNetv2_evaluate_folder takes the reverse order. Formats: PNG,
+    BMP, TIFF, NIfTI, NRRD and MHA. A missing or extra prediction is an error and never reduces n.
+    summary.json contains the conventions behind each figure.
     """
     from rich.console import Console
 
@@ -153,4 +153,4 @@ def command(
     if files:
         typer.echo(f"written to {output}: {', '.join(file.name for file in files)}")
     else:
-        typer.echo("nothing written; -o DIR keeps figures and report")
+        typer.echo("nothing written; -o DIR writes figures and report")

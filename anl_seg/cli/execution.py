@@ -1,4 +1,4 @@
-"""Options of all commands that do runs: where, how many at a time, how often again."""
+"""Options of all commands that do runs: executor, runs at a time, retries."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Executors(str, Enum):
 
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
-ExecutorName = Annotated[Executors, typer.Option("--executor", help="Where the runs are done.")]
+ExecutorName = Annotated[Executors, typer.Option("--executor", help="Where to do the runs.")]
 Processes = Annotated[
     int | None,
-    num_processes_option("Runs at a time. Default: one for each GPU of --gpus, else one."),
+    num_processes_option("Runs at a time. Default: one per GPU of --gpus, otherwise one."),
 ]
 Gpus = Annotated[
     str | None,
-    typer.Option("--gpus", help="GPUs to share out among local runs, such as 0,1,2,3."),
+    typer.Option("--gpus", help="GPUs to distribute among local runs, such as 0,1,2,3."),
 ]
 Slurm = Annotated[
     list[str] | None,
@@ -44,21 +44,19 @@ Slurm = Annotated[
         "gpus=1, cpus-per-task=4, mem=16G. May be repeated.",
     ),
 ]
-Retries = Annotated[
-    int, typer.Option("--retries", min=0, help="How often a failed run is tried again.")
-]
+Retries = Annotated[int, typer.Option("--retries", min=0, help="How often to retry a failed run.")]
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How runs are done, as the options above say it.
+    """Values of the options above.
 
     Attributes:
-        executor: Where.
-        processes: Runs at a time, if given.
-        gpus: GPUs to share out, such as "0,1".
+        executor: Name of the executor.
+        processes: Number of runs at a time, if given.
+        gpus: GPUs to distribute, such as "0,1".
         slurm: NAME=VALUE texts for sbatch.
-        retries: How often a failed run is tried again.
+        retries: Number of retries of a failed run.
     """
 
     executor: Executors
@@ -69,13 +67,13 @@ class Execution:
 
     @property
     def parallel(self) -> int:
-        """Runs at a time."""
+        """Number of runs at a time."""
         from anl_seg.experiments.runs.executors import at_once
 
         return at_once(self.processes, self.gpus)
 
     def make_executor(self, root: Path) -> Executor:
-        """Make the executor of the runs in a folder.
+        """Create the executor of the runs in a folder.
 
         Raises:
             InputError: If an option is for another executor, or a value is impossible.
@@ -88,16 +86,16 @@ class Execution:
 
 
 def do_runs(root: Path, runs: Sequence[Run], execution: Execution) -> CommandFailedError | None:
-    """Do what is missing of the runs, and show how they stand.
+    """Do the missing runs, and show their states.
 
     Args:
         root: Folder of the runs.
-        runs: What to do.
-        execution: How.
+        runs: Runs to do.
+        execution: Values of the options.
 
     Returns:
-        The error to raise if a run failed for good, with the end of its log. The caller raises it
-        once it has used the other runs.
+        An error with the end of the logs if a run failed in all its attempts. The caller raises it
+        after using the other runs.
     """
     from anl_seg.cli.standings import watching
     from anl_seg.errors import CommandFailedError

@@ -25,13 +25,13 @@ def command(
     ] = None,
     fold: Annotated[
         list[str] | None,
-        typer.Option("-f", help="A fold (default: all that are trained). May be repeated."),
+        typer.Option("-f", help="A fold (default: all trained folds). May be repeated."),
     ] = None,
     plans: Annotated[str, typer.Option("-p", help="Plans.")] = PLANS,
     trainer: Annotated[str, typer.Option("-tr", help="Trainer.")] = TRAINER,
     checkpoint: Checkpoint = CHECKPOINT,
 ) -> None:
-    """Write a model zip that plain nnU-Net installs and predicts with.
+    """Export a trained model as a zip, so that plain nnU-Net can run it.
 
     The zip is written only if nnU-Net's own network gives the same output as the trained one.
     """

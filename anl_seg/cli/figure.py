@@ -41,7 +41,7 @@ def command(
         typer.Option(
             "-o",
             "--output",
-            help="Picture to write, .png, .pdf or .svg, with a CSV beside it. Default: "
+            help="Picture to write (.png, .pdf or .svg), with a CSV beside it. Default: "
             "figure_N.png.",
         ),
     ] = None,
@@ -55,7 +55,7 @@ def command(
     ] = None,
     scale: Annotated[
         str | None,
-        typer.Option("--scale", help="Figure 6 only: `small` is what a CPU can do."),
+        typer.Option("--scale", help="Figure 6 only: `small` is feasible on a CPU."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all runs.")] = 1,
     values: Annotated[
@@ -71,7 +71,7 @@ def command(
 ) -> None:
     """Draw a figure of the paper from runs, and write its numbers as CSV.
 
-    --run does the missing runs first. A panel without its run says so.
+    --run does the missing runs first. Without it, the panel of a missing run says so.
     """
     from anl_seg.cli.execution import do_runs
     from anl_seg.errors import InputError, named

@@ -53,10 +53,10 @@ def command(
 
     Use the file with several trainings, to give all of them the same labels.
 
-    symmetric: any other class. asymmetric: the class that resembles it, on
-    CIFAR-100 the next of the real super-class (asymmetric-published: of the
-    block of five indices, as in published code). instance: part-dependent
-    noise, from the pixels. human: CIFAR-10N worst or CIFAR-100N noisy.
+    symmetric: any other class. asymmetric: a similar class; on CIFAR-100 the
+    next one of the real super-class. asymmetric-published: the next one of the
+    block of five indices, as in published code. instance: part-dependent noise,
+    from the pixels. human: CIFAR-10N worst or CIFAR-100N noisy.
     """
     from anl_seg.datasets import cifar_n
     from anl_seg.datasets.classification import load_arrays

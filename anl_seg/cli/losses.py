@@ -1,4 +1,4 @@
-"""`anl-seg losses`: what losses there are, and one of them in full."""
+"""`anl-seg losses`: the list of losses, and details of one of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ EXAMPLES = (
 
 def command(
     name: Annotated[
-        str | None, typer.Argument(help="The loss to show in full.", show_default=False)
+        str | None, typer.Argument(help="The loss to show in detail.", show_default=False)
     ] = None,
 ) -> None:
-    """Say which losses there are and which one to use when, or show one in full."""
+    """List the losses with advice on which one to use, or show one in detail."""
     from rich.console import Console
     from rich.markup import escape
     from rich.padding import Padding
@@ -38,7 +38,7 @@ def command(
             guide.add_row(*map(escape, advice))
         Console().print(Padding(guide, (0, 0, 0, 2)))
         print(
-            "\n`anl-seg losses NAME` shows defaults, also of the trainers, and the paper's values."
+            "\n`anl-seg losses NAME` shows defaults (of the trainers too) and the paper's values."
         )
         return
     name = canonical_name(name)

@@ -41,7 +41,7 @@ def command(
         typer.Option(
             "--eta-beta",
             show_default=False,
-            help="Noise in each: changed pixels over foreground pixels, between 0 and 1.",
+            help="Noise in each mask: changed pixels over foreground pixels, between 0 and 1.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the noise.")] = 0,
@@ -63,7 +63,7 @@ def command(
     ] = "erosion,dilation,affine",
     millimetres: Annotated[
         bool,
-        typer.Option("--mm", help="Measure in millimetres by the files' spacing, not in pixels."),
+        typer.Option("--mm", help="Measure in mm, with the spacing of the files, not in pixels."),
     ] = False,
     threshold: Threshold = None,
     ignore_label: Annotated[
@@ -71,7 +71,7 @@ def command(
         typer.Option(
             "--ignore-label",
             show_default=False,
-            help="Label that stays untouched (nnU-Net data sets declare it).",
+            help="Label that stays unchanged. Default: the one declared in dataset.json.",
         ),
     ] = None,
     policy: Annotated[
@@ -110,20 +110,20 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Corrupt masks on purpose, and record what changed in each.
+    """Corrupt masks on purpose, and record the changes of each.
 
-    Use it to measure how much bad masks harm a training. DST keeps the names
-    and formats of SRC. Masks that are not chosen are copied. If SRC is an
-    nnU-Net data set, DST is one too, with clean labels in labelsTr_clean.
-    noise_manifest.csv and .json list each mask with its requested and
-    achieved noise.
+    Use it to measure how much bad masks harm a training. DST has the names and
+    formats of SRC. Masks that are not chosen are copied. If SRC is an nnU-Net
+    data set, DST is one too, with clean labels in labelsTr_clean.
+    noise_manifest.csv and .json list the requested and achieved noise of each
+    mask.
 
     round(eta_alpha n) of n masks are chosen. In label maps every class is
     corrupted; if two classes then overlap, the higher label wins.
 
-    The same seed gives the same noise in any order and with any -np. A
-    larger --eta-alpha corrupts the same masks in the same way, and more.
-    If a run was killed, the same command resumes it.
+    The same seed gives the same noise in any order and with any -np. A larger
+    --eta-alpha corrupts the same masks in the same way, and further ones. If a
+    run was killed, the same command resumes it.
     """
     if verify is not None:
         _verify(verify)
@@ -160,7 +160,7 @@ def command(
 
 
 def _policies(given: list[str]) -> dict[str, str]:
-    """Read `SITUATION=POLICY`, or `POLICY` for all situations; the last one counts."""
+    """Parse `SITUATION=POLICY`, or `POLICY` for all situations; the last one counts."""
     from anl_seg.noise import SITUATIONS
 
     policies = {}
@@ -198,7 +198,7 @@ def _print_files(content: dict[str, Any], target: Path) -> None:
     from anl_seg.formats.noise_manifest import CSV_NAME
 
     if content["left_out"]:
-        print(f"{len(content['left_out'])} files that are no masks were not copied.")
+        print(f"{len(content['left_out'])} files that are not masks were not copied.")
     print(f"Each case: {target / CSV_NAME}")
 
 

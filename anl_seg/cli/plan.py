@@ -32,7 +32,7 @@ def command(
     other: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Data set that has those plans: the clean one of a noisy copy."
+            "--from", help="Data set of those plans, for a noisy copy the clean data set."
         ),
     ] = None,
     protocol: Annotated[
@@ -115,12 +115,12 @@ def command(
     iterations: Annotated[int | None, typer.Option(help="Steps per epoch (nnU-Net: 250).")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="sgd or adam (default: the protocol's).")
+        str | None, typer.Option(help="sgd or adam (default: from the protocol).")
     ] = None,
     precision: Annotated[
         str,
         typer.Option(
-            help="float32: nnU-Net's own, mixed with float16 on GPUs; bf16: mixed with bfloat16."
+            help="float32: nnU-Net's default, mixed with float16 on GPUs. bf16: mixed bfloat16."
         ),
     ] = "float32",
     seed: Annotated[

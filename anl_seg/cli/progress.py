@@ -1,4 +1,4 @@
-"""Show progress: a bar with the time left on a terminal, else a plain line now and then."""
+"""Display of progress: a bar with the time left on a terminal, otherwise occasional lines."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ PLAIN_LINE_SECONDS = 10
 
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
-    """Yield `items` while showing on stderr how far the work is.
+    """Yield `items` and show the progress on stderr.
 
     Args:
         items: Items to iterate over.
-        description: A few words on the work, such as "corrupting masks".
-        total: Number of items. Default: the length of `items`.
+        description: Short description of the work, such as "corrupting masks".
+        total: Number of items; by default the length of `items`.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
@@ -44,7 +44,7 @@ def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    # What the command prints goes above the bar on a terminal, and into a file or pipe as it is.
+    # On a terminal the command's output is printed above the bar; a file or pipe gets it unchanged.
     above = sys.stdout.isatty()
     with Progress(*columns, console=Console(stderr=True), redirect_stdout=above) as progress:
         yield from progress.track(items, total=total, description=description)

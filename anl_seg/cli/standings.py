@@ -1,4 +1,4 @@
-"""Show the states of runs: a live table on a terminal, else a plain line at each change."""
+"""Display of the states of runs: a live table on a terminal, otherwise a line per change."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from anl_seg.experiments.runs.sweep import Standing
 
-#: In the order shown.
+#: States in the order shown.
 STATES = ("done", "running", "queued", "waiting", "stopped", "failed")
-#: Of running and of failed runs, how many are shown.
+#: Number of running and of failed runs that are shown.
 SHOWN_RUNS = 12
 
 
 @contextmanager
 def watching(workers: int) -> Iterator[Callable[[Sequence[Standing]], None]]:
-    """Yield a function to call with the states of the runs; it shows them on stderr."""
+    """Provide a function that shows the states of the runs on stderr."""
     if not sys.stderr.isatty():
         yield _lines(workers)
         return
@@ -33,9 +33,9 @@ def watching(workers: int) -> Iterator[Callable[[Sequence[Standing]], None]]:
 
 
 def summary(found: Sequence[Standing], workers: int | None) -> str:
-    """Say in one line how many runs are in each state, and about how long the others will take.
+    """Format in one line the number of runs in each state, and the estimated time left.
 
-    `workers` is the number of runs at a time; None stands for as many as are running now.
+    `workers` is the number of runs at a time. None is the number of runs running now.
     """
     from anl_seg.experiments.runs.estimates import in_words, seconds_left
 
@@ -48,7 +48,7 @@ def summary(found: Sequence[Standing], workers: int | None) -> str:
 
 
 def table(found: Sequence[Standing], workers: int | None) -> Table:
-    """Return the summary, and a row for each run that is running or has failed."""
+    """Build a table with the summary as title, and a row for each running or failed run."""
     from rich.table import Table
 
     rows = Table(title=summary(found, workers), title_justify="left", title_style="bold")

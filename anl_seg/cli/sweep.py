@@ -1,4 +1,4 @@
-"""`anl-seg sweep`: many runs, here or on a cluster; `anl-seg sweep status` from another shell."""
+"""`anl-seg sweep`: many runs on this machine or a cluster, and `anl-seg sweep status`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command(
         typer.Argument(
             metavar="FILE|table-N|status",
             help="A YAML file with the keys kind, base, grid, runs; or a table of the paper, such "
-            "as table-2; or `status` to see how the runs in --runs stand.",
+            "as table-2; or `status` to see the states of the runs in --runs.",
         ),
     ],
     values: Annotated[
@@ -48,7 +48,7 @@ def command(
     ] = None,
     runs: Runs = Path("runs"),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only list the runs, and estimate the time.")
+        bool, typer.Option("--dry-run", help="Only list the runs and estimate their time.")
     ] = False,
     executor: ExecutorName = Executors.local,
     processes: Processes = None,
@@ -56,12 +56,12 @@ def command(
     slurm: Slurm = None,
     retries: Retries = 1,
 ) -> None:
-    """Do many runs, from a file or of a table of the paper, on this machine or on SLURM.
+    """Do many runs, from a file or for a table of the paper, on this machine or on SLURM.
 
     Each run gets a folder with record.json (settings, versions, commit, hash of
     the noise, metrics) and log.txt. Stop with Ctrl-C. The same command then
-    keeps done runs, resumes killed ones and retries failed ones. Several
-    sweeps on one folder share its runs.
+    skips finished runs, resumes stopped ones and retries failed ones. Several
+    sweeps on the same folder share its runs.
     """
     execution = Execution(executor, processes, gpus, slurm or (), retries)
     if what == STATUS:
@@ -76,7 +76,7 @@ def command(
         return
     if failed := do_runs(runs, todo, execution):
         raise failed
-    print(f"{len(todo)} runs done; `anl-seg collect {runs}` gathers their results")
+    print(f"{len(todo)} runs done; `anl-seg collect {runs}` collects their results")
 
 
 def _runs(what: str, values: list[str]) -> list[Run]:

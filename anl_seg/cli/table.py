@@ -1,4 +1,4 @@
-"""`anl-seg table`: a table of the paper, ours beside the published figures."""
+"""`anl-seg table`: a table of the paper, our results beside the published ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EXAMPLES = (
 )
 
 
-#: Options that decide which runs make the table, and where they lie.
+#: Options that determine the runs of the table and their folder.
 ABOUT_RUNS = frozenset(
     {"runs", "row", "column", "seed", "dataset", "scale", "data", "human", "values"}
 )
@@ -82,12 +82,12 @@ def command(
         str | None,
         typer.Option(
             "--dataset",
-            help="Another data set for a table of classifiers; digits takes seconds a run.",
+            help="Another data set for a table of classifiers; digits takes seconds per run.",
         ),
     ] = None,
     scale: Annotated[
         Scales,
-        typer.Option("--scale", help="Table 6 only: a CPU does `small` in about an hour."),
+        typer.Option("--scale", help="Table 6 only: `small` takes about an hour on a CPU."),
     ] = Scales.full,
     data: Annotated[
         Path | None,
@@ -107,7 +107,7 @@ def command(
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="Write the table here. Default: print it."
+            "-o", "--output", metavar="FILE", help="File for the table. Default: print it."
         ),
     ] = None,
     executor: ExecutorName = Executors.local,
@@ -116,10 +116,10 @@ def command(
     slurm: Slurm = None,
     retries: Retries = 1,
 ) -> None:
-    """Print a table of the paper with our figures beside the published ones.
+    """Print a table of the paper with our results beside the published ones.
 
-    The table says which runs are missing. --run does them, as `anl-seg sweep`
-    does: stop it and call it again at any time. Table 8 holds the
+    The table names the missing runs. --run does them like `anl-seg sweep`: you
+    can stop the command and call it again at any time. Table 8 lists the
     hyper-parameters.
     """
     from anl_seg.cli.execution import do_runs
@@ -130,7 +130,7 @@ def command(
 
     if number == 8:
         if run:
-            raise InputError("table 8 holds hyper-parameters, so it has no runs; omit --run")
+            raise InputError("table 8 lists hyper-parameters and has no runs; omit --run")
         _show(hyper_parameter_report(row or (), column or ()), form, output)
         return
     given = {"protocol": dataset, "data": data and str(data), "human": human and str(human)}
@@ -171,7 +171,7 @@ def _show(report: Report, form: Format, output: Path | None) -> None:
 
 
 def _with_run(context: typer.Context) -> str:
-    """Return the command as it was typed, with --run, and without options of printing."""
+    """Return the command as typed, with --run and without options of printing."""
     import shlex
 
     parts = ["anl-seg", "table", str(context.params["number"])]

@@ -9,7 +9,7 @@ EXAMPLES = (
 
 
 def command() -> None:
-    """Print the folder for nnUNet_extTrainer, if you prefer that way of finding trainers."""
+    """Print the folder for nnUNet_extTrainer, if you prefer to set this variable."""
     from anl_seg.trainers.installation import discovery_folder
 
     print(discovery_folder())

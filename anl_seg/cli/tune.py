@@ -1,4 +1,4 @@
-"""`anl-seg tune`: seek the weights of a loss on images that are held out of training."""
+"""`anl-seg tune`: search for the weights of a loss on images held out of training."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ def command(
             "--range",
             metavar="NAME[=LOW:HIGH]",
             help="A hyper-parameter to search, on a logarithmic scale. Default: alpha=0.1:50, "
-            "beta=0.1:50 and lambda=0.01:10, if the loss has them; this option adds to them or "
-            "changes them. delta alone stands for delta=1e-7:1e-3, the L1 weight. May be repeated.",
+            "beta=0.1:50 and lambda=0.01:10, if the loss has them. This option adds a range or "
+            "changes one. delta alone means delta=1e-7:1e-3, the L1 weight. May be repeated.",
         ),
     ] = None,
     values: Annotated[
@@ -102,8 +102,8 @@ def command(
     objective: Annotated[
         Objective,
         typer.Option(
-            help="Labels of the held-out images to compare with: as given, which may be noisy, or "
-            "clean, which are known only if anl-seg made the noise."
+            help="Labels of the held-out images to compare with: given ones, which may be noisy, "
+            "or clean ones, which are known only if anl-seg made the noise."
         ),
     ] = Objective.given,
     storage: Annotated[
@@ -112,7 +112,7 @@ def command(
     ] = None,
     report_only: Annotated[
         bool,
-        typer.Option("--report-only", help="Do no runs; report the search in -o as it stands."),
+        typer.Option("--report-only", help="Report the search in -o without doing runs."),
     ] = False,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the search and its runs.")
@@ -123,15 +123,15 @@ def command(
     slurm: Slurm = None,
     retries: Retries = 1,
 ) -> None:
-    """Search alpha and beta (lambda, delta) of a loss on held-out training images.
+    """Search for alpha and beta (lambda, delta) of a loss on held-out training images.
 
-    Test images are never used. Each trial is a run with a folder of its own in
-    -o; -np trials are done at a time. The same command resumes a search that
-    was stopped. A larger --trials continues one that is done.
+    Test images are never used. Each trial is a run with its own folder in -o;
+    -np trials are done at a time. If a search was stopped, the same command
+    resumes it. A larger --trials continues a finished search.
 
-    By default the labels of the held-out images are taken as given, since real
-    data have no others. Noise in them lowers every figure and blurs
-    differences: hold out more images if the noise is strong. The folder gets
+    By default held-out images are scored with the given labels, because real
+    data have no others. Noise in them lowers every result and blurs differences,
+    so hold out more images if the noise is strong. The folder will contain
     trials.csv, and the surface as surface.png and surface.pdf.
     """
     from anl_seg.experiments.search.tune import make_search, parse_ranges, read_tuning

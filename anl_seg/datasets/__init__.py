@@ -1,6 +1,8 @@
-"""Real data in its official layout, and the phantom; NumPy and Pillow, no torch.
+"""Data sets in their official layouts, and a phantom. Nothing here needs torch.
 
-`isic2017` converts the ISIC-2017 challenge's own folders to an nnU-Net raw data set and fetches its
-archives; `phantom` draws dermoscopy-like pictures in the same layout. `classification` loads the
-data sets of the paper's classification tables by name; `cifar_n` reads the human labels of CIFAR.
+- `isic2017` fetches the archives of the ISIC-2017 challenge, and converts its folders to an nnU-Net
+  raw data set.
+- `phantom` draws dermoscopy-like pictures in the same layout.
+- `classification` loads the data sets of the paper's classification tables by name.
+- `cifar_n` reads the human labels of CIFAR.
 """

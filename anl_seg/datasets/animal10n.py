@@ -1,4 +1,4 @@
-"""Animal-10N: ten animals that people confuse, with the mistakes of those who labelled them."""
+"""Animal-10N: ten animals that people confuse, with human labelling errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from anl_seg.datasets.file_lists import labelled_files, require, require_images
 from anl_seg.datasets.images import ImageFiles, LabelledFiles
 from anl_seg.errors import InputError, listed
 
-#: In the order of the official page.
+#: Classes in the order of the official page.
 CLASSES = (
     *("cat", "lynx", "wolf", "coyote", "cheetah"),
     *("jaguar", "chimpanzee", "orangutan", "hamster", "guinea pig"),
@@ -18,17 +18,17 @@ ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 def read(root: Path) -> ImageFiles:
-    """List Animal-10N: the label is the first number in the name of a file, `<label>_<id>.jpg`.
+    """List the files of Animal-10N. The label is the first number in the name, `<label>_<id>.jpg`.
 
     Args:
-        root: Folder that holds `training/` and `testing/`, as unpacked from the raw images.
+        root: Folder with `training/` and `testing/`, as unpacked from the raw images.
 
     Raises:
-        InputError: If a folder is missing or empty, or files are not named like that.
+        InputError: If a folder is missing or empty, or files are not named in this way.
     """
     advice = (
         "Animal-10N: ask for the raw images at https://dm.kaist.ac.kr/datasets/animal-10n/ and "
-        f"unpack them so that {root} holds training/ and testing/"
+        f"unpack them so that {root} contains training/ and testing/"
     )
     require((root / "training", root / "testing"), advice)
     train, test = (_listed(root / part) for part in ("training", "testing"))

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100, from the official Python archives or from one `.npz`."""
+"""CIFAR-10 and CIFAR-100, from the official Python archives or an `.npz` file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPE = (32, 32, 3)
 
 @dataclass(frozen=True)
 class Release:
-    """One of the two official archives, and the folder that it unpacks to."""
+    """One of the two official archives, and the folder that it contains."""
 
     name: str
     archive: str
@@ -61,12 +61,12 @@ def read(release: Release, root: Path) -> ImageArrays:
     """Read CIFAR-10 or CIFAR-100.
 
     Args:
-        release: Which of them.
-        root: An `.npz` file; the official archive; or a folder that holds the archive, the folder
-            unpacked from it (torchvision's root), or the unpacked files themselves.
+        release: CIFAR-10 or CIFAR-100.
+        root: An `.npz` file; the official archive; or a folder that contains the archive, the
+            folder unpacked from it (torchvision's root), or the unpacked files themselves.
 
     Raises:
-        InputError: If it is not there, or not whole.
+        InputError: If the data set is missing or incomplete.
     """
     if npz.is_npz(root):
         return npz.read(release.name, root, classes=release.classes, shape=SHAPE)
@@ -74,7 +74,7 @@ def read(release: Release, root: Path) -> ImageArrays:
     wanted = (*release.train, release.test)
     missing = [name for name in wanted if name not in contents]
     if missing:
-        raise InputError(f"{root} lacks {named(missing)} of {release.archive}: get it whole again")
+        raise InputError(f"{root} lacks {named(missing)} of {release.archive}: get it again")
     train, test = (
         _joined(root, {name: contents[name] for name in names}, release.label_key)
         for names in (release.train, (release.test,))
@@ -85,7 +85,7 @@ def read(release: Release, root: Path) -> ImageArrays:
 
 
 def _contents(release: Release, root: Path) -> dict[str, bytes]:
-    """The wanted files, by name, that are in the folder or archive."""
+    """Read the wanted files of the folder or archive, by name."""
     wanted = {*release.train, release.test}
     for folder in (root / release.folder, root):
         if any((folder / name).is_file() for name in wanted):
@@ -93,8 +93,8 @@ def _contents(release: Release, root: Path) -> dict[str, bytes]:
     archive = root if root.is_file() else root / release.archive
     if not archive.is_file():
         raise InputError(
-            f"{root}: no {release.name} there. Get {release.archive} from {WEBSITE} and put it, "
-            f"packed or unpacked, into {root}; or give the folder where it lies, or an .npz file "
+            f"{root}: {release.name} not found. Get {release.archive} from {WEBSITE} and put it, "
+            f"packed or unpacked, into {root}; or give its folder, or an .npz file "
             f"with {', '.join(npz.KEYS)}"
         )
     try:
@@ -116,7 +116,7 @@ def _names(folder: Path) -> Iterable[str]:
 def _joined(
     root: Path, batches: Mapping[str, bytes], label_key: str
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Images, `(n, 32, 32, 3)`, and labels of some batches, one after another."""
+    """Concatenate images, `(n, 32, 32, 3)`, and labels of several batches."""
     images = []
     labels: list[int] = []
     for name, content in batches.items():
@@ -126,6 +126,6 @@ def _joined(
             labels += batch[label_key]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{root}: {name} is no batch of CIFAR images ({error}); get it again from {WEBSITE}"
+                f"{root}: {name} is not a batch of CIFAR ({error}); get it again from {WEBSITE}"
             ) from error
     return np.ascontiguousarray(np.concatenate(images)), np.asarray(labels)

@@ -1,4 +1,4 @@
-"""CIFAR-10N and CIFAR-100N: the labels that people gave to CIFAR's training images."""
+"""CIFAR-10N and CIFAR-100N: human labels of CIFAR's training images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from anl_seg.datasets.images import ImageArrays, Labels
 from anl_seg.errors import InputError
 
 WEBSITE = "http://www.noisylabels.com"
-#: Data set -> official file, and the set of labels in it that the paper uses: "Worst", "Noisy".
+#: Official file of each data set, and the labels in it that the paper uses: "Worst", "Noisy".
 RELEASES = MappingProxyType(
     {
         "cifar10": ("CIFAR-10_human.pt", "worse_label"),
@@ -26,18 +26,18 @@ RELEASES = MappingProxyType(
 def read(path: Path, data: ImageArrays) -> Labels:
     """Read human labels of the training images in `data`.
 
-    The file's clean labels must be those of `data`, so another data set, or another order of it
-    (TensorFlow's, say), cannot slip in. No torch is needed and nothing in the pickle is run.
+    The file's clean labels must equal those of `data`. This detects another data set, or another
+    order of it (such as TensorFlow's). Torch is not needed, and no code in the pickle is run.
 
     Args:
-        path: The official `.pt` file, or the folder that holds it.
-        data: CIFAR-10 or CIFAR-100, whole or a subset that knows its places.
+        path: The official `.pt` file, or its folder.
+        data: CIFAR-10 or CIFAR-100, complete or a subset with its `index`.
 
     Returns:
         One label for each training image, `(n,)` int64.
 
     Raises:
-        InputError: If there are no such labels for `data`, or the file is missing, damaged or of
+        InputError: If there are no human labels for `data`, or the file is missing, damaged or in
             another order.
 
     References:
@@ -61,26 +61,26 @@ def read(path: Path, data: ImageArrays) -> Labels:
     clean, human = (np.asarray(sets[wanted], dtype=np.int64) for wanted in ("clean_label", key))
     if data.index.max() >= min(len(clean), len(human)):
         raise InputError(
-            f"{file} holds {len(clean)} labels, too few for the training images of {data.name}"
+            f"{file} has {len(clean)} labels, too few for the training images of {data.name}"
         )
     different = int((clean[data.index] != data.y_train).sum())
     if different:
         raise InputError(
             f"{file}: its clean labels differ from those of {data.name} at {different} of "
-            f"{len(data.y_train)} images; the two must be in one order (CIFAR-N's files for torch "
-            "and for TensorFlow are not)"
+            f"{len(data.y_train)} images; both must be in one order (CIFAR-N's files for torch "
+            "and for TensorFlow differ)"
         )
     return human[data.index]
 
 
 def _read_pt(file: Path) -> dict[str, Any]:
-    """Read the dictionary of arrays in what `torch.save` wrote: a zip archive with one pickle."""
+    """Read a dictionary of arrays from a file of `torch.save`, a zip archive with one pickle."""
     try:
         with zipfile.ZipFile(file) as bundle:
             (pickled,) = (name for name in bundle.namelist() if name.endswith("/data.pkl"))
             return dict(pickles.loads(bundle.read(pickled)))
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{file} ({file.stat().st_size} bytes) is no file of CIFAR-N ({error}); "
+            f"{file} ({file.stat().st_size} bytes) is not a file of CIFAR-N ({error}); "
             f"get it again from {WEBSITE}"
         ) from error

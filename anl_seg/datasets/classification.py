@@ -1,4 +1,4 @@
-"""The classification data sets by name: which there are, and what each one gives."""
+"""Classification data sets by name."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from anl_seg.errors import InputError, named
 
 __all__ = ["DATASETS", "ImageArrays", "ImageFiles", "LabelledFiles", "load", "load_arrays"]
 
-#: Where a data set lies, in a folder of its name, if nothing else is said.
+#: Default parent of the folders of data sets.
 DEFAULT_ROOT = Path("data")
 
-#: Name -> reader of the folder (or `.npz`) that holds the data set.
+#: Readers of a data set's folder (or `.npz` file), by name of the data set.
 DATASETS: Mapping[str, Callable[[Path], ImageArrays | ImageFiles]] = MappingProxyType(
     {
         "digits": digits.read,
@@ -31,29 +31,31 @@ DATASETS: Mapping[str, Callable[[Path], ImageArrays | ImageFiles]] = MappingProx
 
 
 def load(name: str, root: Path | None = None) -> ImageArrays | ImageFiles:
-    """Load a data set: small ones whole, large ones as lists of files.
+    """Load a data set: small ones into memory, large ones as lists of files.
 
     Args:
         name: A key of `DATASETS`.
-        root: Folder with the official layout, or an `.npz` file for the small sets; if None,
+        root: Folder with the official layout, or an `.npz` file for the small sets; by default
             `data/<name>` in the current folder.
 
     Raises:
-        InputError: If there is no such data set, or it does not lie there whole: the message says
-            what to get, from where, and where to put it.
+        InputError: If the name is unknown, or the data set is missing or incomplete. The message
+            says what to download, from where, and where to put it.
     """
     if name not in DATASETS:
-        raise InputError(f"there is no data set {name!r}; choose one of {named(sorted(DATASETS))}")
+        raise InputError(f"unknown data set {name!r}; choose one of {named(sorted(DATASETS))}")
     return DATASETS[name](DEFAULT_ROOT / name if root is None else root)
 
 
 def load_arrays(name: str, root: Path | None = None) -> ImageArrays:
-    """Load a data set that has clean labels, which noise can be made for: one of the small ones.
+    """Load a data set with clean labels, for which noise can be drawn: one of the small ones.
 
     Raises:
-        InputError: As `load`, and if the data set is one of the large ones.
+        InputError: If `load` raises it, or the data set is one of the large ones.
     """
     data = load(name, root)
     if isinstance(data, ImageFiles):
-        raise InputError(f"the labels of {name} are noisy already; there are no clean ones of it")
+        raise InputError(
+            f"the labels of {name} are already noisy; choose a data set with clean ones"
+        )
     return data

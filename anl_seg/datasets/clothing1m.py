@@ -1,4 +1,4 @@
-"""Clothing-1M: a million photos from shops, labelled by the words around them."""
+"""Clothing-1M: a million photos from shops, labelled by the surrounding text."""
 
 from __future__ import annotations
 
@@ -29,15 +29,16 @@ def read(root: Path) -> ImageFiles:
     """List Clothing-1M: the million noisy training images, and the clean test and validation sets.
 
     Args:
-        root: Folder that holds `images/`, and the five lists of keys and labels beside it or in
-            `annotations/`.
+        root: Folder with `images/` and, beside it or in `annotations/`, the five lists of keys and
+            labels.
 
     Raises:
-        InputError: If lists or images are missing, or keys without a label.
+        InputError: If lists or images are missing, or keys have no label.
     """
     advice = (
         "Clothing-1M: ask its authors for it (https://github.com/Cysu/noisy_label) and unpack it "
-        f"so that {root} holds images/ and the lists of keys and labels, or these in annotations/"
+        f"so that {root} contains images/ and the lists of keys and labels, or these in "
+        "annotations/"
     )
     lists = root / "annotations" if (root / "annotations").is_dir() else root
     names = (NOISY_LABELS, CLEAN_LABELS, TRAIN_KEYS, VAL_KEYS, TEST_KEYS)

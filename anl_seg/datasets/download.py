@@ -1,4 +1,4 @@
-"""Archives from the web: resumed where they broke off, unpacked whole or not at all."""
+"""Downloads of archives, resumed after interruptions and unpacked atomically."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ TIMEOUT_SECONDS = 30
 def fetch_folder(url: str, parent: Path, *, track: Track = untracked) -> Path:
     """Fetch the zip archive at `url` into `parent` and unpack it there under its own name.
 
-    A folder of that name, or else an archive of that name, is taken as it is, without asking the
-    server. The archive is kept.
+    If a folder or an archive of this name exists, it is used without asking the server. The archive
+    is kept.
 
     Args:
         url: Address that ends in `<name>.zip`.
-        parent: Folder for `<name>.zip` and for the unpacked folder `<name>`; made if need be.
-        track: Shows the progress, in blocks of 1 MiB and then in files.
+        parent: Folder for `<name>.zip` and for the unpacked folder `<name>`; created if necessary.
+        track: Wrapper of an iterable that shows progress, in blocks of 1 MiB and then in files.
 
     Returns:
         The unpacked folder.
 
     Raises:
-        InputError: If the server cannot be reached, does not deliver the whole file, the disk is
-            too small or the archive is damaged.
+        InputError: If the server cannot be reached or does not deliver the whole file, the disk is
+            too small, or the archive is damaged.
     """
     archive = parent / PurePosixPath(url).name
     folder = archive.with_suffix("")
     if not folder.exists():
-        pooch.get_logger().setLevel("WARNING")  # it would print a hash and ask to note it
+        pooch.get_logger().setLevel("WARNING")  # at lower levels it asks to write down a hash
         downloader = functools.partial(resume, track=track)
         pooch.retrieve(url, None, fname=archive.name, path=parent, downloader=downloader)
         unpack(archive, folder, track=track)
@@ -48,10 +48,10 @@ def fetch_folder(url: str, parent: Path, *, track: Track = untracked) -> Path:
 
 
 def resume(url: str, output_file: str, _: object, *, track: Track = untracked) -> None:
-    """Download `url` to `output_file`, going on where an earlier attempt stopped: for pooch.
+    """Download `url` to `output_file`, and resume an earlier attempt. This is a pooch downloader.
 
-    What has come so far lies beside `output_file` as `.partial-<name>`, also after a kill. A broken
-    connection is taken up again as long as each attempt brings new bytes.
+    The received bytes are in `.partial-<name>` beside `output_file`, even after a kill. After a
+    broken connection the download continues as long as each attempt brings new bytes.
 
     Raises:
         InputError: If the server cannot be reached or stops delivering.
@@ -67,20 +67,20 @@ def resume(url: str, output_file: str, _: object, *, track: Track = untracked) -
         except requests.RequestException as error:
             if partial.stat().st_size <= before:
                 raise InputError(
-                    f"{url} cannot be fetched ({_reason(error)}); run the command again later, it "
-                    f"resumes, or put the file into {partial.parent} by hand"
+                    f"{url} cannot be fetched ({_reason(error)}); run the command again later to "
+                    f"resume, or put the file into {partial.parent} by hand"
                 ) from error
     partial.replace(output_file)
 
 
 def _fetch_rest(url: str, partial: Path, track: Track) -> None:
-    """Append to `partial` what is missing to the size that the server states."""
+    """Append the missing bytes to `partial`, up to the size that the server states."""
     head = requests.head(url, allow_redirects=True, timeout=TIMEOUT_SECONDS)
     head.raise_for_status()
     if "Content-Length" not in head.headers:
         raise InputError(
-            f"{url}: the server does not say how large the file is, so something other than the "
-            f"file may answer; put the file into {partial.parent} by hand"
+            f"{url}: the server does not state the file's size, so the answer may not be the file; "
+            f"put the file into {partial.parent} by hand"
         )
     size = int(head.headers["Content-Length"])
     have = partial.stat().st_size
@@ -102,10 +102,10 @@ def _fetch_rest(url: str, partial: Path, track: Track) -> None:
 
 
 def unpack(archive: Path, folder: Path, *, track: Track = untracked) -> None:
-    """Unpack the files of a zip archive side by side into the new folder `folder`.
+    """Unpack all files of a zip archive directly into the new folder `folder`.
 
-    Folders inside the archive are dropped, so it does not matter whether it has a top folder, and
-    no member can land elsewhere. The checksum of each member is verified.
+    Folders inside the archive are ignored. So a top folder makes no difference, and no member can
+    be written elsewhere. The checksum of each member is verified.
 
     Raises:
         InputError: If the archive is damaged or the disk too small.
@@ -124,7 +124,7 @@ def unpack(archive: Path, folder: Path, *, track: Track = untracked) -> None:
                     shutil.copyfileobj(source, target)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(
-            f"{archive} is not a whole zip archive ({error}); remove it and run the command again"
+            f"{archive} is not a complete zip archive ({error}); delete it and run this again"
         ) from error
 
 
@@ -132,13 +132,13 @@ def _require_space(folder: Path, n_bytes: int, what: object) -> None:
     free = shutil.disk_usage(folder).free
     if n_bytes > free:
         raise InputError(
-            f"{what} needs {n_bytes / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free; "
+            f"{what} needs {n_bytes / 1e9:.1f} GB in {folder}, but {free / 1e9:.1f} GB are free; "
             "free some space or choose another folder"
         )
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Say in a few words what a failed request failed on."""
+    """Describe the failure of a request in a few words."""
     if error.response is not None:
         return f"the server answers {error.response.status_code} {error.response.reason}"
     if isinstance(error, requests.Timeout):

@@ -1,4 +1,4 @@
-"""Lists of image files with labels, as the large data sets bring them."""
+"""Lists of image files with labels, as in the large data sets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from anl_seg.errors import InputError, listed
 
 
 def require(paths: Iterable[Path], advice: str) -> None:
-    """Raise InputError, with `advice`, unless all of these files and folders are there."""
+    """Raise InputError, with `advice`, unless all of these files and folders exist."""
     missing = [f"{path} is missing" for path in paths if not path.exists()]
     if missing:
         raise InputError(f"{listed(missing)}\n{advice}")
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank.
+    """Read the lines of a text file that are not blank.
 
     Raises:
         InputError: If the file is not UTF-8 text.
@@ -28,15 +28,15 @@ def read_lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no text file ({error}); get it again") from error
+        raise InputError(f"{path} is not a text file ({error}); get it again") from error
     return [line.strip() for line in lines if line.strip()]
 
 
 def read_pairs(path: Path) -> list[tuple[str, int]]:
-    """The pairs (name, label) of a text file with one such pair a line, separated by a blank.
+    """Read the pairs (name, label) of a text file, one pair per line, separated by a space.
 
     Raises:
-        InputError: If lines are anything else; all are counted, the first named.
+        InputError: If lines have another form. The message counts them and names the first ten.
     """
     pairs = []
     problems = []
@@ -52,17 +52,18 @@ def read_pairs(path: Path) -> list[tuple[str, int]]:
 
 
 def labelled_files(pairs: Iterable[tuple[Path, int]]) -> LabelledFiles:
-    """Put pairs (file, label) into one record."""
+    """Collect pairs (file, label) in one record."""
     pairs = list(pairs)
     labels = np.array([label for _, label in pairs], dtype=np.int64)
     return LabelledFiles(tuple(path for path, _ in pairs), labels)
 
 
 def require_images(name: str, *parts: LabelledFiles, advice: str) -> None:
-    """Check that every part has images and that all of them are there.
+    """Check that every part has images, and that all of them exist.
 
     Raises:
-        InputError: If a part is empty or files are missing; all are counted, the first named.
+        InputError: If a part is empty or files are missing. The message counts them and names the
+            first ten.
     """
     if not all(part.files for part in parts):
         raise InputError(f"{name}: a list of images is empty.\n{advice}")

@@ -1,4 +1,4 @@
-"""A folder of images and a folder of masks, turned into an nnU-Net raw data set."""
+"""Conversion of a folder of images and a folder of masks to an nnU-Net raw data set."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, Geometry, read_image, 
 from anl_seg.formats.masks import are_grey, check_links, grey_message, to_labels
 from anl_seg.progress import Track, untracked
 
-#: Pictures that are no label maps: JPEG changes values.
+#: Pictures that cannot be label maps, because JPEG changes values.
 JPEG_ENDINGS = (".jpg", ".jpeg")
 PICTURE_ENDINGS = (".png", ".bmp", *JPEG_ENDINGS)
-#: What nnU-Net gets: pictures as PNG, volumes as NIfTI.
+#: Endings of the files written for nnU-Net: pictures as PNG, volumes as NIfTI.
 PICTURE, VOLUME = ".png", ".nii.gz"
-#: The end of a name that may tell images from masks: "_mask" in "lesion_01_mask".
+#: Suffix of a name that may distinguish images and masks: "_mask" in "lesion_01_mask".
 SUFFIX = re.compile(r"[-_. ][A-Za-z]*\d*$")
 
 Colour = tuple[int, int, int]
@@ -35,7 +35,7 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Case:
-    """An image and its mask; `part` is nnU-Net's name of the part that they belong to, Tr or Ts."""
+    """An image and its mask. `part` is nnU-Net's name of their part, Tr or Ts."""
 
     name: str
     part: str
@@ -45,13 +45,13 @@ class Case:
 
 @dataclass(frozen=True)
 class Conversion:
-    """What was written.
+    """The result of `convert`.
 
     Attributes:
         folder: The data set.
-        n_training: Training pairs.
-        n_test: Test pairs.
-        labels: Name of each label and its value, as in dataset.json.
+        n_training: Number of training pairs.
+        n_test: Number of test pairs.
+        labels: Value of each label by name, as in dataset.json.
     """
 
     folder: Path
@@ -62,11 +62,12 @@ class Conversion:
 
 @dataclass(frozen=True)
 class _Masks:
-    """How the masks say their labels.
+    """Coding of the labels in the masks.
 
     Attributes:
-        threshold: Pixels of at least this value are foreground; None for label values as they are.
-        names: Name -> colour, in the order of the labels; None for masks of one channel.
+        threshold: Smallest foreground value of grey masks; None for label maps.
+        names: Colour of each label by name, in the order of the labels; None for masks of one
+            channel.
     """
 
     threshold: float | None
@@ -80,7 +81,7 @@ def read_colours(path: Path) -> dict[str, Colour]:
         path: The table. The first row is the background. A color is hexadecimal, such as #ff8000.
 
     Raises:
-        InputError: If a column is missing, or a name or colour is missing, wrong or given twice.
+        InputError: If a column is missing, or a name or colour is missing, wrong or repeated.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -94,14 +95,10 @@ def read_colours(path: Path) -> dict[str, Colour]:
             )
         red, green, blue = bytes.fromhex(code.lstrip("#"))
         if name in colours or (red, green, blue) in colours.values():
-            raise InputError(
-                f"{path}, line {number}: {name} or {code} stands in an earlier line too"
-            )
+            raise InputError(f"{path}, line {number}: {name} or {code} is also in an earlier line")
         colours[name] = (red, green, blue)
     if len(colours) < 2:
-        raise InputError(
-            f"{path}: holds {len(colours)} colours; list the background and each class"
-        )
+        raise InputError(f"{path}: has {len(colours)} colours; list the background and each class")
     return colours
 
 
@@ -116,28 +113,27 @@ def convert(
     seed: int = 0,
     track: Track = untracked,
 ) -> Conversion:
-    """Write an nnU-Net raw data set from images and masks that are paired by their names.
+    """Write an nnU-Net raw data set from images and masks that are paired by name.
 
-    Pictures (PNG, JPEG, BMP, TIFF of one page) become PNG, volumes (NIfTI and other formats of
+    Pictures (PNG, JPEG, BMP, TIFF of one page) become PNG. Volumes (NIfTI and other formats of
     SimpleITK, TIFF with slices) become NIfTI with their spacing. Labels become 0 to K-1. `dst` is
-    written whole or not at all.
+    written completely or not at all.
 
     Args:
         images: Folder of images, grey or RGB.
-        masks: Folder of masks, named like their images, or with the same ending on each name, such
+        masks: Folder of masks, named like their images, or with the same suffix on each name, such
             as `_mask`.
-        dst: Folder of the data set, `.../DatasetXXX_Name`; must not exist.
-        threshold: Makes grey masks binary: pixels of at least this value are foreground.
-        colours: Name -> colour for masks in colour, background first (`read_colours`).
-        test_share: Share of the pairs that become test cases (`imagesTs`, `labelsTs`), drawn by
-            `seed`, in [0, 1).
-        seed: Seed of that choice.
-        track: Shows the progress.
+        dst: Folder of the data set, `.../DatasetXXX_Name`. It must not exist.
+        threshold: Smallest foreground value of grey masks; None for label maps.
+        colours: Colours by name for masks in colour, background first (`read_colours`).
+        test_share: Share of the pairs that become test cases (`imagesTs`, `labelsTs`), in [0, 1).
+        seed: Seed of the draw of test cases.
+        track: Wrapper of an iterable that shows progress.
 
     Raises:
-        InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: half of
-            a pair, unreadable, sizes that differ, values that are no labels. The message counts
-            them and names the first ten.
+        InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: without
+            a partner, unreadable, of different sizes, or with values that are not labels. The
+            message counts them and names the first ten.
     """
     if dst.exists():
         raise InputError(f"{dst} already exists; delete it, or choose another -d or --name")
@@ -164,7 +160,7 @@ def convert(
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Files of a folder that may be images, by name without ending."""
+    """List the files of a folder that may be images, by name without ending."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of images and one of masks")
     known = sorted({*ENDINGS, *PICTURE_ENDINGS}, key=len, reverse=True)
@@ -178,7 +174,7 @@ def _files(folder: Path) -> dict[str, Path]:
         stem = path.name[: -len(ending)]
         if stem in found:
             raise InputError(
-                f"{folder}: {found[stem].name} and {path.name} have one name; keep one of them"
+                f"{folder}: {found[stem].name} and {path.name} have the same name; keep one of them"
             )
         found[stem] = path
     if not found:
@@ -191,14 +187,14 @@ def _files(folder: Path) -> dict[str, Path]:
 def pair_files(
     images: Mapping[str, Path], masks: Mapping[str, Path]
 ) -> dict[str, tuple[Path, Path]]:
-    """Pair images and masks by name, with an ending that all names of a folder have in common.
+    """Pair images and masks by name, ignoring a suffix that all names of a folder share.
 
     Args:
-        images: Name without file ending -> image.
-        masks: Name without file ending -> mask.
+        images: Images by name without file ending.
+        masks: Masks by name without file ending.
 
     Returns:
-        Case name -> (image, mask), sorted.
+        Pairs (image, mask) by case, sorted.
 
     Raises:
         InputError: If an image has no mask or a mask no image.
@@ -228,7 +224,7 @@ def pair_files(
 
 
 def _common_suffixes(names: Iterable[str]) -> list[str]:
-    """The empty suffix, and the one that all names share, if there is one."""
+    """Return the empty suffix, and the suffix that all names share, if any."""
     endings = {match.group() if (match := SUFFIX.search(name)) else "" for name in names}
     shared = endings.pop() if len(endings) == 1 else ""
     return ["", shared] if shared else [""]
@@ -243,7 +239,7 @@ def _draw_test_cases(pairs: Mapping[str, tuple[Path, Path]], share: float, seed:
         raise InputError(f"--test-share must be at least 0 and below 1, got {share:g}")
     n_test = round(share * len(pairs))
     if n_test == len(pairs):
-        raise InputError(f"--test-share {share:g} of {len(pairs)} pairs leaves none to train on")
+        raise InputError(f"--test-share {share:g} of {len(pairs)} pairs leaves none for training")
     chosen = set(np.random.default_rng(seed).permutation(len(pairs))[:n_test].tolist())
     return [
         Case(name, "Ts" if number in chosen else "Tr", image, mask)
@@ -262,7 +258,7 @@ def _is_volume(path: Path) -> bool:
 
 
 def _read_tiff(path: Path) -> tuple[NDArray[Any], bool]:
-    """Pixels of a TIFF, and whether they are slices of a volume instead of channels."""
+    """Read a TIFF, and return whether it has slices of a volume instead of channels."""
     import tifffile
 
     with tifffile.TiffFile(path) as file:
@@ -275,14 +271,14 @@ def read_picture(path: Path) -> NDArray[Any]:
     """Read a picture, grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16; alpha is dropped.
 
     Raises:
-        InputError: If the file cannot be read as such. The message is one line.
+        InputError: If the file cannot be read as a picture. The message is one line.
     """
     try:
         if path.name.lower().endswith(TIFF_ENDINGS):
             pixels, is_volume = _read_tiff(path)
             if is_volume:
                 raise InputError(
-                    f"{path}: holds slices, but other images are 2D; use one kind only"
+                    f"{path}: contains slices, but other images are 2D; use one kind only"
                 )
         else:
             with Image.open(path) as picture:
@@ -298,14 +294,14 @@ def read_picture(path: Path) -> NDArray[Any]:
         pixels = pixels.astype(np.uint16)  # Pillow's mode of 16-bit PNG
     if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
         raise InputError(
-            f"{path}: holds {pixels.dtype} of shape {pixels.shape}, expected grey or RGB of 8 or "
-            "16 bits; convert it, or save volumes as NIfTI"
+            f"{path}: has {pixels.dtype} pixels of shape {pixels.shape}, expected grey or RGB of 8 "
+            "or 16 bits; convert it, or save volumes as NIfTI"
         )
     return pixels
 
 
 def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
-    """Read the label values of a mask, before they are numbered."""
+    """Read the label values of a mask, before they are renumbered."""
     if reading.names is not None:
         return _labels_of_colours(path, read_picture(path), reading.names)
     if path.name.lower().endswith(JPEG_ENDINGS):
@@ -324,7 +320,7 @@ def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
 
 
 def _read_grey(path: Path) -> tuple[NDArray[Any], Geometry | None]:
-    """Read a mask of one channel; RGB of three equal channels counts as one."""
+    """Read a mask of one channel; RGB with three equal channels counts as one channel."""
     if path.name.lower().endswith(PICTURE_ENDINGS):
         with Image.open(path) as picture:
             is_rgb = picture.mode in {"RGB", "RGBA"}
@@ -354,7 +350,7 @@ def _labels_of_colours(
 
 
 def _survey(cases: Sequence[Case], reading: _Masks, track: Track) -> tuple[set[int], list[str]]:
-    """Read all files once; returns the label values that occur, and what is wrong."""
+    """Read all files once, and return the label values that occur and the problems."""
     volumes = _is_volume(cases[0].image)
 
     def look(case: Case) -> tuple[set[int], str | None]:
@@ -375,7 +371,7 @@ def _survey(cases: Sequence[Case], reading: _Masks, track: Track) -> tuple[set[i
     values = set[int]().union(*(each for each, _ in results))
     problems = [problem for _, problem in results if problem is not None]
     if not problems and not values - {0}:
-        problems = ["the masks hold background alone"]
+        problems = ["the masks contain only background"]
     return values, problems
 
 
@@ -386,7 +382,7 @@ def _image_shape(path: Path, volume: bool) -> tuple[int, ...]:
 
 
 def _name_labels(values: Sequence[int], reading: _Masks) -> dict[str, int]:
-    """Names of the labels 0 to K-1, as dataset.json has them."""
+    """Name the labels 0 to K-1 for dataset.json."""
     if reading.names is not None:
         return {name: label for label, name in enumerate(reading.names)}
     foreground = [value for value in values if value]
@@ -407,7 +403,7 @@ def _write_all(
     ending: str,
     track: Track,
 ) -> int:
-    """Write all cases; returns the number of image channels."""
+    """Write all cases, and return the number of image channels."""
     for part in {case.part for case in cases}:
         (folder / f"images{part}").mkdir()
         (folder / f"labels{part}").mkdir()
@@ -441,7 +437,7 @@ def _write_all(
 
 
 def _write_picture(path: Path, pixels: NDArray[Any]) -> None:
-    """Write a PNG with OpenCV, which knows RGB of 16 bits."""
+    """Write a PNG with OpenCV, which supports RGB of 16 bits."""
     import cv2
 
     _, encoded = cv2.imencode(PICTURE, pixels[..., ::-1] if pixels.ndim == 3 else pixels)
@@ -471,7 +467,7 @@ def _dataset_json(
     n_channels: int,
     settings: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """nnU-Net's description of the data set. nnU-Net ignores the key `provenance`."""
+    """Build nnU-Net's description of the data set. nnU-Net ignores the key `provenance`."""
     channels = {"0": "R", "1": "G", "2": "B"} if n_channels == 3 else {"0": "image"}
     reader = {"overwrite_image_reader_writer": "NaturalImage2DIO"} if ending == PICTURE else {}
     return {

@@ -1,4 +1,4 @@
-"""What a classification data set is: images in memory, or the paths of image files."""
+"""Classification data sets: images in memory, or paths of image files."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ class LabelledArrays:
 
 @dataclass(frozen=True, eq=False)
 class ImageArrays:
-    """A small data set, whole in memory.
+    """A small data set in memory.
 
     Attributes:
-        name: As in `DATASETS`.
+        name: Name in `DATASETS`.
         x_train: Training images, `(n, H, W, C)` uint8; C is 1 or 3.
-        y_train: Their clean labels, `(n,)` int64.
+        y_train: Clean labels of the training images, `(n,)` int64.
         x_test: Test images, `(m, H, W, C)` uint8.
-        y_test: Their labels, `(m,)` int64.
+        y_test: Labels of the test images, `(m,)` int64.
         classes: Names of the K classes, in the order of the labels.
-        index: Where each training image stands in the official order, `(n,)` int64; CIFAR-N's
-            labels are in that order.
+        index: Position of each training image in the official order, which CIFAR-N's labels use,
+            `(n,)` int64.
         further: Other sets to evaluate on, by name.
     """
 
@@ -60,14 +60,14 @@ class LabelledFiles:
 
 @dataclass(frozen=True, eq=False)
 class ImageFiles:
-    """A large data set, as the paths of its images; its training labels are noisy by nature.
+    """A large data set as paths of its images. Its training labels are noisy by nature.
 
     Attributes:
-        name: As in `DATASETS`.
+        name: Name in `DATASETS`.
         train_files: Training images.
-        y_train: Their labels, `(n,)` int64.
+        y_train: Labels of the training images, `(n,)` int64.
         test_files: Images of its own test set.
-        y_test: Their labels, `(m,)` int64.
+        y_test: Labels of the test images, `(m,)` int64.
         classes: Names of the K classes, in the order of the labels.
         further: Other sets to evaluate on, by name.
     """
@@ -91,20 +91,20 @@ def checked_arrays(
     shape: tuple[int, int, int],
     index: NDArray[np.int64] | None = None,
 ) -> ImageArrays:
-    """Put images and labels that were read from `source` into one record.
+    """Collect images and labels from `source` in one record, and check them.
 
     Args:
         name: Name of the data set.
-        source: Where they come from, for the message.
-        train: Images and labels.
-        test: Images and labels.
+        source: Source of the arrays, for the message.
+        train: Images and labels of the training set.
+        test: Images and labels of the test set.
         classes: Names of the classes.
         shape: (H, W, C) of an image.
-        index: Places of the training images in the official order; 0, 1, 2, ... if None.
+        index: Positions of the training images in the official order; by default 0, 1, 2, ...
 
     Raises:
-        InputError: If images are not `(n, H, W, C)` uint8, labels not n class indices, or places
-            not n whole numbers.
+        InputError: If images are not `(n, H, W, C)` uint8, labels are not n class indices, or
+            positions are not n whole numbers.
     """
     problems = [
         f"{part}: {problem}"
@@ -119,7 +119,7 @@ def checked_arrays(
             f"got {index.dtype} of shape {index.shape}"
         )
     if problems:
-        raise InputError(f"{source} does not hold {name}: " + listed(problems))
+        raise InputError(f"{source} is not {name}: " + listed(problems))
     return ImageArrays(
         name=name,
         x_train=train[0],
@@ -143,7 +143,7 @@ def _problems(
         )
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         problems.append(
-            f"labels must be {n} whole numbers, one an image, "
+            f"labels must be {n} whole numbers, one per image, "
             f"got {labels.dtype} of shape {labels.shape}"
         )
     elif labels.size and not 0 <= labels.min() <= labels.max() < n_classes:

@@ -1,4 +1,4 @@
-"""ISIC-2017: its official archives, and its own layout turned into an nnU-Net raw data set."""
+"""ISIC-2017: download of its archives, and conversion to an nnU-Net raw data set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEST_IMAGES = "ISIC-2017_Test_v2_Data"
 TEST_MASKS = "ISIC-2017_Test_v2_Part1_GroundTruth"
 VALIDATION_IMAGES = "ISIC-2017_Validation_Data"
 VALIDATION_MASKS = "ISIC-2017_Validation_Part1_GroundTruth"
-#: Name of a test set -> its folders of images and of masks.
+#: Folders of images and of masks of each test set.
 TEST_SETS = {
     "test": (TEST_IMAGES, TEST_MASKS),
     "validation": (VALIDATION_IMAGES, VALIDATION_MASKS),
@@ -56,7 +56,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class _Case:
-    """An image and its mask; `part` is nnU-Net's name of the part they belong to, Tr or Ts."""
+    """An image and its mask. `part` is nnU-Net's name of their part, Tr or Ts."""
 
     name: str
     part: str
@@ -70,10 +70,10 @@ def download(src: Path, *, test: str = "test", track: Track = untracked) -> None
     Args:
         src: Folder for the archives.
         test: Test set to fetch, one of `TEST_SETS`.
-        track: Shows the progress.
+        track: Wrapper of an iterable that shows progress.
 
     Raises:
-        InputError: If an archive cannot be fetched whole or is damaged.
+        InputError: If an archive cannot be fetched completely, or is damaged.
     """
     for name in (TRAINING_IMAGES, TRAINING_MASKS, *TEST_SETS[test]):
         fetch_folder(f"{ARCHIVES_URL}/{name}.zip", src, track=track)
@@ -88,31 +88,30 @@ def convert(
     threshold: float | None = None,
     track: Track = untracked,
 ) -> Conversion:
-    """Turn the challenge's layout into an nnU-Net raw data set of `size` x `size` PNG files.
+    """Convert the challenge's layout to an nnU-Net raw data set of `size` x `size` PNG files.
 
-    Images become 8-bit RGB and masks uint8 labels (0 background, 1 lesion), stretched to a square.
-    Test images go to `imagesTs` and their masks to `labelsTs`, which nnU-Net leaves alone. Masks
-    are read as they look on a screen, so palettes are applied. Every file is decoded once, checked
-    and written to a temporary folder beside `dst`, which is renamed if all are good: `dst` is whole
-    or absent.
+    Images become 8-bit RGB, and masks uint8 labels (0 background, 1 lesion), stretched to a square.
+    Test images go to `imagesTs` and their masks to `labelsTs`, which nnU-Net ignores. Palettes of
+    masks are applied, as a viewer does. Every file is decoded once, checked and written to a
+    temporary folder beside `dst`. The folder is renamed to `dst` only if all files are good.
 
     Args:
-        src: Folder that holds the challenge's folders (the constants above). Superpixels and tables
-            in them, and all other folders, are ignored.
-        dst: The data set's folder, `.../DatasetXXX_Name`; must not exist.
+        src: Folder of the challenge's folders (the constants above). Superpixels and tables in
+            them, and all other folders, are ignored.
+        dst: Folder of the data set, `.../DatasetXXX_Name`. It must not exist.
         size: Width and height of the result in pixels.
         test: Test set, one of `TEST_SETS`. Without the two folders of "test" there are no test
             cases.
-        threshold: Grey masks are lesion from this value (0 to 255) on.
-        track: Shows the progress.
+        threshold: Smallest lesion value (0 to 255) of grey masks.
+        track: Wrapper of an iterable that shows progress.
 
     Raises:
-        InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: half of
-            a pair, unreadable, a mask of another size than its image or of other values than 0 and
-            255 (or 0 and 1). All of them are counted, the first named.
+        InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: without
+            a partner, unreadable, or a mask of another size than its image or with other values
+            than 0 and 255 (or 0 and 1). The message counts them and names the first ten.
     """
     if dst.exists():
-        raise InputError(f"{dst} already exists; remove it or choose another data set id or name")
+        raise InputError(f"{dst} already exists; delete it or choose another data set id or name")
     training, problems = _pair(src / TRAINING_IMAGES, src / TRAINING_MASKS, "Tr")
     test_cases: list[_Case] = []
     test_images, test_masks = (src / name for name in TEST_SETS[test])
@@ -124,7 +123,7 @@ def convert(
         problems += _convert_all(training + test_cases, folder, size, threshold, track)
         if problems:
             raise InputError(
-                f"{src}: nothing was written, since files must be mended or removed; "
+                f"{src}: nothing was written, because files must be corrected or deleted; "
                 + listed(problems)
             )
         write_json(folder / "dataset.json", _dataset_json(src, len(training), size))
@@ -135,7 +134,7 @@ def convert(
 
 
 def _pair(images: Path, masks: Path, part: str) -> tuple[list[_Case], list[str]]:
-    """Match images and masks by case name; also say which ones are left over."""
+    """Pair images and masks by case name, and list the files without a partner."""
     image_of = _files_by_case(images, IMAGE_ENDING)
     mask_of = _files_by_case(masks, MASK_ENDING)
     cases = [
@@ -156,23 +155,23 @@ def _pair(images: Path, masks: Path, part: str) -> tuple[list[_Case], list[str]]
 def _files_by_case(folder: Path, ending: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(
-            f"there is no folder {folder}; give the folder that holds the challenge's folders, "
-            "or let --download fetch them"
+            f"there is no folder {folder}; give the folder that contains the challenge's folders, "
+            "or fetch them with --download"
         )
     files = {path.name.removesuffix(ending): path for path in folder.glob(f"[!.]*{ending}")}
     if not files:
-        raise InputError(f"{folder} holds no files *{ending}; unpack the challenge's archive there")
+        raise InputError(f"{folder} has no files *{ending}; unpack the challenge's archive there")
     return files
 
 
 def _convert_all(
     cases: Sequence[_Case], folder: Path, size: int, threshold: float | None, track: Track
 ) -> list[str]:
-    """Write all cases into `folder` and return what is wrong with any of them."""
+    """Write all cases into `folder`, and return the problems of all of them."""
     for part in {case.part for case in cases}:
         (folder / f"images{part}").mkdir()
         (folder / f"labels{part}").mkdir()
-    pool = ThreadPoolExecutor()  # threads do: Pillow decodes and resizes outside the GIL
+    pool = ThreadPoolExecutor()  # threads suffice: Pillow decodes and resizes outside the GIL
     try:
         runs = [pool.submit(_convert_case, case, folder, size, threshold) for case in cases]
         return [problem for run in track(runs, "converting") for problem in run.result()]
@@ -181,7 +180,7 @@ def _convert_all(
 
 
 def _convert_case(case: _Case, folder: Path, size: int, threshold: float | None) -> list[str]:
-    """Write one case into `folder` and return what is wrong with it."""
+    """Write one case into `folder`, and return its problems."""
     problems = []
     native_sizes = []
     for read, source, target in (
@@ -210,8 +209,8 @@ def _convert_case(case: _Case, folder: Path, size: int, threshold: float | None)
 def _read_image(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
     """Return the native (width, height) and the image at `size` x `size`, 8-bit RGB.
 
-    Pillow, not OpenCV: OpenCV has no antialiased Lanczos, and reading and averaging with it took
-    5.7 ms an image where this took 4.8 ms (64 images of the sample, one thread).
+    Pillow is used because OpenCV has no antialiased Lanczos. Reading and averaging with OpenCV took
+    5.7 ms per image, this took 4.8 ms (64 images of the sample, one thread).
     """
     native_size, image = _decode(path, size)
     return native_size, image.convert("RGB").resize((size, size), Image.Resampling.LANCZOS)
@@ -222,10 +221,10 @@ def _read_mask(
 ) -> tuple[tuple[int, int], Image.Image]:
     """Return the native (width, height) and the labels 0 and 1 at `size` x `size`, 8-bit.
 
-    A pixel is lesion where the mask's local average (triangle filter, antialiased) is at least one
-    half. Lesion areas of real masks change by 0.05 % this way, from native size to 256 x 256;
-    taking the nearest pixel changes them by 0.09 % and frays the outline, and the plain mean over
-    the pixel by 0.13 %, since at even ratios many means are exactly one half.
+    A pixel is lesion if the mask's local average (triangle filter, antialiased) is at least one
+    half. From native size to 256 x 256, this changes lesion areas of real masks by 0.05 %. The
+    nearest pixel changes them by 0.09 % and frays the outline. The plain mean over the pixel
+    changes them by 0.13 %, because at even ratios many means are exactly one half.
     """
     native_size, picture = _decode(path, size)
     mask = _as_seen(path, picture)
@@ -246,7 +245,7 @@ def _read_mask(
 
 
 def _as_seen(path: Path, picture: Image.Image) -> Image.Image:
-    """Return a mask's grey values from 0 to 255 as a viewer shows them, one channel of 8 bits."""
+    """Return a mask's grey values from 0 to 255 as a viewer shows them, in 8 bits."""
     if picture.mode in {"1", "L"} and "transparency" not in picture.info:
         return picture
     if picture.mode.startswith("I"):
@@ -261,15 +260,15 @@ def _as_seen(path: Path, picture: Image.Image) -> Image.Image:
     if opacity.min() < 255:
         raise InputError(f"{_short(path)} has transparent pixels; save the mask without them")
     if any(np.any(colour != colours[0]) for colour in colours):
-        raise InputError(f"{_short(path)} holds colours; expected black and white")
+        raise InputError(f"{_short(path)} has colours; expected black and white")
     return Image.fromarray(colours[0])
 
 
 def _decode(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
     """Return the native (width, height) and the decoded picture.
 
-    A JPEG comes at a power-of-two fraction of its size, at least `2 * size`: twice as fast, and at
-    256 x 256 no pixel of a 3024 x 2016 image then differs by more than one grey level.
+    A JPEG is decoded at a power-of-two fraction of its size, but at least `2 * size`. This is twice
+    as fast. At 256 x 256, no pixel of a 3024 x 2016 image changes by more than one grey level.
     """
     try:
         with Image.open(path) as image:
@@ -288,7 +287,7 @@ def _short(path: Path) -> str:
 
 
 def _dataset_json(src: Path, n_training: int, size: int) -> dict[str, object]:
-    """Return nnU-Net's description of the data set; it ignores the key `provenance`."""
+    """Build nnU-Net's description of the data set. nnU-Net ignores the key `provenance`."""
     return {
         "channel_names": {"0": "R", "1": "G", "2": "B"},
         "labels": {"background": 0, "lesion": 1},

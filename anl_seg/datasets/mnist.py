@@ -1,4 +1,4 @@
-"""MNIST, from its four official files or from one `.npz`."""
+"""MNIST, from its four official files or an `.npz` file."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def read(root: Path) -> ImageArrays:
     """Read MNIST.
 
     Args:
-        root: An `.npz` file, or a folder with the four files, packed (.gz) or not: torchvision's
-            root (they are in `MNIST/raw`) or the folder itself.
+        root: An `.npz` file, or a folder with the four files, packed (.gz) or not. Torchvision's
+            root, with the files in `MNIST/raw`, is also accepted.
 
     Raises:
-        InputError: If a file is not there, or damaged.
+        InputError: If a file is missing or damaged.
     """
     if npz.is_npz(root):
         return npz.read("mnist", root, classes=CLASSES, shape=SHAPE)
@@ -57,7 +57,7 @@ def _find(root: Path) -> list[Path]:
         if len({path.name.removesuffix(".gz") for path in found}) == len(FILES):
             return [plain if plain.is_file() else packed for plain, packed in candidates]
     raise InputError(
-        f"{root}: MNIST is not whole there. Get {', '.join(f'{name}.gz' for name in FILES)} from "
+        f"{root}: MNIST is incomplete. Get {', '.join(f'{name}.gz' for name in FILES)} from "
         f"{WEBSITE} and put them into {root}; or give torchvision's folder, or an .npz file with "
         f"{', '.join(npz.KEYS)}"
     )
@@ -73,5 +73,5 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
     start = 4 + 4 * n_axes
     sizes = np.frombuffer(content[4:start], ">i4").tolist() if len(content) >= start else []
     if not sizes or len(content) - start != math.prod(sizes):
-        raise InputError(f"{path} is no whole IDX file of bytes; get it again from {WEBSITE}")
+        raise InputError(f"{path} is not a complete IDX file; get it again from {WEBSITE}")
     return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)

@@ -1,4 +1,4 @@
-"""A small data set in one `.npz` file: x_train, y_train, x_test, y_test."""
+"""Reader of a small data set in one `.npz` file: x_train, y_train, x_test, y_test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KEYS = ("x_train", "y_train", "x_test", "y_test")
 
 
 def is_npz(path: Path) -> bool:
-    """Whether `path` names an `.npz` file, be it there or not."""
+    """Return whether `path` has the ending `.npz`; the file need not exist."""
     return path.suffix == ".npz"
 
 
@@ -25,8 +25,8 @@ def read(
 ) -> ImageArrays:
     """Read a data set from an `.npz` file.
 
-    Grey images may lack the channel axis. An array `index`, if there is one, holds the place of
-    each training image in the official order: a subset carries it.
+    Grey images may lack the channel axis. A subset has an array `index` with the position of each
+    training image in the official order.
 
     Args:
         name: Name of the data set.
@@ -35,19 +35,19 @@ def read(
         shape: (H, W, C) of an image.
 
     Raises:
-        InputError: If the file is missing, damaged, lacks arrays or holds other ones.
+        InputError: If the file is missing or damaged, or its arrays are missing or wrong.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; it should hold the arrays {', '.join(KEYS)}")
+        raise InputError(f"{path}: no such file; it must contain the arrays {', '.join(KEYS)}")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             arrays = dict(content)
     except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is no whole .npz file ({error}); make it anew") from error
+        raise InputError(f"{path} is not a complete .npz file ({error}); write it again") from error
     missing = [key for key in KEYS if key not in arrays]
     if missing:
         raise InputError(
-            f"{path} lacks {named(missing)}; it should hold the arrays {', '.join(KEYS)}"
+            f"{path} lacks {named(missing)}; it must contain the arrays {', '.join(KEYS)}"
         )
     return checked_arrays(
         name,

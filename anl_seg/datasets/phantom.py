@@ -1,6 +1,6 @@
-"""A dermoscopy phantom: pictures of skin with a lesion whose mask is known exactly.
+"""Dermoscopy phantom: pictures of skin with a lesion whose mask is known exactly.
 
-The ranges of skin colour, pigment and lesion size were set by eye and by the quantiles of real
+The ranges of skin colour, pigment and lesion size were chosen by eye and from the quantiles of real
 ISIC-2017 training images.
 """
 
@@ -18,12 +18,12 @@ from anl_seg.formats.folders import atomic_folder
 
 Field = NDArray[np.float64]
 
-#: How strongly melanin absorbs red, green and blue, relative to green; about as in real lesions.
+#: Absorption of red, green and blue by melanin, relative to green; about as in real lesions.
 MELANIN = np.array([0.5, 1.0, 1.4])
-#: The same for blood, which makes skin mottled and red.
+#: Absorption by blood, which makes skin mottled and red.
 BLOOD = np.array([0.15, 1.0, 0.8])
 HAIR_SUPERSAMPLING = 4
-#: Yellow, blue, orange, green and turquoise, as in the archive.
+#: Colours of stickers: yellow, blue, orange, green and turquoise, as in the archive.
 STICKER_COLOURS = np.array(
     [[0.9, 0.8, 0.15], [0.1, 0.6, 0.85], [0.95, 0.55, 0.15], [0.2, 0.6, 0.2], [0.45, 0.75, 0.78]]
 )
@@ -33,17 +33,17 @@ def render(seed: int, index: int, size: int) -> tuple[NDArray[np.uint8], NDArray
     """Draw one picture and its mask; the same arguments give the same bits.
 
     Light passes through layers of pigment: skin, small naevi that are not part of the mask, and the
-    lesion, with a soft edge whose half-way line is the mask's outline. Some pictures have a
-    coloured sticker, hair or a dark rim; some lesions are faint.
+    lesion. The outline of the mask is the middle of the lesion's soft edge. Some pictures have a
+    coloured sticker, hair or a dark rim, and some lesions are faint.
 
     Args:
         seed: Seed of the data set.
-        index: Number of the picture in it.
+        index: Number of the picture in the data set.
         size: Width and height in pixels, at least 32.
 
     Returns:
         The image, `(size, size, 3)` uint8 RGB, and the mask, `(size, size)` uint8, 0 skin and 1
-        lesion: one piece without holes.
+        lesion. The lesion is one piece without holes.
     """
     rng = np.random.default_rng([seed, index])
     mask = _outline(rng, size)
@@ -65,14 +65,14 @@ def write_challenge_layout(
     """Write a phantom data set in the layout of the ISIC-2017 challenge.
 
     Args:
-        folder: Folder to make; must not exist or be empty.
-        n_train: Number of training pairs, `ISIC_9000000` and on.
-        n_test: Number of test pairs, numbered on from there.
+        folder: Folder to create. It must be absent or empty.
+        n_train: Number of training pairs, numbered from `ISIC_9000000`.
+        n_test: Number of test pairs, numbered after the training pairs.
         size: Width and height in pixels.
         seed: Seed of `render`.
 
     Raises:
-        OSError: If `folder` holds something or cannot be written.
+        OSError: If `folder` is not empty or cannot be written.
     """
     parts = (
         (isic2017.TRAINING_IMAGES, isic2017.TRAINING_MASKS, range(n_train)),
@@ -138,7 +138,7 @@ def _outline(rng: np.random.Generator, size: int) -> NDArray[np.bool_]:
 
 
 def _depth(mask: NDArray[np.bool_]) -> Field:
-    """Return how deep inside the mask a pixel lies (outside: negative), in picture widths."""
+    """Return the depth of each pixel inside the mask (negative outside), in picture widths."""
     inside = ndimage.distance_transform_edt(mask)
     outside = ndimage.distance_transform_edt(~mask)
     return np.asarray((inside - outside) / mask.shape[0])
@@ -157,7 +157,7 @@ def _lesion(rng: np.random.Generator, mask: NDArray[np.bool_]) -> Field:
 
 
 def _naevi(rng: np.random.Generator, size: int, mask: NDArray[np.bool_]) -> Field:
-    """Return the pigment of up to six small spots that keep away from the lesion."""
+    """Return the pigment of up to six small spots at a distance from the lesion."""
     y, x = _grid(size)
     away = np.argwhere(_depth(mask) < -0.08)
     pigment = np.zeros((size, size))
@@ -171,7 +171,7 @@ def _naevi(rng: np.random.Generator, size: int, mask: NDArray[np.bool_]) -> Fiel
 
 
 def _with_sticker(rng: np.random.Generator, light: Field, mask: NDArray[np.bool_]) -> Field:
-    """Cover part of the border with a round coloured sticker where it does not touch the lesion."""
+    """Cover part of the border with a round coloured sticker that does not touch the lesion."""
     size = len(mask)
     y, x = _grid(size)
     direction, radius = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.3)
@@ -186,7 +186,7 @@ def _with_sticker(rng: np.random.Generator, light: Field, mask: NDArray[np.bool_
 
 
 def _hair(rng: np.random.Generator, size: int) -> Field:
-    """Return how far curved hairs that grow roughly one way cover each pixel, `(size, size)`."""
+    """Return the coverage of each pixel by curved, roughly parallel hairs, `(size, size)`."""
     fine = size * HAIR_SUPERSAMPLING
     picture = Image.new("L", (fine, fine))
     draw = ImageDraw.Draw(picture)
@@ -207,7 +207,7 @@ def _hair(rng: np.random.Generator, size: int) -> Field:
 
 
 def _shading(rng: np.random.Generator, size: int) -> Field:
-    """Return the lamp's light, `(size, size)`: a slope, a vignette and, at times, a black rim."""
+    """Return the lamp's light, `(size, size)`: a slope, a vignette and sometimes a black rim."""
     y, x = _grid(size)
     direction = rng.uniform(0, 2 * np.pi)
     slope = 1 + rng.uniform(0, 0.3) * (x * np.cos(direction) + y * np.sin(direction))

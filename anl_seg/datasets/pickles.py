@@ -1,4 +1,4 @@
-"""Pickles of NumPy arrays, read without letting them run anything."""
+"""Safe reader of pickles of NumPy arrays, which runs no code in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-#: What the pickle of an array calls, under its names in NumPy 1 and 2.
+#: Functions that the pickle of an array calls, with their names in NumPy 1 and 2.
 _ALLOWED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
     ("numpy._core.multiarray", "_reconstruct"): np.zeros(0).__reduce__()[0],
@@ -25,15 +25,15 @@ class _ArraysOnly(pickle.Unpickler):
             return _ALLOWED[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, and data hold arrays only"
+                f"it asks for {module}.{name}, but data contain only arrays"
             ) from None
 
 
 def loads(content: bytes) -> Any:  # noqa: ANN401 (whatever was pickled)
-    """Unpickle lists, dictionaries, numbers, texts and arrays, from Python 2 too.
+    """Unpickle lists, dictionaries, numbers, texts and arrays, also from Python 2.
 
     Raises:
-        ValueError: If the pickle is damaged or asks for anything else; nothing of it is run.
+        ValueError: If the pickle is damaged or asks for anything else, which is then not run.
     """
     try:
         return _ArraysOnly(io.BytesIO(content), encoding="latin1").load()

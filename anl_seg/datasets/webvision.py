@@ -19,7 +19,7 @@ from anl_seg.errors import InputError
 N_CLASSES = 50
 TRAIN_LIST = "info/train_filelist_google.txt"
 VAL_LIST = "info/val_filelist.txt"
-#: One class a line, in the order of the labels: WordNet id, then names.
+#: File with one class per line, in the order of the labels: WordNet id, then names.
 SYNSETS = "info/synsets.txt"
 VAL_IMAGES = "val_images_256"
 ILSVRC_IMAGES = "ILSVRC2012_img_val"
@@ -29,16 +29,16 @@ ILSVRC_META = f"{ILSVRC_DEVKIT}/meta.mat"
 
 
 def read(root: Path) -> ImageFiles:
-    """List WebVision-mini.
+    """List the files of WebVision-mini.
 
-    Test set is WebVision's own validation set; `further` has "ilsvrc12-val". The 50 classes of the
-    latter are found by WordNet id, so no order has to be trusted.
+    The test set is WebVision's own validation set, and `further` has "ilsvrc12-val". Its 50 classes
+    are found by WordNet id, so the result does not depend on an order of classes.
 
     Args:
-        root: Folder that holds what the official archives unpack to: `info/`, `google/`,
-            `val_images_256/` (info.tar, google_resized_256.tar, val_images_256.tar of WebVision
-            1.0) and `ILSVRC2012_img_val/` of ImageNet, sorted into folders by WordNet id or flat
-            with `ILSVRC2012_devkit_t12/` beside it.
+        root: Folder of the unpacked official archives: `info/`, `google/` and `val_images_256/`
+            (info.tar, google_resized_256.tar, val_images_256.tar of WebVision 1.0) and ImageNet's
+            `ILSVRC2012_img_val/`. The latter is sorted into folders by WordNet id, or flat with
+            `ILSVRC2012_devkit_t12/` beside it.
 
     Raises:
         InputError: If lists, folders or images are missing.
@@ -70,7 +70,7 @@ def read(root: Path) -> ImageFiles:
 
 
 def _listed(file: Path, folder: Path) -> LabelledFiles:
-    """The images of the first 50 classes in a file list."""
+    """Return the images of the first 50 classes in a file list."""
     pairs = read_pairs(file)
     return labelled_files((folder / name, label) for name, label in pairs if label < N_CLASSES)
 

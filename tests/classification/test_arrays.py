@@ -98,5 +98,5 @@ def test_processes_share_training_and_test_images():
 
 
 def test_too_few_images():
-    with pytest.raises(InputError, match=r"small has 1 training images.*two at a time"):
+    with pytest.raises(InputError, match=r"small has 1 training images.*at least two"):
         batches(data(1))

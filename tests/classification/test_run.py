@@ -241,21 +241,21 @@ def test_labels_can_be_loaded_instead_of_drawn(finished, tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"protocol": "cifar11"}, r"no protocol 'cifar11'.*cifar10"),
+        ({"protocol": "cifar11"}, r"unknown protocol 'cifar11'.*cifar10"),
         ({"loss": "anl"}, r"'anl'.*anl-ce"),
         ({"loss_parameters": {"gamma": 1.0}}, r"gamma.*alpha.*epochs"),
         ({"epochs": 1.5}, "epochs must be a whole number above 0, got 1.5"),
         ({"epochs": math.nan}, "epochs must be a whole number above 0, got nan"),
         ({"epochs": math.inf}, "epochs must be a whole number above 0, got inf"),
-        ({"batch_size": 1}, "digits has 1442 .* 1 at a time .*two at a time"),
+        ({"batch_size": 1}, "digits has 1442 .* a batch size of 1 .*at least two"),
         ({"learning_rate": 0.0}, "learning_rate must be a number above 0"),
         ({"learning_rate": math.nan}, "learning_rate must be a number above 0"),
         ({"delta": -1.0}, "delta must be a number of at least 0, got -1"),
         ({"jacobian": -1.0}, "jacobian must be a number of at least 0, got -1"),
         ({"l2": math.nan}, "l2 must be a number of at least 0, got nan"),
         ({"labels": Path("noisy.npz")}, r"noisy\.npz .* defines the noise; omit --noise"),
-        ({"device": "tpu"}, r"no device 'tpu'.*cpu"),
-        ({"precision": "fp4"}, r"no precision 'fp4'.*float32"),
+        ({"device": "tpu"}, r"unknown device 'tpu'.*cpu"),
+        ({"precision": "fp4"}, r"unknown precision 'fp4'.*float32"),
         ({"protocol": "cifar10"}, r"cifar"),
         ({"noise": "sym"}, r"symmetric.*'sym'"),
     ],
@@ -269,7 +269,7 @@ def test_bad_settings_are_told_and_nothing_is_written(tmp_path, monkeypatch, cha
 
 def test_bf16_where_it_is_not_supported(monkeypatch, tmp_path):
     monkeypatch.setattr(bf16, "has_bf16", lambda kind: False)
-    with pytest.raises(InputError, match="bf16 instructions, which cpu has not"):
+    with pytest.raises(InputError, match="bf16 instructions, which cpu lacks"):
         run(dataclasses.replace(SETTINGS, precision="bf16", device="cpu"), tmp_path / "run")
 
 

@@ -82,7 +82,7 @@ def test_bad_input_is_a_message_and_exit_code_2(arguments, message, tmp_path, ca
 
 def test_unknown_data_set(tmp_path, capsys):
     assert run("--dataset", "svhn", "--noise", "clean", "-o", tmp_path / "n.npz") == 2
-    assert "no data set 'svhn'" in capsys.readouterr().err
+    assert "unknown data set 'svhn'" in capsys.readouterr().err
 
 
 @pytest.mark.data

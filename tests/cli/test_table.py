@@ -114,7 +114,7 @@ def test_data_and_human_reach_their_runs(asked, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((8, "--run"), "table 8 holds hyper-parameters, so it has no runs"),
+        ((8, "--run"), "table 8 lists hyper-parameters and has no runs"),
         ((2, "--row", "x"), "no row 'x'"),
         ((2, "--run", "--column", "real"), "with --human"),
         ((2, "--scale", "small"), "no scale 'small'"),

@@ -116,7 +116,7 @@ def test_no_archive_at_all(tmp_path, name):
 def test_damaged_batch(tmp_path, content):
     unpacked(tmp_path, "cifar10")
     (tmp_path / "cifar-10-batches-py" / "data_batch_4").write_bytes(content)
-    with pytest.raises(InputError, match="data_batch_4 is no batch of CIFAR images"):
+    with pytest.raises(InputError, match="data_batch_4 is not a batch of CIFAR"):
         load("cifar10", tmp_path)
 
 

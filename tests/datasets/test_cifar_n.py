@@ -72,21 +72,23 @@ def test_more_images_than_labels(path):
 def test_empty_file(path):
     """FIELD.md D2: the files were once 0 bytes long."""
     path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"CIFAR-10_human\.pt \(0 bytes\) is no file of CIFAR-N"):
+    with pytest.raises(
+        InputError, match=r"CIFAR-10_human\.pt \(0 bytes\) is not a file of CIFAR-N"
+    ):
         cifar_n.read(path, DATA)
 
 
 @pytest.mark.parametrize("content", [{"clean_label": CLEAN}, [1, 2]])
 def test_other_content(path, content):
     torch.save(content, path)
-    with pytest.raises(InputError, match=r"lacks worse_label|is no file of CIFAR-N"):
+    with pytest.raises(InputError, match=r"lacks worse_label|is not a file of CIFAR-N"):
         cifar_n.read(path, DATA)
 
 
 def test_other_archive(path):
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr("x/readme", "text")
-    with pytest.raises(InputError, match="is no file of CIFAR-N"):
+    with pytest.raises(InputError, match="is not a file of CIFAR-N"):
         cifar_n.read(path, DATA)
 
 

@@ -17,7 +17,9 @@ def test_the_names_are_those_of_the_issue():
 
 
 def test_unknown_name():
-    with pytest.raises(InputError, match="no data set 'svhn'; choose one of animal10n, cifar10,"):
+    with pytest.raises(
+        InputError, match="unknown data set 'svhn'; choose one of animal10n, cifar10,"
+    ):
         classification.load("svhn")
 
 
@@ -58,6 +60,6 @@ def test_large_sets_have_no_clean_labels(tmp_path):
     for part in ("training", "testing"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "0_1.jpg").touch()
-    with pytest.raises(InputError, match="the labels of animal10n are noisy already"):
+    with pytest.raises(InputError, match="the labels of animal10n are already noisy"):
         classification.load_arrays("animal10n", tmp_path)
     assert classification.load_arrays("digits").name == "digits"

@@ -135,14 +135,14 @@ def test_server_that_stops_delivering(site, tmp_path, monkeypatch):
 @pytest.mark.parametrize("stated", [len(BODY) + 500, len(BODY) - 500])
 def test_server_that_lies_about_the_size(site, tmp_path, stated):
     site.stated = stated
-    with pytest.raises(InputError, match=r"cannot be fetched|is not a whole zip archive"):
+    with pytest.raises(InputError, match=r"cannot be fetched|is not a complete zip archive"):
         download.fetch_folder(site.url, tmp_path)
     assert not (tmp_path / "Pictures").exists()
 
 
 def test_server_that_does_not_state_the_size(site, tmp_path):
     site.stated = None
-    with pytest.raises(InputError, match="does not say how large"):
+    with pytest.raises(InputError, match="does not state the file's size"):
         download.fetch_folder(site.url, tmp_path)
 
 
@@ -186,6 +186,8 @@ def test_damaged_archive(tmp_path, damage):
     flipped[50_000] ^= 1
     content = {"truncated": BODY[:-100], "one byte": bytes(flipped), "text": b"hello"}[damage]
     (tmp_path / "Pictures.zip").write_bytes(content)
-    with pytest.raises(InputError, match=r"Pictures\.zip is not a whole zip archive .* remove it"):
+    with pytest.raises(
+        InputError, match=r"Pictures\.zip is not a complete zip archive .* delete it"
+    ):
         download.unpack(tmp_path / "Pictures.zip", tmp_path / "Pictures")
     assert [path.name for path in tmp_path.iterdir()] == ["Pictures.zip"]

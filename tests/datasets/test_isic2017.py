@@ -236,7 +236,7 @@ def test_missing_and_empty_folders(src, dst, folder, part):
         folder = folder.replace("Training", "Test_v2")
     for path in (src / folder).iterdir():
         path.unlink()
-    assert f"{folder} holds no files" in refusal(src, dst)
+    assert f"{folder} has no files" in refusal(src, dst)
     (src / folder).rmdir()
     assert f"there is no folder {src / folder}" in refusal(src, dst)
 

@@ -60,7 +60,7 @@ def folder(tmp_path):
 
 def test_one_file_missing(folder):
     (folder / "t10k-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(InputError, match=r"MNIST is not whole there\. Get train-images"):
+    with pytest.raises(InputError, match=r"MNIST is incomplete\. Get train-images"):
         mnist.read(folder)
 
 

@@ -36,7 +36,7 @@ def test_all_problems_are_listed(tmp_path):
             y_test=np.array([1]),
         )
     message = str(error.value)
-    assert "data.npz does not hold toy: 3 problems:" in message
+    assert "data.npz is not toy: 3 problems:" in message
     assert "training: images must be n x 2x2x3 uint8, got float32" in message
     assert "training: labels must be in 0..1, got 0 to 2" in message
     assert "test: labels must be 2 whole numbers" in message
@@ -70,10 +70,10 @@ def test_missing_arrays(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\3\4 half an archive"])
 def test_damaged_file(tmp_path, content):
     (tmp_path / "bad.npz").write_bytes(content)
-    with pytest.raises(InputError, match=r"bad\.npz is no whole \.npz file"):
+    with pytest.raises(InputError, match=r"bad\.npz is not a complete \.npz file"):
         npz.read("toy", tmp_path / "bad.npz", classes=("a", "b"), shape=(2, 2, 3))
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(InputError, match="no such file; it should hold the arrays x_train,"):
+    with pytest.raises(InputError, match="no such file; it must contain the arrays x_train,"):
         npz.read("toy", tmp_path / "none.npz", classes=("a", "b"), shape=(2, 2, 3))

@@ -36,7 +36,7 @@ def test_python_2_strings_become_texts():
 def test_code_is_not_run(tmp_path):
     """FIELD.md D2: CIFAR-N comes as pickles."""
     content = pickle.dumps({"clean_label": Malicious(tmp_path / "harm")})
-    with pytest.raises(ValueError, match=r"asks for (_io|io)\.open, and data hold arrays only"):
+    with pytest.raises(ValueError, match=r"asks for (_io|io)\.open, but data contain only arrays"):
         pickles.loads(content)
     assert not (tmp_path / "harm").exists()
     pickle.loads(content)["clean_label"].close()
