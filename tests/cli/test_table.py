@@ -115,7 +115,7 @@ def test_data_and_human_reach_their_runs(asked, tmp_path):
     ("arguments", "message"),
     [
         ((8, "--run"), "table 8 lists hyper-parameters and has no runs"),
-        ((2, "--row", "x"), "no row 'x'"),
+        ((2, "--row", "x"), "unknown row 'x'"),
         ((2, "--run", "--column", "real"), "with --human"),
         ((2, "--scale", "small"), "no scale 'small'"),
         ((2, "--set", "epochs"), "NAME=VALUE"),

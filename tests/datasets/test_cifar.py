@@ -122,5 +122,5 @@ def test_damaged_batch(tmp_path, content):
 
 def test_the_other_cifar(tmp_path):
     unpacked(tmp_path, "cifar10")
-    with pytest.raises(InputError, match="no cifar100 there"):
+    with pytest.raises(InputError, match="cifar100 not found"):
         load("cifar100", tmp_path)

@@ -65,7 +65,7 @@ def test_another_order(path):
 
 
 def test_more_images_than_labels(path):
-    with pytest.raises(InputError, match="holds 8 labels, too few"):
+    with pytest.raises(InputError, match="has 8 labels, too few"):
         cifar_n.read(path, images("cifar10", np.tile(CLEAN, 2)))
 
 

@@ -204,7 +204,7 @@ def test_many_bad_files_are_counted_and_the_first_named(src, dst):
     [
         (np.array([[0, 1, 255]], np.uint8), "the values 0, 1, 255"),
         (np.arange(200, dtype=np.uint8)[None], "the values 0, 1, 2, 3, 4, ..."),
-        (np.full((3, 4, 3), (0, 9, 255), np.uint8), "holds colours"),
+        (np.full((3, 4, 3), (0, 9, 255), np.uint8), "has colours"),
         (np.array([[0, 255]], np.uint16), "mode I;16"),
     ],
 )

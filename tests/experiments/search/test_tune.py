@@ -140,7 +140,7 @@ def test_what_is_fixed_is_not_sought():
     ("arguments", "told"),
     [
         ({"kind": "regression"}, r"unknown kind of run 'regression'.*segmentation"),
-        ({"objective": "test"}, r"no objective 'test'.*given, clean"),
+        ({"objective": "test"}, r"unknown objective 'test'.*given, clean"),
         ({"settings": {"loss": "anl"}}, "unknown loss 'anl'; did you mean anl-"),
         ({"settings": {"loss": "gce"}}, r"nothing to search: gce .*--range q=0\.1:1"),
         ({"settings": {"loss": "gce"}, "ranges": {"q": (0.1, 2.0)}}, r"q .*\(0, 1\]"),

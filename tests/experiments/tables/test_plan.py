@@ -190,8 +190,8 @@ def test_human_labels_are_asked_for_before_anything_runs():
     ("number", "choice", "message"),
     [
         (8, Choice(), "table 8 has no runs; choose one of 1, 2"),
-        (2, Choice(rows=["foo"]), "no row 'foo'; choose from ce, fl"),
-        (2, Choice(columns=["Sym-0.3"]), "no column 'Sym-0.3'; choose from Clean, Sym-0.2"),
+        (2, Choice(rows=["foo"]), "unknown row 'foo'; choose from ce, fl"),
+        (2, Choice(columns=["Sym-0.3"]), "unknown column 'Sym-0.3'; choose from Clean, Sym-0.2"),
         (2, Choice(scale="small"), "Table II has no scale 'small'.*--dataset digits"),
         (6, Choice(scale="tiny"), "no scale 'tiny'; it has full, small"),
         (2, Choice(settings={"eta": 0.3}), "eta: set by the table"),

@@ -167,7 +167,7 @@ def test_a_part_of_table_8():
 
 
 def test_table_8_lacks_a_row():
-    with pytest.raises(InputError, match="no row 'x'"):
+    with pytest.raises(InputError, match="unknown row 'x'"):
         hyper_parameter_report(["x"])
     assert "–" in hyper_parameter_report(["nmae"]).grid.rows[0][2].text
     assert "nmae" in losses.names()
@@ -239,5 +239,5 @@ def test_csv(report):
 
 
 def test_no_such_format(report):
-    with pytest.raises(InputError, match="no format 'pdf'; choose one of text, markdown"):
+    with pytest.raises(InputError, match="unknown format 'pdf'; choose one of text, markdown"):
         written(report, "pdf")
