@@ -156,7 +156,7 @@ def test_figure_6_is_a_cell_of_table_vi():
     ("number", "dataset", "settings", "told"),
     [
         (1, None, {}, "figure 1 has no runs; choose one of 2, 3"),
-        (3, "cifar11", {}, "no protocol 'cifar11'"),
+        (3, "cifar11", {}, "unknown protocol 'cifar11'"),
         (3, "digits", {"epoch": 3}, "unknown settings epoch"),
         (3, "digits", {"epochs": "few"}, "epochs must be a whole number, got 'few'"),
         (6, "digits", {}, "figure 6 shows segmentation"),
@@ -245,7 +245,7 @@ def test_formats(tmp_path, suffix, begins):
 
 def test_an_unknown_format(tmp_path):
     make(tmp_path, runs_of_figure(3, "digits"))
-    with pytest.raises(InputError, match=r"\.png, \.pdf, \.svg, not 'three\.doc'"):
+    with pytest.raises(InputError, match=r"\.png, \.pdf, \.svg, got 'three\.doc'"):
         draw(3, tmp_path, tmp_path / "three.doc")
 
 

@@ -82,7 +82,7 @@ def test_settings_come_back_from_those_of_a_record():
         ("detection", {}, "unknown kind of run 'detection'; choose one of classification, segm"),
         ("classification", {"los": "ce"}, "unknown settings los; valid are protocol, loss,"),
         ("classification", {"loss": "cee"}, "cee"),
-        ("classification", {"protocol": "mnits"}, "no protocol 'mnits'; choose one of"),
+        ("classification", {"protocol": "mnits"}, "unknown protocol 'mnits'; choose one of"),
         (
             "classification",
             {"noise": "symetric"},
@@ -98,12 +98,12 @@ def test_settings_come_back_from_those_of_a_record():
         (
             "classification",
             {"precision": "int3"},
-            "no precision 'int3'; choose one of float32",
+            "unknown precision 'int3'; choose one of float32",
         ),
         (
             "classification",
             {"device": "gpu"},
-            "no device 'gpu'; choose one of auto, cpu",
+            "unknown device 'gpu'; choose one of auto, cpu",
         ),
         ("classification", {"epochs": 0}, "epochs must be a whole number above 0"),
         (
