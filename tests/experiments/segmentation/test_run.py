@@ -22,7 +22,7 @@ def test_epochs_that_are_missing_are_named(tmp_path):
     training = TrainerSettings(protocol="isic2017", epochs=12)
     curve = {str(epoch): 0.5 for epoch in range(12) if epoch not in (4, 11)}
     (tmp_path / "test_dice.json").write_text(json.dumps(curve))
-    with pytest.raises(CommandFailedError, match="lacks the epochs 4, 11 of the last 10; remove"):
+    with pytest.raises(CommandFailedError, match="lacks the epochs 4, 11 of the last 10; delete"):
         _mean_of_last_epochs(training, tmp_path)
 
 

@@ -65,7 +65,7 @@ def test_ours_beside_the_published_with_the_difference(report):
         ["", "difference", "+0.48"],
         ["nmae", "ours", "–"],
     ]
-    assert "in brackets how many" in report.grid.note
+    assert "in brackets the number" in report.grid.note
 
 
 def test_a_column_without_runs(report):
