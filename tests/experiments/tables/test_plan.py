@@ -201,7 +201,11 @@ def test_human_labels_are_asked_for_before_anything_runs():
         (2, Choice(rows=["ce"], settings={"q": 0.5}), "unknown q"),
         (2, Choice(settings={"epochs": "many"}), "epochs must be a whole number, got 'many'"),
         (2, Choice(settings={"protocol": "mars"}), "unknown protocol 'mars'"),
-        (2, Choice(columns=["Real"], settings={"protocol": "digits"}), "no column of the table remains"),
+        (
+            2,
+            Choice(columns=["Real"], settings={"protocol": "digits"}),
+            "no column of the table remains",
+        ),
         (6, Choice(settings={"protocol": "mars"}), "unknown protocol 'mars'"),
     ],
 )
