@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,9 +34,6 @@ def bounding_box(mask: Mask) -> Window:
         >>> bounding_box(mask)
         (slice(2, 4, None), slice(5, 6, None))
     """
-    if mask.ndim == 2:
-        left, top, width, height = cv2.boundingRect(np.ascontiguousarray(mask).view(np.uint8))
-        return slice(top, top + height), slice(left, left + width)
     window: list[slice] = []
     for axis in range(mask.ndim):
         rest = mask[tuple(window)]

@@ -9,15 +9,16 @@ to eta_beta. Lengths are millimetres if a spacing is given, otherwise pixels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import product
-from typing import Any
+from operator import mul, sub
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
@@ -37,61 +38,76 @@ BISECTIONS = 14
 #: OpenCV counts the pixels along an axis in 16 bits.
 OPENCV_MAX_SIZE = 2**15 - 2
 
-Vector = NDArray[np.float64]
+#: Along every axis of a mask.
+Vector = tuple[float, ...]
+#: Pixels and where they lie, in indices into the object's bounding box that may be negative.
+Moved = tuple[Window, Mask]
 
 
-@dataclass(frozen=True)
-class Pose:
-    """New pose of the object: rotated about its centre, then shifted.
+class Pose(NamedTuple):
+    """Where the object goes: rotated about its centre, then shifted.
 
     Attributes:
-        shift: Shift along every axis, in pixels or mm.
-        rotation: Orthogonal matrix in the order of the axes.
+        shift: Along every axis, in pixels or mm.
+        rotation: Rows of an orthogonal matrix in the order of the axes.
         turn: The same rotation as a rotation vector in radians.
     """
 
     shift: Vector
-    rotation: Vector
+    rotation: tuple[Vector, ...]
     turn: Vector
 
 
 @dataclass(frozen=True)
 class _Scene:
-    """An object and the image around it, sampled at every `stride`-th pixel.
+    """An object and the image around it, seen at every `stride`-th pixel.
 
     Attributes:
         clean: The object in its bounding box.
+        area: Its pixels.
         steps: Length of a step along every axis of `clean`.
-        centre: Centre of the bounding box, as lengths from its first pixel.
-        corners: Corners of `clean`, as lengths from the centre, (2^D, D).
-        first: First pixel of the image, as an index into `clean`.
-        last: Last pixel of the image, as an index into `clean`.
+        centre: Of the bounding box, as lengths from its first pixel.
+        ends: Of `clean` along every axis, as lengths from the centre.
+        first: The first pixel of the image, as an index into `clean`.
+        last: The last one.
         frozen: Pixels of the image that must not change, from `first` on.
     """
 
     clean: Mask
+    area: int
     steps: Vector
     centre: Vector
-    corners: Vector
+    ends: tuple[tuple[float, float], ...]
     first: tuple[int, ...]
     last: tuple[int, ...]
     frozen: Mask | None
 
+    @cached_property
+    def faces(self) -> list[int]:
+        """How often the object begins or ends along every axis."""
+        count = []
+        for axis in range(self.clean.ndim):
+            along = np.moveaxis(self.clean, axis, 0)
+            inner = np.count_nonzero(along[1:] != along[:-1])
+            count.append(int(inner + np.count_nonzero(along[0]) + np.count_nonzero(along[-1])))
+        return count
 
-@dataclass(frozen=True)
-class _Candidate:
+
+class _Candidate(NamedTuple):
+    """A pose, the share of pixels that it changes, and the moved object where it is kept."""
+
     pose: Pose
     ratio: float
+    moved: Moved | None = None
 
 
-@dataclass(frozen=True)
-class _Finding:
-    """Result of a search along one direction.
+class _Finding(NamedTuple):
+    """What a search along one direction ends with.
 
     Attributes:
         best: The candidate nearest to the level.
-        below: The last candidate below the level.
-        above: The last candidate at or above the level; None if the object cannot go that far.
+        below: The last one below the level.
+        above: The last one at the level or above; None if the object cannot go that far.
     """
 
     best: _Candidate
@@ -142,47 +158,62 @@ def displace(
     Raises:
         UncorruptibleError: If no displacement is nearer to `eta_beta` than the unchanged mask.
     """
+    with _one_thread():
+        noisy, pose = _displaced(mask, eta_beta, around, direction, turn_deg, turn_axis, split_seed)
+    return noisy, {
+        "shift": list(pose.shift),
+        "angle_deg": math.degrees(np.asarray(pose.turn) @ np.asarray(turn_axis)),
+    }
+
+
+def _displaced(
+    mask: Mask,
+    eta_beta: float,
+    around: Surroundings,
+    direction: Sequence[int],
+    turn_deg: float,
+    turn_axis: Sequence[float],
+    split_seed: int,
+) -> tuple[Mask, Pose]:
     box = bounding_box(mask)
-    stride = max(1, math.floor((np.count_nonzero(mask[box]) / SEEN_PIXELS) ** (1 / mask.ndim)))
-    turn = math.radians(turn_deg) * np.asarray(turn_axis)
-    scenes = [_scene(mask, box, around, each) for each in dict.fromkeys((stride, 1))]
+    turn = tuple(math.radians(turn_deg) * part for part in turn_axis)
+    whole = _scene(mask, box, around, 1)
+    stride = math.floor((whole.area / SEEN_PIXELS) ** (1 / mask.ndim))
+    scenes = [_scene(mask, box, around, stride), whole] if stride > 1 else [whole]
     best = _Candidate(_stay(mask.ndim), 0.0)
-    ways = product((turn, np.zeros_like(turn)), _nearest_first(direction))
+    ways = product((turn, (0.0,) * len(turn)), _nearest_first(tuple(direction)))
     for rotation, towards in ways:
-        finding = _follow(scenes, eta_beta, towards, rotation)
+        finding = _follow(scenes, eta_beta, towards, rotation, best)
         best = min(best, finding.best, key=lambda each: abs(each.ratio - eta_beta))
         if finding.above:
             break
     if finding.above and abs(best.ratio - eta_beta) > TOLERANCE:
-        noisy = _place(mask, box, scenes[-1], finding.below.pose)
-        further = _place(mask, box, scenes[-1], finding.above.pose)
+        noisy = _place(mask, box, whole, finding.below)
+        further = _place(mask, box, whole, finding.above)
         best = finding.above
         _go_part_of_the_way(noisy, further, mask, eta_beta, split_seed)
     else:
-        noisy = _place(mask, box, scenes[-1], best.pose)
-    if _unchanged_or_gone(noisy, mask, box):
+        noisy = _place(mask, box, whole, best)
+    if _unchanged_or_gone(noisy, mask, box, whole.area):
         raise UncorruptibleError(
             "out-of-view",
             f"no displacement within the image changes a share of the pixels near {eta_beta:g}",
         )
-    return noisy, {
-        "shift": best.pose.shift.tolist(),
-        "angle_deg": math.degrees(best.pose.turn @ np.asarray(turn_axis)),
-    }
+    return noisy, best.pose
 
 
-def _place(mask: Mask, box: Window, scene: _Scene, pose: Pose) -> Mask:
-    """Place the object of `mask` into the whole image in its new pose."""
-    window, moved = _render(scene, pose)
-    noisy = np.zeros(mask.shape, bool)  # zeros_like would touch all of the memory
+def _place(mask: Mask, box: Window, scene: _Scene, candidate: _Candidate) -> Mask:
+    """The object of `mask` in its new pose, in the whole image."""
+    window, moved = candidate.moved or _render(scene, candidate.pose)
+    noisy = np.zeros(mask.shape, bool)  # unlike zeros_like, leaves untouched memory alone
     noisy[_shifted(window, [span.start for span in box])] = moved
     return noisy
 
 
-def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window) -> bool:
-    """Return whether `noisy` is empty or equals `mask`, whose object is in `box`."""
+def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window, area: int) -> bool:
+    """Whether `noisy` is empty or equals `mask`, whose object of `area` pixels lies in `box`."""
     pixels = int(np.count_nonzero(noisy))
-    if pixels != np.count_nonzero(mask[box]):
+    if pixels != area:
         return pixels == 0
     return bool(np.array_equal(noisy[box], mask[box]))
 
@@ -199,50 +230,77 @@ def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float,
     noisy.flat[chosen] = further.flat[chosen]
 
 
-def _nearest_first(direction: Sequence[int]) -> list[Vector]:
-    """List all directions as unit vectors, from the nearest to `direction` to the farthest."""
+@cache
+def _nearest_first(direction: tuple[int, ...]) -> list[Vector]:
+    """All directions as unit vectors, those that differ least from `direction` first."""
     units = [np.array(each) / np.linalg.norm(each) for each in directions(len(direction))]
     wanted = np.array(direction) / np.linalg.norm(direction)
-    return sorted(units, key=lambda unit: -round(float(unit @ wanted), 6))
+    ranked = sorted(units, key=lambda unit: -round(float(unit @ wanted), 6))
+    return [tuple(unit.tolist()) for unit in ranked]
 
 
 def _scene(mask: Mask, box: Window, around: Surroundings, stride: int) -> _Scene:
-    clean = mask[box][(slice(None, None, stride),) * mask.ndim]
-    steps = np.array(around.steps(mask))
-    sizes = np.array([span.stop - span.start for span in box])
-    first = tuple(-(span.start // stride) for span in box)
-    last = tuple(
-        (size - 1 - span.start) // stride for span, size in zip(box, mask.shape, strict=True)
-    )
+    clean = np.ascontiguousarray(mask[box][(slice(None, None, stride),) * mask.ndim])
+    steps = [step * stride for step in around.steps(mask)]
+    centre = [
+        (span.stop - span.start - 1) / 2 * step
+        for span, step in zip(box, around.steps(mask), strict=True)
+    ]
+    ends = [
+        (0 - middle, (size - 1) * step - middle)
+        for size, step, middle in zip(clean.shape, steps, centre, strict=True)
+    ]
+    first = [-(span.start // stride) for span in box]
+    last = [(size - 1 - span.start) // stride for span, size in zip(box, mask.shape, strict=True)]
     grid = tuple(slice(span.start % stride, None, stride) for span in box)
-    frozen = None if around.frozen is None else around.frozen[grid]
-    steps, centre = steps * stride, (sizes - 1) / 2 * steps
-    corners = np.array(list(product(*((0, size - 1) for size in clean.shape)))) * steps - centre
-    return _Scene(clean, steps, centre, corners, first, last, frozen)
+    return _Scene(
+        clean,
+        int(np.count_nonzero(clean)),
+        tuple(steps),
+        tuple(centre),
+        tuple(ends),
+        tuple(first),
+        tuple(last),
+        None if around.frozen is None else around.frozen[grid],
+    )
 
 
-def _follow(scenes: list[_Scene], eta_beta: float, towards: Vector, turn: Vector) -> _Finding:
-    """Search on the coarse scene; if its result is off on the fine one, search the fine one."""
-    finding = _search(scenes[0], eta_beta, towards, turn)
+def _follow(
+    scenes: list[_Scene], eta_beta: float, towards: Vector, turn: Vector, nearest: _Candidate
+) -> _Finding:
+    """Search on the coarse scene; if its answer is off on the fine one, search there instead."""
+    finding = _search(scenes[0], eta_beta, towards, turn, nearest)
     if len(scenes) == 1 or finding.above is None:
         return finding
-    fine = _Candidate(finding.best.pose, _ratio(scenes[1], finding.best.pose)[0])
+    moved = _render(scenes[1], finding.best.pose)
+    fine = _Candidate(finding.best.pose, _ratio(scenes[1], moved)[0], moved)
     if abs(fine.ratio - eta_beta) <= TOLERANCE:
-        return replace(finding, best=fine)
-    return _search(scenes[1], eta_beta, towards, turn)
+        return finding._replace(best=fine)
+    return _search(scenes[1], eta_beta, towards, turn, nearest)
 
 
-def _search(scene: _Scene, eta_beta: float, towards: Vector, turn: Vector) -> _Finding:
-    """Bisect along one direction, within the room that the image leaves."""
-    # More than half the diagonal, so that even specks can move by a pixel.
-    radius = float(np.linalg.norm(scene.centre + scene.steps))
+def _search(
+    scene: _Scene, eta_beta: float, towards: Vector, turn: Vector, nearest: _Candidate
+) -> _Finding:
+    """Bisect along one direction, within the room that the image leaves.
+
+    The search ends early if nothing on its way can come nearer to the level than `nearest`, the
+    best of other directions, which all stay below it.
+    """
+    # More than half the diagonal, so that specks can move by a pixel as well.
+    radius = float(np.linalg.norm(np.add(scene.centre, scene.steps)))
+    most = _most_change(scene, radius, towards, turn) if nearest.ratio else None
     best = below = _Candidate(_stay(scene.clean.ndim), 0.0)
     above = None
     low, high = 0.0, 1.0
     for _ in range(BISECTIONS):
+        if most and not above and below.ratio + most(high - low) < nearest.ratio:
+            break
         step = (low + high) / 2
-        pose = Pose(step * radius * towards, _rotation(step * turn, scene.clean.ndim), step * turn)
-        ratio, area_change = _ratio(scene, pose)
+        part = tuple(step * each for each in turn)
+        shift = tuple(step * radius * each for each in towards)
+        pose = Pose(shift, _rotation(part, scene.clean.ndim), part)
+        ratio, area_change = _ratio(scene, _render(scene, pose))
         if abs(area_change) > MAX_AREA_CHANGE:
             high = step
             continue
@@ -255,56 +313,82 @@ def _search(scene: _Scene, eta_beta: float, towards: Vector, turn: Vector) -> _F
     return _Finding(best, below, above)
 
 
-def _ratio(scene: _Scene, pose: Pose) -> tuple[float, float]:
-    """Compute changed pixels over object pixels, and the relative growth of the object."""
-    window, moved = _render(scene, pose)
-    shared = tuple(
-        slice(max(span.start, 0), max(0, min(span.stop, size)))
-        for span, size in zip(window, scene.clean.shape, strict=True)
-    )
-    within = tuple(
-        slice(max(0, span.start - each.start), max(0, span.stop - each.start))
-        for span, each in zip(shared, window, strict=True)
-    )
-    area, kept = np.count_nonzero(scene.clean), np.count_nonzero(moved)
-    overlap = np.count_nonzero(scene.clean[shared] & moved[within])
-    return float((area + kept - 2 * overlap) / area), float(kept / area - 1)
+def _most_change(
+    scene: _Scene, radius: float, towards: Vector, turn: Vector
+) -> Callable[[float], float]:
+    """The most that the ratio can change over a part of the way.
+
+    No place of the object moves further along an axis than the shift and the arc of a corner; each
+    pixel that this face passes, and one more by rounding, may change.
+    """
+    arc = math.hypot(*turn) * radius
+    paths = [
+        (abs(each) * radius + arc) / step for each, step in zip(towards, scene.steps, strict=True)
+    ]
+    swept = sum(map(mul, scene.faces, paths)) / scene.area
+    rounded = sum(scene.faces) / scene.area
+    return lambda part: swept * part + rounded
 
 
-def _render(scene: _Scene, pose: Pose) -> tuple[Window, Mask]:
+def _ratio(scene: _Scene, moved: Moved) -> tuple[float, float]:
+    """Changed pixels over object pixels, and the growth of the object over the object."""
+    window, pixels = moved
+    shared, within = [], []
+    for span, size in zip(window, scene.clean.shape, strict=True):
+        start, stop = max(span.start, 0), max(0, min(span.stop, size))
+        shared.append(slice(start, stop))
+        within.append(slice(max(0, start - span.start), max(0, stop - span.start)))
+    kept = np.count_nonzero(pixels)
+    overlap = np.count_nonzero(scene.clean[tuple(shared)] & pixels[tuple(within)])
+    return float((scene.area + kept - 2 * overlap) / scene.area), float(kept / scene.area - 1)
+
+
+def _render(scene: _Scene, pose: Pose) -> Moved:
     """Sample the object in its new pose, from the nearest old pixel.
 
     Returns:
-        The window of the moved object, in indices of `scene.clean` that may be negative, and its
-        pixels in this window.
+        Where the moved object lies, and its pixels there.
     """
-    moved_corners = scene.corners @ pose.rotation.T + scene.centre + pose.shift
-    low = np.floor(moved_corners.min(axis=0) / scene.steps).astype(int)
-    high = np.ceil(moved_corners.max(axis=0) / scene.steps).astype(int)
-    low = np.clip(low, scene.first, np.add(scene.last, 1))
-    high = np.clip(high, low - 1, scene.last)
+    low, high = [], []
+    for axis, (row, step) in enumerate(zip(pose.rotation, scene.steps, strict=True)):
+        reach = [sorted((r * a, r * b)) for r, (a, b) in zip(row, scene.ends, strict=True)]
+        least, most = (
+            (sum(side) + scene.centre[axis] + pose.shift[axis]) / step
+            for side in zip(*reach, strict=True)
+        )
+        start = min(max(math.floor(least), scene.first[axis]), scene.last[axis] + 1)
+        low.append(start)
+        high.append(min(max(math.ceil(most), start - 1), scene.last[axis]) + 1)
+    window = tuple(slice(start, stop) for start, stop in zip(low, high, strict=True))
 
-    back = pose.rotation.T * scene.steps / scene.steps[:, None]  # new indices to old ones
-    origin = low * scene.steps - scene.centre - pose.shift
-    offset = (pose.rotation.T @ origin + scene.centre) / scene.steps
-    moved = _warp(scene.clean, back, offset, tuple(int(size) for size in high - low + 1))
-    window = tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+    columns = list(zip(*pose.rotation, strict=True))
+    origin = [
+        start * step - middle - by
+        for start, step, middle, by in zip(low, scene.steps, scene.centre, pose.shift, strict=True)
+    ]
+    back, offset = [], []  # new indices to old ones
+    for column, step, middle in zip(columns, scene.steps, scene.centre, strict=True):
+        back.append([c * other / step for c, other in zip(column, scene.steps, strict=True)])
+        offset.append((sum(map(mul, column, origin)) + middle) / step)
+    moved = _warp(scene.clean, back, offset, tuple(map(sub, high, low)))
     if scene.frozen is not None:
         moved &= ~scene.frozen[_shifted(window, [-first for first in scene.first])]
     return window, moved
 
 
-def _warp(clean: Mask, back: Vector, offset: Vector, shape: tuple[int, ...]) -> Mask:
-    """Sample `clean` at `back @ index + offset` from the nearest pixel; background outside it.
+def _warp(
+    clean: Mask, back: list[list[float]], offset: list[float], shape: tuple[int, ...]
+) -> Mask:
+    """Sample `clean` at `back @ index + offset`, from the nearest pixel; background beyond it.
 
-    Images use OpenCV, which is about ten times faster than SciPy and differs only at rare points
-    midway between two pixels. Volumes, and images too large for OpenCV, use SciPy.
+    OpenCV does this for images, about ten times faster than SciPy, which it equals but for rare
+    pixels midway between two. SciPy does it for volumes, and for images too large for OpenCV.
     """
     if clean.ndim == 2 and max(*clean.shape, *shape) <= OPENCV_MAX_SIZE and min(shape) > 0:
-        columns_first = np.column_stack([back[::-1, ::-1], offset[::-1]])
+        (down, aslant), (steep, across) = back
+        columns_first = np.array(((across, steep, offset[1]), (aslant, down, offset[0])))
         nearest = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-        with _one_thread():
-            warped = cv2.warpAffine(clean.view(np.uint8), columns_first, shape[::-1], flags=nearest)
+        warped = cv2.warpAffine(clean.view(np.uint8), columns_first, shape[::-1], flags=nearest)
         return warped.view(np.bool_)
     moved: Mask = ndimage.affine_transform(
         clean.view(np.uint8),
@@ -312,7 +396,7 @@ def _warp(clean: Mask, back: Vector, offset: Vector, shape: tuple[int, ...]) -> 
         offset,
         shape,
         order=0,
-        mode="grid-constant",  # other modes lose half a pixel at the edges of the crop
+        mode="grid-constant",  # else half a pixel is lost at the edges of the crop
     ).view(bool)
     return moved
 
@@ -334,13 +418,13 @@ def _shifted(window: Window, by: Sequence[int]) -> Window:
     )
 
 
-def _rotation(turn: Vector, ndim: int) -> Vector:
-    """Convert a rotation vector to a matrix; in 2D its length is the angle from rows to columns."""
+def _rotation(turn: Vector, ndim: int) -> tuple[Vector, ...]:
+    """The matrix of a rotation vector; in 2D its length is the angle, from rows to columns."""
     if ndim == 3:
-        return np.asarray(Rotation.from_rotvec(turn).as_matrix())
-    angle = turn[0]
-    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        return tuple(map(tuple, Rotation.from_rotvec(turn).as_matrix().tolist()))
+    cosine, sine = math.cos(turn[0]), math.sin(turn[0])
+    return (cosine, -sine), (sine, cosine)
 
 
 def _stay(ndim: int) -> Pose:
-    return Pose(np.zeros(ndim), np.eye(ndim), np.zeros(3))
+    return Pose((0.0,) * ndim, tuple(map(tuple, np.eye(ndim).tolist())), (0.0,) * 3)

@@ -1,5 +1,6 @@
 """Displacement: where objects go, that they keep their area, and that they stay in view."""
 
+import math
 from collections import Counter
 
 import cv2
@@ -58,10 +59,11 @@ def test_a_turned_disc_keeps_its_area(turn_deg):
 
 def moved(mask, shift=(0, 0, 0), angle_deg=0):
     """The object turned about the centre of its bounding box and shifted."""
-    rotation = affine._rotation(np.radians([angle_deg, 0, 0]), mask.ndim)
-    pose = affine.Pose(np.array(shift[: mask.ndim], float), rotation, np.zeros(3))
+    rotation = affine._rotation((math.radians(angle_deg), 0.0, 0.0), mask.ndim)
+    pose = affine.Pose(tuple(map(float, shift[: mask.ndim])), rotation, (0.0, 0.0, 0.0))
     box = bounding_box(mask)
-    return affine._place(mask, box, affine._scene(mask, box, ANYWHERE, 1), pose)
+    scene = affine._scene(mask, box, ANYWHERE, 1)
+    return affine._place(mask, box, scene, affine._Candidate(pose, 0.0))
 
 
 def test_a_quarter_turn_is_numpys():
@@ -223,6 +225,24 @@ def test_the_warps_of_opencv_and_scipy_agree_but_for_rare_ties(monkeypatch, seed
     by_scipy, same = displace(mask, 0.6, ANYWHERE, **drawn)
     assert (by_opencv ^ by_scipy).sum() <= 1e-3 * mask.sum()
     assert found["shift"] == pytest.approx(same["shift"], abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_search_that_ends_early_finds_what_a_whole_one_finds(monkeypatch, seed):
+    mask = np.zeros((300, 320), bool)
+    mask[8 : 280 + 2 * seed, 16:300] = True  # has hardly any room in any direction
+    mask[100:130, 100:150] = False
+    drawn = draw_motion(np.random.default_rng(seed), 2)
+    renders = []
+    render = affine._render
+    monkeypatch.setattr(affine, "_render", lambda *a: renders.append(a) or render(*a))
+    early, found = displace(mask, 0.5, ANYWHERE, **drawn)
+    fewer = len(renders)
+    monkeypatch.setattr(affine, "_most_change", lambda *_: lambda _: math.inf)
+    whole, same = displace(mask, 0.5, ANYWHERE, **drawn)
+    assert np.array_equal(early, whole)
+    assert found == same
+    assert fewer < 0.9 * (len(renders) - fewer)
 
 
 def test_images_beyond_the_limit_of_opencv_are_displaced():
