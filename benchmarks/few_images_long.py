@@ -1,0 +1,179 @@
+"""Table and curves of the sweeps results/isic2017/few_images_long*.yaml.
+
+    anl-seg sweep results/isic2017/few_images_long.yaml --runs RUNS
+    python benchmarks/few_images_long.py RUNS
+
+Methods are compared with nnU-Net's own loss on the 300 clean test images, case by case, trainings
+of several seeds averaged first. Writes few_images_long.md, memorisation.png and runs.csv.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from anl_seg.evaluation.compare import Difference, compare, evaluate_methods
+from anl_seg.experiments.runs.collect import collect, write_csv
+
+RESULTS = Path(__file__).parents[1] / "results/isic2017"
+BASELINE, DEFAULT = "nnU-Net's own loss", "our default"
+#: A noise in words, a run with it: eta_alpha and kinds of noise -> name. The order of the table.
+NOISE = {
+    (0.7, "published"): "0.7/0.7",
+    (0.3, "published"): "0.3/0.7",
+    (0.5, "corrected"): "half too large",
+    (0.0, "published"): "clean",
+}
+#: Colours that colour-blind readers tell apart.
+COLOURS = {BASELINE: "#D55E00", DEFAULT: "#0072B2"}
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished run.
+
+    Attributes:
+        folder: The folder of the run.
+        settings: Settings of its record.
+        metrics: Metrics of its record.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    metrics: Mapping[str, float]
+
+    @property
+    def method(self) -> str:
+        """The method in words."""
+        loss, settings = self.settings["loss"], self.settings
+        if loss == "dice+ce":
+            return BASELINE
+        if loss != "anl-ce":
+            return f"{loss} alone"
+        if settings["correct_labels"]:
+            return DEFAULT
+        return "anl-ce (5, 5) alone" + (f", L1 {settings['delta']:g}" if settings["delta"] else "")
+
+    @property
+    def noise(self) -> str:
+        """The noise in words."""
+        return NOISE[self.settings["eta_alpha"], self.settings["noise_method"]]
+
+    def curve(self, key: str) -> list[float]:
+        """A row of the memorisation curve, a value for each epoch."""
+        (file,) = self.folder.glob("nnUNet_results/*/*/fold_0/memorisation.jsonl")
+        points = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+        return [np.nan if point[key] is None else point[key] for point in points]
+
+
+def find(runs: Path) -> dict[str, dict[str, list[Training]]]:
+    """Finished trainings by noise and method, in the order of their seeds."""
+    found: dict[str, dict[str, list[Training]]] = {noise: {} for noise in NOISE.values()}
+    for path in sorted(runs.glob("*/record.json")):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["status"] == "done":
+            training = Training(path.parent, record["settings"], record["metrics"])
+            found[training.noise].setdefault(training.method, []).append(training)
+    for methods in found.values():
+        for trainings in methods.values():
+            trainings.sort(key=lambda each: each.settings["seed"])
+    return {noise: methods for noise, methods in found.items() if BASELINE in methods}
+
+
+def differences(methods: Mapping[str, Sequence[Training]], masks: Path) -> dict[str, Difference]:
+    """Differences to nnU-Net's own loss, from the same seeds of both."""
+    found = {}
+    for name, trainings in methods.items():
+        seeds = {each.settings["seed"] for each in trainings}
+        seeds &= {each.settings["seed"] for each in methods[BASELINE]}
+        if name == BASELINE or not seeds:
+            continue
+        folders = {
+            each: [
+                one.folder / "predictions" for one in methods[each] if one.settings["seed"] in seeds
+            ]
+            for each in (BASELINE, name)
+        }
+        (found[name],) = compare(evaluate_methods(folders, masks)).differences
+    return found
+
+
+def table(found: Mapping[str, Mapping[str, Sequence[Training]]], masks: Path) -> str:
+    """All methods in Markdown, with their differences to nnU-Net's own loss."""
+    lines = [
+        "| masks | training | seeds | test Dice (%) | difference (95 % interval) "
+        "| predicted / true area | wrong pixels memorised |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for noise, methods in found.items():
+        compared = differences(methods, masks)
+        for name, trainings in sorted(methods.items(), key=lambda item: item[0] != BASELINE):
+            dice = 100 * np.array([each.metrics["test_dice"] for each in trainings])
+            area = np.mean([each.metrics["test_area"] for each in trainings])
+            wrong = np.mean([each.curve("memorised")[-1] for each in trainings])
+            cells = [
+                noise,
+                name,
+                ", ".join(str(each.settings["seed"]) for each in trainings),
+                f"{dice.mean():.1f}" + (f"±{dice.std(ddof=1):.1f}" if len(dice) > 1 else ""),
+                _in_words(compared.get(name)),
+                f"{area:.2f}",
+                "" if np.isnan(wrong) else f"{wrong:.0%}",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _in_words(difference: Difference | None) -> str:
+    if difference is None:
+        return ""
+    low, high = difference.group_interval or difference.interval
+    return f"{100 * difference.mean:+.1f} ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def draw(found: Mapping[str, Mapping[str, Sequence[Training]]], file: Path) -> None:
+    """Draw how many wrong pixels both trainings memorise, and the fit of the clean labels."""
+    rows = {"memorised": "wrong pixels memorised", "dice_clean": "Dice, clean training labels"}
+    figure = Figure(figsize=(2.6 * len(found), 4.6), layout="constrained")
+    panels = figure.subplots(len(rows), len(found), sharex=True, sharey="row", squeeze=False)
+    for column, (noise, methods) in zip(panels.T, found.items(), strict=True):
+        column[0].set_title(noise, fontsize=9)
+        for panel, (key, label) in zip(column, rows.items(), strict=True):
+            for method in (BASELINE, DEFAULT):
+                for number, training in enumerate(methods.get(method, [])):
+                    values = training.curve(key)
+                    name = None if number else method
+                    panel.plot(range(1, len(values) + 1), values, color=COLOURS[method], label=name)
+            panel.spines[["top", "right"]].set_visible(False)
+            if column is panels.T[0]:
+                panel.set_ylabel(label, fontsize=8)
+        column[-1].set_xlabel("epoch", fontsize=8)
+    panels[0, 0].legend(frameon=False, fontsize=8)
+    figure.savefig(file, dpi=150)
+
+
+def main() -> None:
+    """Read the runs and write the table, the curves and the CSV."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", type=Path)
+    runs = parser.parse_args().runs
+    (masks,) = runs.glob("data/*/nnUNet_raw/Dataset501_*/labelsTs")
+    found = find(runs)
+    text = table(found, masks)
+    (RESULTS / "few_images_long.md").write_text(text, encoding="utf-8")
+    draw(found, RESULTS / "memorisation.png")
+    done = [row for row in collect(runs) if row["state"] == "done"]
+    with (RESULTS / "runs.csv").open("w", encoding="utf-8", newline="") as file:
+        write_csv(done, file)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
