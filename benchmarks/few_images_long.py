@@ -145,16 +145,19 @@ def draw(found: Mapping[str, Mapping[str, Sequence[Training]]], file: Path) -> N
     panels = figure.subplots(len(rows), len(found), sharex=True, sharey="row", squeeze=False)
     for column, (noise, methods) in zip(panels.T, found.items(), strict=True):
         column[0].set_title(noise, fontsize=9)
-        for panel, (key, label) in zip(column, rows.items(), strict=True):
+        for panel, key in zip(column, rows, strict=True):
             for method in (BASELINE, DEFAULT):
                 for number, training in enumerate(methods.get(method, [])):
                     values = training.curve(key)
                     name = None if number else method
-                    panel.plot(range(1, len(values) + 1), values, color=COLOURS[method], label=name)
+                    epochs = range(1, len(values) + 1)
+                    # The default is on top, and thinner: until it corrects, both are the same.
+                    width = 3 if method == BASELINE else 1.2
+                    panel.plot(epochs, values, color=COLOURS[method], lw=width, label=name)
             panel.spines[["top", "right"]].set_visible(False)
-            if column is panels.T[0]:
-                panel.set_ylabel(label, fontsize=8)
         column[-1].set_xlabel("epoch", fontsize=8)
+    for panel, label in zip(panels[:, 0], rows.values(), strict=True):
+        panel.set_ylabel(label, fontsize=8)
     panels[0, 0].legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=150)
 
@@ -169,7 +172,9 @@ def main() -> None:
     text = table(found, masks)
     (RESULTS / "few_images_long.md").write_text(text, encoding="utf-8")
     draw(found, RESULTS / "memorisation.png")
-    done = [row for row in collect(runs) if row["state"] == "done"]
+    done = [
+        row | {"data": Path(row["data"]).name} for row in collect(runs) if row["state"] == "done"
+    ]
     with (RESULTS / "runs.csv").open("w", encoding="utf-8", newline="") as file:
         write_csv(done, file)
     print(text)
