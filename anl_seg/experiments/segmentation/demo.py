@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anl_seg.bf16 import has_bf16
 from anl_seg.datasets import isic2017, phantom
 from anl_seg.errors import InputError
 from anl_seg.evaluation.conclusions import conclude
@@ -90,7 +91,8 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
             be used.
         CommandFailedError: If a command of nnU-Net fails.
     """
-    trainings = {name: _training(name, settings) for name in METHODS}
+    precision = _precision(device)
+    trainings = {name: _training(name, settings, precision) for name in METHODS}
     nnunet = NnUNet(folder / "nnunet", device)
     clean, noisy = nnunet.raw / CLEAN_NAME, nnunet.raw / NOISY_NAME
 
@@ -104,12 +106,22 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
         predict = partial(_predict, nnunet, plans, clean / "imagesTs", folder / plans, track)
         _once(folder, f"training with {name}", train)
         _once(folder, f"predicting with {name}", predict)
-    return _report(folder, nnunet, settings, track)
+    return _report(folder, nnunet, settings, precision, track)
 
 
-def _training(name: str, settings: DemoSettings) -> TrainerSettings:
+def _precision(device: str) -> str:
+    """Return "bf16" on a CPU that has it, because its steps are three times as fast."""
+    return "bf16" if device == "cpu" and has_bf16(device) else "float32"
+
+
+def _training(name: str, settings: DemoSettings, precision: str) -> TrainerSettings:
     """Return the settings of one method's training."""
-    shared = {"epochs": settings.epochs, "iterations": settings.iterations, "seed": settings.seed}
+    shared = {
+        "epochs": settings.epochs,
+        "iterations": settings.iterations,
+        "seed": settings.seed,
+        "precision": precision,
+    }
     return TrainerSettings(**{**shared, **METHODS[name]})
 
 
@@ -118,7 +130,9 @@ def _plans_name(method: str) -> str:
     return re.sub(r"\W+", "_", method)
 
 
-def _report(folder: Path, nnunet: NnUNet, settings: DemoSettings, track: Track) -> Path:
+def _report(
+    folder: Path, nnunet: NnUNet, settings: DemoSettings, precision: str, track: Track
+) -> Path:
     """Compare the predictions for the clean test images, and log the conclusion."""
     clean = nnunet.raw / CLEAN_NAME
     noise = read_json(nnunet.raw / NOISY_NAME / MANIFEST_NAME)["summary"]
@@ -129,7 +143,8 @@ def _report(folder: Path, nnunet: NnUNet, settings: DemoSettings, track: Track) 
         images=clean / "imagesTs",
         notes=[
             f"{noise['corrupted']} of {noise['cases']} training masks were corrupted",
-            ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value),
+            ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value)
+            + f", {precision}",
         ],
         plots=_memorisation_plots(
             {name: nnunet.trained(NOISY_NAME, _plans_name(name), FOLD) / CURVE for name in METHODS}
