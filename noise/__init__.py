@@ -18,7 +18,7 @@ from anl_seg.noise.kinds import KINDS, PAPER_KINDS
 from anl_seg.noise.label_maps import apply_labels, corrupt_labels
 from anl_seg.noise.masks import Record, apply, corrupt, draw
 from anl_seg.noise.measures import Measures, measure
-from anl_seg.noise.methods import CORRECTED, METHODS, PUBLISHED, Method, find_method
+from anl_seg.noise.methods import CORRECTED, METHODS, PUBLISHED, NoiseMethod, find_method
 from anl_seg.noise.plan import plan_masks
 from anl_seg.noise.selection import choose, generator
 from anl_seg.noise.settings import POLICIES, NoiseSettings
@@ -33,7 +33,7 @@ __all__ = [
     "PUBLISHED",
     "SITUATIONS",
     "Measures",
-    "Method",
+    "NoiseMethod",
     "NoiseSettings",
     "Record",
     "apply",

@@ -17,7 +17,7 @@ from anl_seg.noise import affine, class_swap, components, jitter, morphology, po
 from anl_seg.noise.base import Surroundings, draw_nothing
 
 
-class Kind(NamedTuple):
+class NoiseKind(NamedTuple):
     """One kind of noise.
 
     Attributes:
@@ -36,12 +36,12 @@ class Kind(NamedTuple):
 PAPER_KINDS = ("erosion", "dilation", "affine")
 #: All kinds; a new kind is one more row.
 KINDS = {
-    "erosion": Kind(morphology.draw_split, morphology.erode),
-    "dilation": Kind(morphology.draw_split, morphology.dilate),
-    "affine": Kind(affine.draw_motion, affine.displace),
-    "jitter": Kind(jitter.draw_field, jitter.jitter),
-    "polygon": Kind(draw_nothing, polygon.simplify),
-    "missing-component": Kind(components.draw_order, components.drop_components),
-    "spurious-blob": Kind(components.draw_place, components.add_blob),
-    "class-swap": Kind(class_swap.draw_cut, class_swap.cut, swaps=True),
+    "erosion": NoiseKind(morphology.draw_split, morphology.erode),
+    "dilation": NoiseKind(morphology.draw_split, morphology.dilate),
+    "affine": NoiseKind(affine.draw_motion, affine.displace),
+    "jitter": NoiseKind(jitter.draw_field, jitter.jitter),
+    "polygon": NoiseKind(draw_nothing, polygon.simplify),
+    "missing-component": NoiseKind(components.draw_order, components.drop_components),
+    "spurious-blob": NoiseKind(components.draw_place, components.add_blob),
+    "class-swap": NoiseKind(class_swap.draw_cut, class_swap.cut, swaps=True),
 }

@@ -18,7 +18,7 @@ from anl_seg.noise.base import Surroundings
 from anl_seg.noise.levels import check_eta_beta
 from anl_seg.noise.masks import Distortion, Record, check_spacing, distort, draw
 from anl_seg.noise.measures import measure
-from anl_seg.noise.methods import CORRECTED, Method
+from anl_seg.noise.methods import CORRECTED, NoiseMethod
 
 
 def corrupt_labels(
@@ -26,7 +26,7 @@ def corrupt_labels(
     kind: str,
     eta_beta: float,
     rng_of: Callable[[int], np.random.Generator],
-    method: Method = CORRECTED,
+    method: NoiseMethod = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
     ignore_label: int | None = None,
@@ -74,7 +74,7 @@ def apply_labels(
     kind: str,
     eta_beta: float,
     drawn: Mapping[int, Mapping[str, Any]],
-    method: Method = CORRECTED,
+    method: NoiseMethod = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
     ignore_label: int | None = None,
@@ -114,7 +114,7 @@ def distort_labels(
     kind: str,
     eta_beta: float,
     drawn: Mapping[int, Mapping[str, Any]],
-    method: Method,
+    method: NoiseMethod,
     *,
     spacing_mm: tuple[float, ...] | None,
     ignore_label: int | None,

@@ -17,7 +17,7 @@ from anl_seg.geometry import Mask
 from anl_seg.noise.base import Surroundings, UncorruptibleError
 from anl_seg.noise.levels import check_eta_beta
 from anl_seg.noise.measures import measure
-from anl_seg.noise.methods import CORRECTED, Method
+from anl_seg.noise.methods import CORRECTED, NoiseMethod
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def corrupt(
     kind: str,
     eta_beta: float,
     rng: np.random.Generator,
-    method: Method = CORRECTED,
+    method: NoiseMethod = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
 ) -> tuple[NDArray[Any], Record]:
@@ -103,7 +103,7 @@ def corrupt(
 
 
 def draw(
-    kind: str, rng: np.random.Generator, ndim: int = 2, method: Method = CORRECTED
+    kind: str, rng: np.random.Generator, ndim: int = 2, method: NoiseMethod = CORRECTED
 ) -> dict[str, Any]:
     """Draw the random parameters of one kind of noise, as plain numbers by name.
 
@@ -131,7 +131,7 @@ def apply(
     kind: str,
     eta_beta: float,
     drawn: Mapping[str, Any],
-    method: Method = CORRECTED,
+    method: NoiseMethod = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
 ) -> tuple[NDArray[Any], Record]:
@@ -172,7 +172,7 @@ def distort(
     kind: str,
     eta_beta: float,
     drawn: Mapping[str, Any],
-    method: Method,
+    method: NoiseMethod,
     around: Surroundings,
 ) -> Distortion:
     """Apply noise to a bool mask. If it cannot take the noise, return it unchanged and say why.
@@ -193,7 +193,7 @@ def distort(
 
 
 def check_spacing(
-    spacing_mm: tuple[float, ...] | None, ndim: int, method: Method
+    spacing_mm: tuple[float, ...] | None, ndim: int, method: NoiseMethod
 ) -> tuple[float, ...] | None:
     """Check the spacing for masks of `ndim` dimensions, and return it.
 

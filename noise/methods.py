@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from anl_seg.errors import InputError
 from anl_seg.noise import published
 from anl_seg.noise.base import draw_nothing
-from anl_seg.noise.kinds import KINDS, Kind
+from anl_seg.noise.kinds import KINDS, NoiseKind
 from anl_seg.noise.selection import choose
 
 
-class Choice(NamedTuple):
+class ChosenNoise(NamedTuple):
     """The noise of one chosen case.
 
     Attributes:
@@ -29,7 +29,7 @@ class Choice(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Method:
+class NoiseMethod:
     """A method to corrupt masks.
 
     Attributes:
@@ -43,14 +43,14 @@ class Method:
     """
 
     name: str
-    kinds: Mapping[str, Kind]
-    choose: Callable[[Sequence[str], float, int, Sequence[str]], Mapping[str, Choice]]
+    kinds: Mapping[str, NoiseKind]
+    choose: Callable[[Sequence[str], float, int, Sequence[str]], Mapping[str, ChosenNoise]]
     full_masks: bool = False
     millimetres: bool = True
     all_kinds: bool = False
     binary_2d: bool = False
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> NoiseKind:
         """Look up a kind of noise.
 
         Raises:
@@ -64,7 +64,7 @@ class Method:
         return self.kinds[name]
 
 
-def find_method(name: str) -> Method:
+def find_method(name: str) -> NoiseMethod:
     """Look up a method.
 
     Raises:
@@ -81,29 +81,29 @@ def find_method(name: str) -> Method:
 
 def _by_name(
     cases: Sequence[str], eta_alpha: float, seed: int, kinds: Sequence[str]
-) -> dict[str, Choice]:
+) -> dict[str, ChosenNoise]:
     """Choose cases by name and seed alone."""
-    return {case: Choice(kind) for case, kind in choose(cases, eta_alpha, seed, kinds).items()}
+    return {case: ChosenNoise(kind) for case, kind in choose(cases, eta_alpha, seed, kinds).items()}
 
 
 def _by_stream(
     cases: Sequence[str], eta_alpha: float, seed: int, kinds: Sequence[str]
-) -> dict[str, Choice]:
+) -> dict[str, ChosenNoise]:
     """Choose cases and draw parameters as the published code does, from all its kinds."""
     drawn = published.draw_set(cases, eta_alpha, seed)
-    return {case: Choice(*noise) for case, noise in drawn.items()}
+    return {case: ChosenNoise(*noise) for case, noise in drawn.items()}
 
 
 #: The kinds as implemented in the published code.
 PUBLISHED_KINDS = {
-    "erosion": Kind(draw_nothing, published.erode),
-    "dilation": Kind(draw_nothing, published.dilate),
-    "affine": Kind(published.draw_motion, published.displace),
+    "erosion": NoiseKind(draw_nothing, published.erode),
+    "dilation": NoiseKind(draw_nothing, published.dilate),
+    "affine": NoiseKind(published.draw_motion, published.displace),
 }
 #: Our method: it matches the level to the pixel if it can, without the published faults.
-CORRECTED = Method("corrected", KINDS, _by_name)
+CORRECTED = NoiseMethod("corrected", KINDS, _by_name)
 #: The generator behind the published tables, faults included.
-PUBLISHED = Method(
+PUBLISHED = NoiseMethod(
     "published",
     PUBLISHED_KINDS,
     _by_stream,

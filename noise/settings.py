@@ -10,7 +10,7 @@ from anl_seg.errors import InputError
 from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.kinds import PAPER_KINDS
 from anl_seg.noise.levels import check_eta_alpha, check_eta_beta
-from anl_seg.noise.methods import CORRECTED, Method
+from anl_seg.noise.methods import CORRECTED, NoiseMethod
 
 #: Policies for a case whose mask cannot take its noise: keep its clean mask, omit it from the noisy
 #: set, or fail.
@@ -46,7 +46,7 @@ class NoiseSettings:
     eta_alpha: float
     eta_beta: float
     seed: int = 0
-    method: Method = CORRECTED
+    method: NoiseMethod = CORRECTED
     kinds: tuple[str, ...] = PAPER_KINDS
     millimetres: bool = False
     ignore_label: int | None = None

@@ -15,8 +15,8 @@ def smooth_field(seed: int, box: Window, window: Window) -> NDArray[np.float32]:
     """Draw a smooth random field in [-1, 1] on `window`, with knots on a grid fixed by `box`."""
     knots = np.random.default_rng(seed).uniform(-1, 1, (KNOTS,) * len(box)).astype(np.float32)
     at = []
-    for span, room in zip(box, window, strict=True):
-        unit = (np.arange(room.start, room.stop) - span.start) / (span.stop - span.start)
+    for span, side in zip(box, window, strict=True):
+        unit = (np.arange(side.start, side.stop) - span.start) / (span.stop - span.start)
         at.append((unit * (KNOTS - 3) + 1).astype(np.float32))
     field = knots
     for axis, places in enumerate(at):

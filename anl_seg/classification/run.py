@@ -17,9 +17,9 @@ import torch
 from anl_seg.classification import records, training
 from anl_seg.classification.batches import Batches
 from anl_seg.classification.distributed import Ranks, wait_for_all
-from anl_seg.classification.figures import draw_accuracies, draw_marginals
 from anl_seg.classification.inputs import make_batches, noisy_labels
 from anl_seg.classification.models import create
+from anl_seg.classification.plots import draw_accuracies, draw_marginals
 from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.classification.records import Epoch
 from anl_seg.classification.settings import (

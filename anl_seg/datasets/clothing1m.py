@@ -19,7 +19,7 @@ CLASSES = (
     *("Jacket", "Downcoat", "Suit", "Shawl", "Dress", "Vest", "Underwear"),
 )
 NOISY_LABELS = "noisy_label_kv.txt"
-CLEAN_LABELS = "clean_label_kv.txt"
+VERIFIED_LABELS = "clean_label_kv.txt"
 TRAIN_KEYS = "noisy_train_key_list.txt"
 VAL_KEYS = "clean_val_key_list.txt"
 TEST_KEYS = "clean_test_key_list.txt"
@@ -41,9 +41,9 @@ def read(root: Path) -> ImageFiles:
         "annotations/"
     )
     lists = root / "annotations" if (root / "annotations").is_dir() else root
-    names = (NOISY_LABELS, CLEAN_LABELS, TRAIN_KEYS, VAL_KEYS, TEST_KEYS)
+    names = (NOISY_LABELS, VERIFIED_LABELS, TRAIN_KEYS, VAL_KEYS, TEST_KEYS)
     require((root / "images", *(lists / name for name in names)), advice)
-    noisy, clean = (dict(read_pairs(lists / name)) for name in (NOISY_LABELS, CLEAN_LABELS))
+    noisy, clean = (dict(read_pairs(lists / name)) for name in (NOISY_LABELS, VERIFIED_LABELS))
     train = _listed(root, lists / TRAIN_KEYS, noisy)
     validation = _listed(root, lists / VAL_KEYS, clean)
     test = _listed(root, lists / TEST_KEYS, clean)

@@ -13,7 +13,7 @@ from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.folder_checks import not_in_manifest, unknown_labels, unpaired
 from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, given_labels
 from anl_seg.evaluation.metrics import Counts, count, count_values, overlap_values
-from anl_seg.evaluation.pairs import Measured, MeasuredCase, Pair, Task, collecting, measure
+from anl_seg.evaluation.pairs import Measured, MeasuredCase, Measurements, Pair, collecting, measure
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.masks import find_masks
 from anl_seg.formats.nnunet import DATASET_JSON
@@ -130,8 +130,8 @@ def evaluate_folders(
         Pair(case, predictions[case], references[case], noisy[case].file if case in noisy else None)
         for case in both
     ]
-    task = Task(list(label_set.names) if label_set else None, ignore_label, conventions)
-    cases = _measure_all(pairs, task, num_processes, track, problems)
+    wanted = Measurements(list(label_set.names) if label_set else None, ignore_label, conventions)
+    cases = _measure_all(pairs, wanted, num_processes, track, problems)
     if not cases:
         raise _error(problems)
 
@@ -178,12 +178,16 @@ def _declared(
 
 
 def _measure_all(
-    pairs: Sequence[Pair], task: Task, num_processes: int, track: Track, problems: list[str]
+    pairs: Sequence[Pair],
+    wanted: Measurements,
+    num_processes: int,
+    track: Track,
+    problems: list[str],
 ) -> dict[str, MeasuredCase]:
     """Measure the cases without problems, and append the problems of the others to `problems`."""
     cases = {}
     with process_map(num_processes) as map_:
-        measured = iter(map_(partial(measure, task=task), pairs))
+        measured = iter(map_(partial(measure, wanted=wanted), pairs))
         for case in track([pair.case for pair in pairs], "evaluating"):
             result = next(measured)
             if isinstance(result, MeasuredCase):

@@ -40,7 +40,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Task:
+class Measurements:
     """The measurements to take of every pair.
 
     Attributes:
@@ -86,17 +86,17 @@ class MeasuredCase:
     voxel_ml: float | None = None
 
 
-def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
+def measure(pair: Pair, wanted: Measurements) -> MeasuredCase | list[str]:
     """Measure one case, or return a line for each problem of its files."""
     problems: list[str] = []
     images = []
     for path in filter(None, (pair.prediction, pair.reference, pair.noisy)):
         with collecting(problems):
-            images.append(read_labels_and_geometry(path, task.conventions.threshold))
+            images.append(read_labels_and_geometry(path, wanted.conventions.threshold))
     if problems:
         return problems
     (prediction, geometry), *references = images
-    if task.conventions.surfaces and prediction.ndim > 3:
+    if wanted.conventions.surfaces and prediction.ndim > 3:
         return [f"{pair.prediction}: has {prediction.ndim} axes, surfaces need masks in 2D or 3D"]
     results = []
     for path, reference in zip(filter(None, (pair.reference, pair.noisy)), references, strict=True):
@@ -104,10 +104,10 @@ def measure(pair: Pair, task: Task) -> MeasuredCase | list[str]:
             _check_grid(pair.prediction, (prediction, geometry), path, reference)
             known = geometry or reference[1]
             spacing = known.spacing if known else (1.0,) * prediction.ndim
-            matrix = confusion_matrix(prediction, reference[0], task.ignore_label)
-            _check_values(pair.prediction, matrix.prediction_labels, task)
-            _check_values(path, matrix.reference_labels, task)
-            results.append(_measure(matrix, prediction, reference[0], spacing, task))
+            matrix = confusion_matrix(prediction, reference[0], wanted.ignore_label)
+            _check_values(pair.prediction, matrix.prediction_labels, wanted)
+            _check_values(path, matrix.reference_labels, wanted)
+            results.append(_measure(matrix, prediction, reference[0], spacing, wanted))
     if problems:
         return problems
     return MeasuredCase(
@@ -131,8 +131,8 @@ def collecting(problems: list[str]) -> Iterator[None]:
         problems.extend(line.strip() for line in others or [first])
 
 
-def _check_values(file: Path, found: set[int], task: Task) -> None:
-    if are_grey(found.difference(*map(labels_of, task.labels or ()))):
+def _check_values(file: Path, found: set[int], wanted: Measurements) -> None:
+    if are_grey(found.difference(*map(labels_of, wanted.labels or ()))):
         raise InputError(grey_message(file, found))
 
 
@@ -141,21 +141,21 @@ def _measure(
     prediction: Labels,
     reference: Labels,
     spacing: Sequence[float],
-    task: Task,
+    wanted: Measurements,
 ) -> Measured:
-    if not task.conventions.surfaces:
+    if not wanted.conventions.surfaces:
         return Measured(matrix, {}, {})
-    labels = task.labels
+    labels = wanted.labels
     if labels is None:
         labels = sorted((matrix.prediction_labels | matrix.reference_labels) - {0})
 
     def values(predicted: NDArray[np.bool_], expected: NDArray[np.bool_]) -> dict[str, float]:
-        found = surfaces(predicted, expected, spacing, task.conventions.tolerance)
-        return surface_values(found, task.conventions.empty)
+        found = surfaces(predicted, expected, spacing, wanted.conventions.tolerance)
+        return surface_values(found, wanted.conventions.empty)
 
     kept = np.ones(reference.shape, dtype=bool)
-    if task.ignore_label is not None:
-        kept = reference != task.ignore_label
+    if wanted.ignore_label is not None:
+        kept = reference != wanted.ignore_label
     nothing = np.zeros_like(kept)
     return Measured(
         matrix,

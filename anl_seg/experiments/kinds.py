@@ -46,7 +46,7 @@ class RunSettings(Protocol):
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class HoldOutSetting:
     """The setting that holds images out of training.
 
     Attributes:
@@ -79,7 +79,7 @@ class RunKind:
     run: Callable[[Mapping[str, Any], Path], Outcome]
     identity: Callable[[Mapping[str, Any]], dict[str, Any]]
     objectives: Mapping[str, str]
-    held_out: HeldOut
+    held_out: HoldOutSetting
     module: str | None = None
 
 
@@ -177,7 +177,7 @@ KINDS: Mapping[str, RunKind] = MappingProxyType(
             run=_run_classification,
             identity=_classification_identity,
             objectives={GIVEN: "validation_accuracy", CLEAN: "validation_accuracy_clean"},
-            held_out=HeldOut("validation", default=0.2, nothing=0.0),
+            held_out=HoldOutSetting("validation", default=0.2, nothing=0.0),
             module="tensorboardX",
         ),
         "segmentation": RunKind(
@@ -186,7 +186,7 @@ KINDS: Mapping[str, RunKind] = MappingProxyType(
             run=_run_segmentation,
             identity=segmentation.identity,
             objectives={GIVEN: "validation_dice", CLEAN: "validation_dice_clean"},
-            held_out=HeldOut("fold", default="0", nothing="all"),
+            held_out=HoldOutSetting("fold", default="0", nothing="all"),
         ),
     }
 )

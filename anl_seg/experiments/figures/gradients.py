@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from anl_seg.classification.figures import BLUE, ORANGE
 from anl_seg.classification.gradients import Box
+from anl_seg.classification.plots import BLUE, ORANGE
 from anl_seg.classification.records import read_gradients
 from anl_seg.experiments.figures.style import Drawing, Placed, note_missing, panels
 

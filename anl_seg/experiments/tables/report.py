@@ -40,7 +40,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CellResults:
     """Results of the runs of a cell.
 
     Attributes:
@@ -74,12 +74,12 @@ def results_report(table: PaperTable, root: Path, command: str) -> Report:
         InputError: If a record of a run cannot be read.
     """
     found = plan(root, runs_of(table))
-    outcomes = _outcomes(table, found)
+    results = _cell_results(table, found)
     return Report(
         head=_head(table),
-        grid=_grid(table, outcomes),
+        grid=_grid(table, results),
         notes=(*table.left_out, *_missing(found, command)),
-        values=_values(table, outcomes),
+        values=_values(table, results),
     )
 
 
@@ -120,10 +120,12 @@ def hyper_parameter_report(rows: Sequence[str] = (), columns: Sequence[str] = ()
     )
 
 
-def _outcomes(table: PaperTable, found: Sequence[Standing]) -> dict[tuple[str, str], Outcome]:
+def _cell_results(
+    table: PaperTable, found: Sequence[Standing]
+) -> dict[tuple[str, str], CellResults]:
     metrics = {each.record.id: each.record.metrics for each in found if each.state == DONE}
     return {
-        place: Outcome(
+        place: CellResults(
             tuple(
                 100 * metrics[run.id][cell.metric]
                 for run in cell.runs
@@ -146,10 +148,10 @@ def _head(table: PaperTable) -> str:
     )
 
 
-def _grid(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> Grid:
+def _grid(table: PaperTable, results: Mapping[tuple[str, str], CellResults]) -> Grid:
     """Build up to three lines for each row of the paper: ours, published, difference."""
     compared = not table.changes
-    ours = {place: outcome.mean for place, outcome in outcomes.items()}
+    ours = {place: found.mean for place, found in results.items()}
     theirs = {
         place: cell.published.mean if cell.published else math.nan
         for place, cell in table.cells.items()
@@ -162,7 +164,7 @@ def _grid(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> Gri
             [
                 Cell(printed),
                 Cell("ours"),
-                *(Cell(_in_words(outcomes[p], table.digits), our_marks[p]) for p in places),
+                *(Cell(_in_words(results[p], table.digits), our_marks[p]) for p in places),
             ]
         )
         if any(table.cells[place].published for place in places):
@@ -181,19 +183,19 @@ def _grid(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> Gri
         + (f" on {table.data}" if compared else ""),
         headings=("method", "", *table.columns),
         rows=rows,
-        note=_note(table, outcomes),
+        note=_note(table, results),
         text_columns=2,
     )
 
 
-def _note(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> str:
+def _note(table: PaperTable, results: Mapping[tuple[str, str], CellResults]) -> str:
     seeds = named([*map(str, table.seeds)])
     spread = (
         f"Ours: mean±std (n - 1) over the seeds {seeds}"
         if len(table.seeds) > 1
         else f"Ours: seed {seeds}"
     )
-    partial = any(0 < len(each.percentages) < each.asked for each in outcomes.values())
+    partial = any(0 < len(each.percentages) < each.asked for each in results.values())
     return (
         f"{spread}{'; in brackets the number of finished runs' if partial else ''}. "
         f"Published: {SOURCE}. Best in bold, second underlined, ours and published apart."
@@ -210,10 +212,10 @@ def _marks(table: PaperTable, means: Mapping[tuple[str, str], float]) -> dict[tu
     }
 
 
-def _in_words(outcome: Outcome, digits: int) -> str:
-    text = _plus_minus(outcome.mean, outcome.std, digits)
-    done = len(outcome.percentages)
-    return f"{text} ({done})" if 0 < done < outcome.asked else text
+def _in_words(found: CellResults, digits: int) -> str:
+    text = _plus_minus(found.mean, found.std, digits)
+    done = len(found.percentages)
+    return f"{text} ({done})" if 0 < done < found.asked else text
 
 
 def _published(table: PaperTable, place: tuple[str, str]) -> str:
@@ -244,9 +246,11 @@ def _missing(found: Sequence[Standing], command: str) -> list[str]:
     return [f"{states.total()} of {len(found)} runs are not done ({counted}): {command}"]
 
 
-def _values(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> list[dict[str, Any]]:
+def _values(
+    table: PaperTable, results: Mapping[tuple[str, str], CellResults]
+) -> list[dict[str, Any]]:
     rows = []
-    for (loss, column), outcome in outcomes.items():
+    for (loss, column), found in results.items():
         cell = table.cells[loss, column]
         published = cell.published
         rows.append(
@@ -256,10 +260,10 @@ def _values(table: PaperTable, outcomes: Mapping[tuple[str, str], Outcome]) -> l
                 "printed": table.rows[loss],
                 "column": column,
                 "metric": cell.metric,
-                "mean": outcome.mean,
-                "std": outcome.std,
-                "seeds_done": len(outcome.percentages),
-                "seeds_asked": outcome.asked,
+                "mean": found.mean,
+                "std": found.std,
+                "seeds_done": len(found.percentages),
+                "seeds_asked": found.asked,
                 "published_mean": published.mean if published else math.nan,
                 "published_std": published.std if published else math.nan,
                 "runs": " ".join(run.id for run in cell.runs),
