@@ -4,29 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anl_seg.cli.choices import num_processes_option
+from anl_seg.experiments.runs.executors import EXECUTORS
 
 if TYPE_CHECKING:
     from anl_seg.errors import CommandFailedError
+    from anl_seg.experiments.runs.executors.executor import Executor
     from anl_seg.experiments.runs.run import Run
-    from anl_seg.experiments.runs.sweep import Executor
-
-
-class Executors(str, Enum):
-    """Choices of --executor."""
-
-    local = "local"
-    slurm = "slurm"
 
 
 Runs = Annotated[Path, typer.Option("--runs", help="Folder of the runs.")]
-ExecutorName = Annotated[Executors, typer.Option("--executor", help="Where to do the runs.")]
+ExecutorName = Annotated[
+    str,
+    typer.Option("--executor", help=f"Where to do the runs: {' or '.join(EXECUTORS)}."),
+]
 Processes = Annotated[
     int | None,
     num_processes_option("Runs at a time. Default: one per GPU of --gpus, otherwise one."),
@@ -59,7 +55,7 @@ class Execution:
         retries: Number of retries of a failed run.
     """
 
-    executor: Executors
+    executor: str
     processes: int | None
     gpus: str | None
     slurm: Sequence[str]
@@ -68,7 +64,7 @@ class Execution:
     @property
     def parallel(self) -> int:
         """Number of runs at a time."""
-        from anl_seg.experiments.runs.executors import at_once
+        from anl_seg.experiments.runs.executors.local import at_once
 
         return at_once(self.processes, self.gpus)
 
@@ -81,7 +77,7 @@ class Execution:
         from anl_seg.experiments.runs.executors import make_executor
 
         return make_executor(
-            self.executor.value, root, workers=self.parallel, gpus=self.gpus, slurm=self.slurm
+            self.executor, root, workers=self.parallel, gpus=self.gpus, slurm=self.slurm
         )
 
 

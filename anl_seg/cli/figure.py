@@ -11,7 +11,6 @@ from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
-    Executors,
     Gpus,
     Processes,
     Retries,
@@ -63,7 +62,7 @@ def command(
         set_option("A setting of all runs: epochs=20, precision=bf16, device=cpu."),
     ] = None,
     run: Annotated[bool, typer.Option("--run", help="Do the missing runs first.")] = False,
-    executor: ExecutorName = Executors.local,
+    executor: ExecutorName = "local",
     processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,

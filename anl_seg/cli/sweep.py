@@ -12,7 +12,6 @@ from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
-    Executors,
     Gpus,
     Processes,
     Retries,
@@ -50,7 +49,7 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only list the runs and estimate their time.")
     ] = False,
-    executor: ExecutorName = Executors.local,
+    executor: ExecutorName = "local",
     processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
@@ -98,8 +97,7 @@ def _show(root: Path, processes: int | None) -> None:
     from rich.console import Console
 
     from anl_seg.cli.standings import table
-    from anl_seg.experiments.runs.executors import standings_below
-    from anl_seg.experiments.runs.sweep import failures
+    from anl_seg.experiments.runs.sweep import failures, standings_below
 
     found = standings_below(root)
     Console().print(table(found, processes))

@@ -12,7 +12,6 @@ from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
-    Executors,
     Gpus,
     Processes,
     Retries,
@@ -110,7 +109,7 @@ def command(
             "-o", "--output", metavar="FILE", help="File for the table. Default: print it."
         ),
     ] = None,
-    executor: ExecutorName = Executors.local,
+    executor: ExecutorName = "local",
     processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,
@@ -126,12 +125,14 @@ def command(
     from anl_seg.errors import InputError
     from anl_seg.experiments.parsing import parse_settings
     from anl_seg.experiments.tables.plan import Choice, lay_out, runs_to_do
-    from anl_seg.experiments.tables.report import hyper_parameter_report, results_report
+    from anl_seg.experiments.tables.report import WITHOUT_RUNS, results_report
 
-    if number == 8:
+    if number in WITHOUT_RUNS:
         if run:
-            raise InputError("table 8 lists hyper-parameters and has no runs; omit --run")
-        _show(hyper_parameter_report(row or (), column or ()), form, output)
+            raise InputError(
+                f"table {number} lists hyper-parameters and has no runs; omit --run"
+            )
+        _show(WITHOUT_RUNS[number](row or (), column or ()), form, output)
         return
     given = {"protocol": dataset, "data": data and str(data), "human": human and str(human)}
     settings = {name: value for name, value in given.items() if value is not None}

@@ -12,7 +12,6 @@ from anl_seg.cli.choices import set_option
 from anl_seg.cli.execution import (
     Execution,
     ExecutorName,
-    Executors,
     Gpus,
     Processes,
     Retries,
@@ -117,7 +116,7 @@ def command(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="Folder for the search and its runs.")
     ] = Path("tuning"),
-    executor: ExecutorName = Executors.local,
+    executor: ExecutorName = "local",
     processes: Processes = None,
     gpus: Gpus = None,
     slurm: Slurm = None,

@@ -58,7 +58,7 @@ def test_run_does_them_first(asked, tmp_path, capsys):
     ((root, runs, options),) = asked
     assert root == tmp_path
     assert [run.settings["seed"] for run in runs] == [1, 2, 3]
-    assert options == (execution.Execution(execution.Executors.local, 2, None, (), 0),)
+    assert options == (execution.Execution("local", 2, None, (), 0),)
     out = capsys.readouterr().out
     assert "90.00±0.00" in out
     assert "not done" not in out

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from anl_seg.errors import CommandFailedError, InputError, listed
 from anl_seg.experiments.kinds import KINDS, find_kind
 from anl_seg.experiments.runs import records
+from anl_seg.experiments.runs.executors import in_queue
+from anl_seg.experiments.runs.executors.executor import Executor
 from anl_seg.experiments.runs.records import DONE, QUEUED, RUNNING, WAITING, RunRecord
 from anl_seg.experiments.runs.run import Run, make_run
 from anl_seg.extras import require
@@ -23,23 +25,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 KEYS = ("kind", "base", "grid", "runs")
-
-
-class Executor(Protocol):
-    """An object that does runs, given the folders of their records."""
-
-    def start(self, folders: Sequence[Path]) -> None:
-        """Start runs, and return at once.
-
-        Raises:
-            CommandFailedError: If the runs are not accepted.
-        """
-
-    def pending(self, folders: Sequence[Path]) -> set[Path]:
-        """Return the folders whose runs were started, here or earlier, and have not ended."""
-
-    def stop(self) -> None:
-        """End the runs that this executor started."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +208,18 @@ def standings(folders: Iterable[Path], underway: Iterable[Path] = ()) -> list[St
             record, state = seen
             queued = folder in underway and state not in (RUNNING, DONE)
             found.append(Standing(folder, QUEUED if queued else state, record))
+    return found
+
+
+def standings_below(root: Path) -> list[Standing]:
+    """Return the states of all runs below a folder, in the order of their folders.
+
+    Raises:
+        InputError: If there are none, or a record cannot be read.
+    """
+    found = standings(records.find_folders(root), in_queue(root))
+    if not found:
+        raise InputError(f"{root} contains no runs; give their folder with --runs")
     return found
 
 

@@ -19,9 +19,10 @@ from filelock import FileLock
 from anl_seg import losses
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.kinds import GIVEN, find_kind, nest_parameters
+from anl_seg.experiments.runs.executors.executor import Executor
 from anl_seg.experiments.runs.records import DONE, RunRecord, read_record
 from anl_seg.experiments.runs.run import NOT_IN_ID, Run, make_run
-from anl_seg.experiments.runs.sweep import Executor, Standing, Watch, run_sweep
+from anl_seg.experiments.runs.sweep import Standing, Watch, run_sweep
 from anl_seg.extras import require
 from anl_seg.formats.files import write_json
 from anl_seg.trainers.settings import NNUNET_LOSS

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from anl_seg.errors import named
@@ -135,6 +136,12 @@ def _cell_results(
         )
         for place, cell in table.cells.items()
     }
+
+
+#: Number of a table without runs -> what makes it from rows and columns.
+WITHOUT_RUNS: Mapping[int, Callable[[Sequence[str], Sequence[str]], Report]] = MappingProxyType(
+    {8: hyper_parameter_report}
+)
 
 
 def _head(table: PaperTable) -> str:

@@ -1,15 +1,19 @@
-"""The executors by name: this machine, or a SLURM cluster."""
+"""The executors by name. Each is a module here, which is imported when it is used."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from anl_seg.errors import InputError
-from anl_seg.experiments.runs import records
-from anl_seg.experiments.runs.executors.local import LocalExecutor
-from anl_seg.experiments.runs.sweep import Executor, Standing, standings
-from anl_seg.extras import require
+
+if TYPE_CHECKING:
+    from anl_seg.experiments.runs.executors.executor import Executor, ExecutorModule
+
+#: Values of --executor, which are the names of the modules.
+EXECUTORS = ("local", "slurm")
 
 
 def make_executor(
@@ -23,55 +27,27 @@ def make_executor(
     """Create an executor from the options of a command.
 
     Args:
-        name: "local" or "slurm".
+        name: One of `EXECUTORS`.
         root: Folder of the runs.
         workers: Number of runs at a time.
         gpus: GPUs of this machine to distribute, such as "0,1".
         slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
 
     Raises:
-        InputError: If an option is not for this executor, a value is invalid, or submitit is
-            missing.
+        InputError: If there is no such executor, an option is for another one, a value is
+            invalid, or a package is missing.
     """
-    if name == "slurm":
-        require("submitit", "--executor slurm")
-        from anl_seg.experiments.runs.executors.slurm import SlurmExecutor, parse_options
+    if name not in EXECUTORS:
+        raise InputError(f"--executor must be {' or '.join(EXECUTORS)}, got {name!r}")
+    from anl_seg.experiments.runs.executors.executor import ExecutorOptions
 
-        if gpus is not None:
-            raise InputError("--gpus needs --executor local; for SLURM use --slurm gpus=1")
-        return SlurmExecutor(root, parse_options(slurm), parallel=workers)
-    if slurm:
-        raise InputError("--slurm needs --executor slurm; add it, or omit --slurm")
-    return LocalExecutor(workers, _numbers(gpus))
+    return _module(name).make(root, ExecutorOptions(workers, gpus, slurm))
 
 
-def at_once(workers: int | None, gpus: str | None) -> int:
-    """Return the number of runs at a time: `workers`, or the number of GPUs, or one.
-
-    Raises:
-        InputError: If `gpus` are not numbers.
-    """
-    return workers or len(_numbers(gpus) or [0])
+def in_queue(root: Path) -> set[Path]:
+    """Return the runs in a folder that wait or run with any executor."""
+    return set[Path]().union(*(_module(name).in_queue(root) for name in EXECUTORS))
 
 
-def standings_below(root: Path) -> list[Standing]:
-    """Return the states of all runs below a folder, in the order of their folders.
-
-    Raises:
-        InputError: If there are none, or a record cannot be read.
-    """
-    from anl_seg.experiments.runs.executors.slurm import in_queue
-
-    found = standings(records.find_folders(root), in_queue(root))
-    if not found:
-        raise InputError(f"{root} contains no runs; give their folder with --runs")
-    return found
-
-
-def _numbers(gpus: str | None) -> list[int] | None:
-    if gpus is None:
-        return None
-    try:
-        return [int(number) for number in gpus.split(",")]
-    except ValueError as error:
-        raise InputError(f"--gpus takes numbers such as 0,1,2, got {gpus!r}") from error
+def _module(name: str) -> ExecutorModule:
+    return cast("ExecutorModule", import_module(f"{__name__}.{name}"))

@@ -12,6 +12,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from queue import SimpleQueue
 
+from anl_seg.errors import InputError
+from anl_seg.experiments.runs.executors.executor import ExecutorOptions
 from anl_seg.processes import end_with_parent, processors
 
 #: Modules imported once by the fork server of the runs, because most take seconds.
@@ -19,6 +21,40 @@ PRELOADED = (
     *("anl_seg.experiments.runs.worker", "torch._dynamo", "sklearn.datasets", "tensorboardX"),
     *("matplotlib.figure", "matplotlib.backends.backend_agg"),
 )
+
+
+def make(root: Path, options: ExecutorOptions) -> LocalExecutor:
+    """Make the executor; it is the same for every folder of runs.
+
+    Raises:
+        InputError: If options are for another executor, or `gpus` are not numbers.
+    """
+    if options.slurm:
+        raise InputError("--slurm needs --executor slurm; add it, or omit --slurm")
+    return LocalExecutor(options.workers, _numbers(options.gpus))
+
+
+def in_queue(root: Path) -> set[Path]:
+    """Return no runs: those of other processes show that they run by themselves."""
+    return set()
+
+
+def at_once(workers: int | None, gpus: str | None) -> int:
+    """Return the number of runs at a time: `workers`, or the number of GPUs, or one.
+
+    Raises:
+        InputError: If `gpus` are not numbers.
+    """
+    return workers or len(_numbers(gpus) or [0])
+
+
+def _numbers(gpus: str | None) -> list[int] | None:
+    if gpus is None:
+        return None
+    try:
+        return [int(number) for number in gpus.split(",")]
+    except ValueError as error:
+        raise InputError(f"--gpus takes numbers such as 0,1,2, got {gpus!r}") from error
 
 
 class LocalExecutor:

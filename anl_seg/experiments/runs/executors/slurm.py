@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from anl_seg.errors import CommandFailedError, InputError, named
+from anl_seg.experiments.runs.executors.executor import ExecutorOptions
+from anl_seg.extras import require
 from anl_seg.formats.files import write_json
 
 if TYPE_CHECKING:
@@ -39,6 +41,19 @@ SQUEUE_SECONDS = 5.0
 ANSWER_SECONDS = 60
 #: Options of sbatch that only this module may set.
 OURS = ("array", "chdir", "error", "job_name", "open_mode", "output", "requeue", "signal")
+
+
+def make(root: Path, options: ExecutorOptions) -> SlurmExecutor:
+    """Make the executor of the runs in a folder, which the nodes of the cluster must see too.
+
+    Raises:
+        InputError: If options are for another executor, a value is invalid, or submitit or
+            SLURM's programs are missing.
+    """
+    require("submitit", "--executor slurm")
+    if options.gpus is not None:
+        raise InputError("--gpus needs --executor local; for SLURM use --slurm gpus=1")
+    return SlurmExecutor(root, parse_options(options.slurm), parallel=options.workers)
 
 
 def parse_options(texts: Sequence[str]) -> dict[str, str | bool]:

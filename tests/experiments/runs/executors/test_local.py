@@ -18,8 +18,8 @@ from experiments.marked import marked
 from anl_seg.cli import main
 from anl_seg.errors import InputError
 from anl_seg.experiments.runs import records
-from anl_seg.experiments.runs.executors import at_once, make_executor
-from anl_seg.experiments.runs.executors.local import LocalExecutor
+from anl_seg.experiments.runs.executors import make_executor
+from anl_seg.experiments.runs.executors.local import LocalExecutor, at_once
 from anl_seg.experiments.runs.run import make_run
 from anl_seg.experiments.runs.sweep import failures, run_sweep
 

@@ -23,9 +23,9 @@ from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments.kinds import find_kind
 from anl_seg.experiments.outcome import Outcome
 from anl_seg.experiments.runs import records
-from anl_seg.experiments.runs.executors import slurm, standings_below
+from anl_seg.experiments.runs.executors import slurm
 from anl_seg.experiments.runs.run import make_run
-from anl_seg.experiments.runs.sweep import read_sweep
+from anl_seg.experiments.runs.sweep import read_sweep, standings_below
 
 MINUTES = 15
 ANL_SEG = (sys.executable, "-c", "from anl_seg.cli import main; main()")
