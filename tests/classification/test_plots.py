@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anl_seg.classification import figures
+from anl_seg.classification import plots
 from anl_seg.classification.records import Epoch
 
 
@@ -12,13 +12,13 @@ from anl_seg.classification.records import Epoch
 def drawn(monkeypatch):
     """Figures instead of files."""
     kept = []
-    monkeypatch.setattr(figures, "_save", lambda figure, path: kept.append(figure.axes[0]))
+    monkeypatch.setattr(plots, "_save", lambda figure, path: kept.append(figure.axes[0]))
     return kept
 
 
 def test_accuracies_over_epochs_in_percent(drawn, tmp_path):
     log = [Epoch(1, 0.5, 0.6, 0.1, 1.0, 0.1), Epoch(2, 0.7, 0.8, 0.05, 0.5, 0.05)]
-    figures.draw_accuracies(log, "title", tmp_path / "a.png")
+    plots.draw_accuracies(log, "title", tmp_path / "a.png")
     (axes,) = drawn
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert lines["test"] == [[1, 50], [2, 70]]
@@ -27,7 +27,7 @@ def test_accuracies_over_epochs_in_percent(drawn, tmp_path):
 
 
 def test_without_mislabelled_images_there_is_no_curve_of_them(drawn, tmp_path):
-    figures.draw_accuracies([Epoch(1, 0.5, 0.6, None, 1.0, 0.1)], "title", tmp_path / "a.png")
+    plots.draw_accuracies([Epoch(1, 0.5, 0.6, None, 1.0, 0.1)], "title", tmp_path / "a.png")
     (axes,) = drawn
     assert len(axes.lines) == 2
 
@@ -38,7 +38,7 @@ def test_marginals_of_every_class_in_percent(drawn, tmp_path, classes):
         2 * (place + 1) / (len(classes) * (len(classes) + 1)) for place in range(len(classes))
     ]
     rows = {"given labels": shares, "predicted": shares[::-1]}
-    figures.draw_marginals(classes, rows, "title", tmp_path / "m.png")
+    plots.draw_marginals(classes, rows, "title", tmp_path / "m.png")
     (axes,) = drawn
     heights = [[bar.get_height() for bar in bars] for bars in axes.containers]
     assert heights[0] == pytest.approx([100 * share for share in shares])
