@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import asdict
 from typing import Any
 
 import griffe
@@ -66,7 +67,7 @@ def plans_settings() -> str:
         "| setting | default | meaning |",
         "|---|---|---|",
     ]
-    defaults = TrainerSettings().to_plans()
+    defaults = asdict(TrainerSettings())
     docstring = griffe.Docstring(inspect.getdoc(TrainerSettings) or "")
     for section in docstring.parse("google"):
         if section.kind is griffe.DocstringSectionKind.attributes:

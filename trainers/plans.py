@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def write_plans(
     if source_folder is not None:
         _rename(plans, folder.name, source_folder.name)
     plans["plans_name"] = name
-    plans[PLANS_KEY] = settings.to_plans()
+    plans[PLANS_KEY] = asdict(settings)
     chosen = choose(plans, configurations)
     if small:
         shrink_all(chosen)

@@ -170,10 +170,6 @@ class TrainerSettings:
                 f"{where}: {error}; write the plans again with `anl-seg plan`"
             ) from error
 
-    def to_plans(self) -> dict[str, Any]:
-        """Return the entry for a plans file."""
-        return asdict(self)
-
     def differences(self, other: TrainerSettings) -> list[str]:
         """Name the settings that differ: "epochs is 10, was 5" (here, there)."""
         return [

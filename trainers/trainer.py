@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -105,7 +106,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if self.device.type == "cpu":
             keep_to_omp_num_threads()
         # With all defaults: checkpoints store the plans, and a new version may change defaults.
-        self.plans_manager.plans[PLANS_KEY] = self.settings.to_plans()
+        self.plans_manager.plans[PLANS_KEY] = asdict(self.settings)
         self.robust_loss = create_robust_loss(self.settings, self.label_manager, self.device)
         self._apply_schedule()
         self._seed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -13,7 +14,7 @@ from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings
 
 def test_settings_survive_a_plans_file():
     settings = TrainerSettings("gce", {"q": 0.7}, delta=1e-5, epochs=3, iterations=4, seed=5)
-    plans = json.loads(json.dumps({PLANS_KEY: settings.to_plans()}))
+    plans = json.loads(json.dumps({PLANS_KEY: asdict(settings)}))
     assert TrainerSettings.from_plans(plans) == settings
 
 
