@@ -17,7 +17,7 @@ from anl_seg.formats.files import copy_file, link_file, write_json
 from anl_seg.formats.text import read_json
 from anl_seg.noise.cases import problem, rehearse_case, write_case
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, side_cars
-from anl_seg.noise.plan import Plan, plan_masks
+from anl_seg.noise.plan import NoisePlan, plan_masks
 from anl_seg.noise.settings import NoiseSettings
 from anl_seg.noise.summary import summarize
 from anl_seg.processes import map_in, process_pool
@@ -142,7 +142,7 @@ def rehearse(
 
 
 def _write_cases(
-    plan: Plan, target: Path, pool: ProcessPoolExecutor | None, track: Track
+    plan: NoisePlan, target: Path, pool: ProcessPoolExecutor | None, track: Track
 ) -> list[manifest.Entry]:
     """Write the masks that an earlier call did not write, and return the entries of all cases."""
     source, settings = plan.source, plan.settings
@@ -238,7 +238,7 @@ def _check_target(target: Path, asked: dict[str, Any], overwrite: bool) -> None:
     )
 
 
-def _check_masks(plan: Plan, pool: ProcessPoolExecutor | None, track: Track) -> None:
+def _check_masks(plan: NoisePlan, pool: ProcessPoolExecutor | None, track: Track) -> None:
     """Read every mask once, to report all problems before anything is written."""
     work = partial(problem, plan.source, plan.settings, plan.layout.labels, plan.ignore_label)
     files = [task.file for task in plan.tasks]
@@ -258,7 +258,7 @@ def _check_failures(entries: Sequence[manifest.Entry], settings: NoiseSettings) 
         raise InputError(listed(failures, "masks cannot take their noise, and --policy says fail"))
 
 
-def _carry_over(plan: Plan, target: Path, entries: Sequence[manifest.Entry]) -> None:
+def _carry_over(plan: NoisePlan, target: Path, entries: Sequence[manifest.Entry]) -> None:
     """Link or copy everything else into the noisy set: images, clean labels, descriptions."""
     layout, source = plan.layout, plan.source
     if not layout.is_dataset:

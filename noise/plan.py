@@ -31,7 +31,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Plan:
+class NoisePlan:
     """The plan of a run.
 
     Attributes:
@@ -53,7 +53,7 @@ class Plan:
         return self.layout.ignore_label if asked is None else asked
 
 
-def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
+def plan_masks(source: Path, settings: NoiseSettings) -> NoisePlan:
     """Decide which masks of `source` get which noise, without reading a mask or writing a file.
 
     Args:
@@ -91,4 +91,4 @@ def plan_masks(source: Path, settings: NoiseSettings) -> Plan:
     cases = sorted(layout.masks)
     chosen = settings.method.choose(cases, settings.eta_alpha, settings.seed, settings.kinds)
     tasks = [Task(case, layout.masks[case], *chosen.get(case, ())) for case in cases]
-    return Plan(source, layout, settings, tuple(tasks))
+    return NoisePlan(source, layout, settings, tuple(tasks))

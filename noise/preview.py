@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from anl_seg.errors import InputError
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path
-from anl_seg.formats.images import read_picture
+from anl_seg.formats.images import read_for_display
 from anl_seg.formats.masks import read_labels
 from anl_seg.formats.nnunet import image_name
 from anl_seg.formats.text import read_json
@@ -138,7 +138,7 @@ def _picture(target: Path, file: Path) -> NDArray[Any] | None:
     content = read_json(target / DATASET_JSON)
     ending = content["file_ending"]
     path = target / IMAGES / image_name(file.name.removesuffix(ending), ending)
-    return read_picture(path)
+    return read_for_display(path)
 
 
 def _draw(axes: Any, picture: NDArray[Any], clean: NDArray[Any], noisy: NDArray[Any]) -> None:  # noqa: ANN401 (matplotlib's axes)

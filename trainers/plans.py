@@ -10,7 +10,7 @@ from typing import Any
 
 from anl_seg.errors import InputError
 from anl_seg.formats.files import write_json
-from anl_seg.trainers.folders import read_object
+from anl_seg.trainers.preprocessed_folder import read_object
 from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings
 from anl_seg.trainers.shrinking import shrink_all
 

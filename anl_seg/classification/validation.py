@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from anl_seg.datasets.classification import ImageArrays, ImageFiles
-from anl_seg.datasets.images import LabelledArrays, LabelledFiles, Labels
+from anl_seg.datasets.labelled_images import LabelledArrays, LabelledFiles, Labels
 from anl_seg.errors import InputError
 from anl_seg.noise.labels import NoisyLabels
 

@@ -137,7 +137,7 @@ def command(
     from anl_seg.experiments.parsing import parse_settings
     from anl_seg.formats.nnunet import PREPROCESSED, RAW, find_dataset
     from anl_seg.trainers import plans
-    from anl_seg.trainers.folders import folder_like
+    from anl_seg.trainers.preprocessed_folder import folder_like
     from anl_seg.trainers.settings import TrainerSettings
 
     settings = TrainerSettings(

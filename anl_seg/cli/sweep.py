@@ -67,11 +67,11 @@ def command(
         _show(runs, processes)
         return
     from anl_seg.cli.execution import do_runs
-    from anl_seg.experiments.runs.sweep import plan
+    from anl_seg.experiments.runs.sweep import standings_of
 
     todo = _runs(what, values or [])
     if dry_run:
-        _list(plan(runs, todo), execution.parallel)
+        _list(standings_of(runs, todo), execution.parallel)
         return
     if failed := do_runs(runs, todo, execution):
         raise failed
@@ -83,7 +83,7 @@ def _runs(what: str, values: list[str]) -> list[Run]:
     from anl_seg.experiments.parsing import parse_settings
 
     if name := re.fullmatch(r"table-(\d)", what):
-        from anl_seg.experiments.tables.plan import Choice, lay_out, runs_to_do
+        from anl_seg.experiments.tables.paper_table import Choice, lay_out, runs_to_do
 
         return runs_to_do(lay_out(int(name[1]), Choice(settings=parse_settings(values))))
     from anl_seg.experiments.runs.sweep import read_sweep

@@ -124,7 +124,7 @@ def command(
     from anl_seg.cli.execution import do_runs
     from anl_seg.errors import InputError
     from anl_seg.experiments.parsing import parse_settings
-    from anl_seg.experiments.tables.plan import Choice, lay_out, runs_to_do
+    from anl_seg.experiments.tables.paper_table import Choice, lay_out, runs_to_do
     from anl_seg.experiments.tables.report import WITHOUT_RUNS, results_report
 
     if number in WITHOUT_RUNS:
@@ -158,7 +158,7 @@ def command(
 def _show(report: Report, form: Format, output: Path | None) -> None:
     from rich.console import Console
 
-    from anl_seg.experiments.tables.formats import FILE_WIDTH, print_text, written
+    from anl_seg.experiments.tables.output_formats import FILE_WIDTH, print_text, written
     from anl_seg.formats.files import write_text
 
     if output is not None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from anl_seg.datasets.file_lists import labelled_files, require, require_images
-from anl_seg.datasets.images import ImageFiles, LabelledFiles
+from anl_seg.datasets.labelled_images import ImageFiles, LabelledFiles
 from anl_seg.errors import InputError, listed
 
 #: Classes in the order of the official page.

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anl_seg import cifar100
 from anl_seg.datasets import npz, pickles
-from anl_seg.datasets.images import ImageArrays, checked_arrays
+from anl_seg.datasets.labelled_images import ImageArrays, checked_arrays
 from anl_seg.errors import InputError, named
 
 WEBSITE = "https://www.cs.toronto.edu/~kriz/cifar.html"

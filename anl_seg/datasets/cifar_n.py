@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from anl_seg.datasets import pickles
-from anl_seg.datasets.images import ImageArrays, Labels
+from anl_seg.datasets.labelled_images import ImageArrays, Labels
 from anl_seg.errors import InputError
 
 WEBSITE = "http://www.noisylabels.com"

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from anl_seg.datasets import animal10n, cifar, clothing1m, digits, mnist, webvision
-from anl_seg.datasets.images import ImageArrays, ImageFiles, LabelledFiles
+from anl_seg.datasets.labelled_images import ImageArrays, ImageFiles, LabelledFiles
 from anl_seg.errors import InputError, named
 
 __all__ = ["DATASETS", "ImageArrays", "ImageFiles", "LabelledFiles", "load", "load_arrays"]

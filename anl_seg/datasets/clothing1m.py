@@ -11,7 +11,7 @@ from anl_seg.datasets.file_lists import (
     require,
     require_images,
 )
-from anl_seg.datasets.images import ImageFiles, LabelledFiles
+from anl_seg.datasets.labelled_images import ImageFiles, LabelledFiles
 from anl_seg.errors import InputError, listed
 
 CLASSES = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anl_seg.datasets.images import ImageArrays
+from anl_seg.datasets.labelled_images import ImageArrays
 
 #: Every fifth image of each class is a test image.
 TEST_EVERY = 5

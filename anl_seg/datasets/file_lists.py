@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anl_seg.datasets.images import LabelledFiles
+from anl_seg.datasets.labelled_images import LabelledFiles
 from anl_seg.errors import InputError, listed
 
 

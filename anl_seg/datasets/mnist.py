@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.datasets import npz
-from anl_seg.datasets.images import ImageArrays, checked_arrays
+from anl_seg.datasets.labelled_images import ImageArrays, checked_arrays
 from anl_seg.errors import InputError
 
 WEBSITE = "https://ossci-datasets.s3.amazonaws.com/mnist/"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anl_seg.datasets.images import ImageArrays, checked_arrays
+from anl_seg.datasets.labelled_images import ImageArrays, checked_arrays
 from anl_seg.errors import InputError, named
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")

@@ -111,7 +111,7 @@ def read_image(path: Path) -> tuple[NDArray[Any], Geometry | None]:
         ) from error
 
 
-def read_picture(path: Path) -> NDArray[Any]:
+def read_for_display(path: Path) -> NDArray[Any]:
     """Read an image for display: grey, or with colours or transparency along the last axis.
 
     Args:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from anl_seg.formats.files import write_text
+from anl_seg.formats.html_pictures import MAX_SIDE, outline, picture_uri
 from anl_seg.formats.masks import Labels, pixels_of
-from anl_seg.formats.pictures import MAX_SIDE, outline, picture_uri
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 from anl_seg.suspects.cases import CaseFiles, read_case

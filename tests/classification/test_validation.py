@@ -13,7 +13,7 @@ import torch
 from anl_seg.classification import ClassificationSettings, read_log, read_run, run
 from anl_seg.classification.validation import hold_out
 from anl_seg.datasets import classification as datasets
-from anl_seg.datasets.images import ImageFiles
+from anl_seg.datasets.labelled_images import ImageFiles
 from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
 from anl_seg.noise.labels import NoisyLabels

@@ -13,7 +13,7 @@ from rich.console import Console
 from anl_seg.cli import main, standings
 from anl_seg.errors import InputError
 from anl_seg.experiments.runs import records
-from anl_seg.experiments.runs.sweep import plan, read_sweep
+from anl_seg.experiments.runs.sweep import read_sweep, standings_of
 
 
 def call(*arguments):
@@ -29,7 +29,7 @@ def sweep(tmp_path, monkeypatch):
     (tmp_path / "sweep.yaml").write_text("grid: {loss: [ce, gce], seed: [1, 2]}")
     folders = []
     for standing, status in zip(
-        plan(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml")),
+        standings_of(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml")),
         ("done", "failed", "running", "waiting"),
         strict=True,
     ):
@@ -138,7 +138,7 @@ def test_collect_of_nothing(tmp_path, capsys):
 
 
 def test_a_line_at_each_change_where_there_is_no_terminal(sweep, tmp_path, capsys):
-    found = plan(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml"))
+    found = standings_of(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml"))
     with standings.watching(workers=1) as watch:
         watch(found)
         watch(found)
@@ -153,7 +153,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_table_on_a_terminal(sweep, tmp_path, monkeypatch):
-    found = plan(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml"))
+    found = standings_of(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml"))
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("COLUMNS", "120")
@@ -169,7 +169,7 @@ def test_a_running_run_shows_its_minutes(sweep, tmp_path):
     records.write_record(folder, began)
     with records.locked(folder) as mine:
         assert mine
-        found = plan(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml"))
+        found = standings_of(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml"))
         output = io.StringIO()
         Console(file=output, width=120).print(standings.table(found, workers=1))
     (line,) = (line for line in output.getvalue().splitlines() if folder.name in line)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from anl_seg.datasets import cifar_n
-from anl_seg.datasets.images import ImageArrays
+from anl_seg.datasets.labelled_images import ImageArrays
 from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
 

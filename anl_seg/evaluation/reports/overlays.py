@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from anl_seg.errors import InputError, named
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.formats.dataset_json import Label
+from anl_seg.formats.html_pictures import DISPLAY_ENDINGS, MAX_SIDE, data_uri, outline, picture_uri
 from anl_seg.formats.images import ENDINGS
 from anl_seg.formats.masks import Labels, read_labels
 from anl_seg.formats.nnunet import image_name
-from anl_seg.formats.pictures import MAX_SIDE, PICTURE_ENDINGS, data_uri, outline, picture_uri
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 
@@ -104,7 +104,7 @@ def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
 def _stem(path: Path) -> str:
     """Return the file's name without an ending of images."""
     endings = (
-        ending for ending in (*PICTURE_ENDINGS, *ENDINGS) if path.name.lower().endswith(ending)
+        ending for ending in (*DISPLAY_ENDINGS, *ENDINGS) if path.name.lower().endswith(ending)
     )
     return path.name[: len(path.name) - len(next(endings, ""))]
 

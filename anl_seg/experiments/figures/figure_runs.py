@@ -17,7 +17,7 @@ from anl_seg.classification.settings import (
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.runs.run import Run, make_run
 from anl_seg.experiments.tables.layouts import FULL
-from anl_seg.experiments.tables.plan import Choice, lay_out
+from anl_seg.experiments.tables.paper_table import Choice, lay_out
 from anl_seg.losses import Preset
 
 #: The losses whose predictions Fig. 2 shows.

@@ -181,7 +181,7 @@ def _require(kinds: Iterable[str]) -> None:
             require(module, f"a {kind} run")
 
 
-def plan(root: Path, runs: Sequence[Run]) -> list[Standing]:
+def standings_of(root: Path, runs: Sequence[Run]) -> list[Standing]:
     """Return the states of runs in a folder without changing it.
 
     Raises:

@@ -37,8 +37,8 @@ from anl_seg.formats.nnunet import (
 from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
 from anl_seg.formats.text import read_json
 from anl_seg.noise import PAPER_KINDS, NoiseSettings, corrupt_masks, find_method
-from anl_seg.trainers.folders import folder_like
 from anl_seg.trainers.plans import write_plans
+from anl_seg.trainers.preprocessed_folder import folder_like
 from anl_seg.trainers.settings import TrainerSettings
 
 log = logging.getLogger(__name__)

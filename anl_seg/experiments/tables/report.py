@@ -14,10 +14,10 @@ from typing import Any
 from anl_seg.errors import named
 from anl_seg.evaluation.reports.grid import UNDEFINED, Cell, Grid, marks
 from anl_seg.experiments.runs.records import DONE
-from anl_seg.experiments.runs.sweep import Standing, plan
+from anl_seg.experiments.runs.sweep import Standing, standings_of
 from anl_seg.experiments.tables.layouts import ROMAN
 from anl_seg.experiments.tables.names import choose_columns, choose_rows
-from anl_seg.experiments.tables.plan import PaperTable, runs_of
+from anl_seg.experiments.tables.paper_table import PaperTable, runs_of
 from anl_seg.paper import hyper_parameters
 
 SOURCE = "Ye et al., arXiv:2412.02373"
@@ -74,7 +74,7 @@ def results_report(table: PaperTable, root: Path, command: str) -> Report:
     Raises:
         InputError: If a record of a run cannot be read.
     """
-    found = plan(root, runs_of(table))
+    found = standings_of(root, runs_of(table))
     results = _cell_results(table, found)
     return Report(
         head=_head(table),

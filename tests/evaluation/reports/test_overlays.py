@@ -20,7 +20,7 @@ from anl_seg.evaluation.reports.overlays import (
     draw_overlay,
     find_pictures,
 )
-from anl_seg.formats.pictures import MAX_SIDE, outline
+from anl_seg.formats.html_pictures import MAX_SIDE, outline
 
 
 def filled(path, shape):

@@ -18,10 +18,10 @@ from anl_seg.experiments.runs.sweep import (
     Standing,
     expand,
     failures,
-    plan,
     read_sweep,
     run_sweep,
     standings,
+    standings_of,
 )
 
 
@@ -344,21 +344,21 @@ def test_a_record_of_another_version_stops_the_sweep(tmp_path, runs):
 
 def test_a_plan_writes_nothing(tmp_path, runs):
     do(tmp_path, runs[:1], Pretended())
-    found = plan(tmp_path, runs)
+    found = standings_of(tmp_path, runs)
     assert [standing.state for standing in found] == ["done", "waiting", "waiting"]
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
     long = make_run("classification", {"epochs": 500})
-    assert seconds_left(plan(tmp_path, runs), workers=1) is None
+    assert seconds_left(standings_of(tmp_path, runs), workers=1) is None
     do(tmp_path, [*runs[:1], long], Pretended())
     record = records.read_record(tmp_path / long.id)
     records.write_record(tmp_path / long.id, dataclasses.replace(record, seconds=100.0))
-    assert seconds_left(plan(tmp_path, runs), workers=1) == 20.0
-    assert seconds_left(plan(tmp_path, runs), workers=2) == 10.0
+    assert seconds_left(standings_of(tmp_path, runs), workers=1) == 20.0
+    assert seconds_left(standings_of(tmp_path, runs), workers=2) == 10.0
     other = make_run("classification", {"protocol": "mnist"})
-    assert seconds_left(plan(tmp_path, [runs[0], long, other]), workers=1) == 55.0
+    assert seconds_left(standings_of(tmp_path, [runs[0], long, other]), workers=1) == 55.0
     assert seconds_left(standings([tmp_path / long.id]), workers=1) == 0.0
 
 

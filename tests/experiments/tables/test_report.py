@@ -13,8 +13,8 @@ from rich.console import Console
 from anl_seg import losses
 from anl_seg.errors import InputError
 from anl_seg.experiments.runs.records import DONE, FAILED, RunRecord, write_record
-from anl_seg.experiments.tables.formats import print_text, written
-from anl_seg.experiments.tables.plan import Choice, lay_out
+from anl_seg.experiments.tables.output_formats import print_text, written
+from anl_seg.experiments.tables.paper_table import Choice, lay_out
 from anl_seg.experiments.tables.report import hyper_parameter_report, results_report
 
 COMMAND = "anl-seg table 2 --run"

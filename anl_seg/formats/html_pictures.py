@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anl_seg.errors import InputError
-from anl_seg.formats.images import read_picture
+from anl_seg.formats.images import read_for_display
 
 #: Longest side of a shown picture, in pixels. Larger masks and images are reduced to it.
 MAX_SIDE = 384
 #: Endings of pictures, in addition to those that SimpleITK reads.
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
+DISPLAY_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 #: Pillow's modes with colours, or with grey values of 8 bits.
 COLOURED = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
 JPEG_QUALITY = 82
@@ -96,7 +96,7 @@ def _read_picture(path: Path, shape: tuple[int, ...], plane: int | None) -> NDAr
 
 def _decode(path: Path) -> NDArray[Any]:
     """Read the stored pixels, and replace indices into a palette by its colours."""
-    if path.name.lower().endswith(PICTURE_ENDINGS):
+    if path.name.lower().endswith(DISPLAY_ENDINGS):
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB") if picture.mode in COLOURED else picture)
-    return read_picture(path)
+    return read_for_display(path)

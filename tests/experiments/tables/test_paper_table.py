@@ -8,7 +8,7 @@ import pytest
 
 from anl_seg import paper
 from anl_seg.errors import InputError
-from anl_seg.experiments.tables.plan import Choice, lay_out, runs_of, runs_to_do
+from anl_seg.experiments.tables.paper_table import Choice, lay_out, runs_of, runs_to_do
 
 
 def run_of(number, row, column, **choice):
