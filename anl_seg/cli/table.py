@@ -129,9 +129,7 @@ def command(
 
     if number in WITHOUT_RUNS:
         if run:
-            raise InputError(
-                f"table {number} lists hyper-parameters and has no runs; omit --run"
-            )
+            raise InputError(f"table {number} lists hyper-parameters and has no runs; omit --run")
         _show(WITHOUT_RUNS[number](row or (), column or ()), form, output)
         return
     given = {"protocol": dataset, "data": data and str(data), "human": human and str(human)}
