@@ -2,9 +2,9 @@
 
     python benchmarks/alpha_beta.py ISIC_FOLDER RUNS_FOLDER [--seeds 1 2 3] [-np 1]
 
-ISIC_FOLDER has the challenge's layout. Finished runs in RUNS_FOLDER are kept, those of `anl-seg
-table 6 --scale small` too, so a stopped search goes on. CPU, nnU-Net's own commands. Writes the
-table in benchmarks/alpha_beta.md; with --report of the runs that are done.
+ISIC_FOLDER has the challenge's layout. Finished runs in RUNS_FOLDER are kept, also those of
+`anl-seg table 6 --scale small`, so a stopped search resumes. It uses nnU-Net's own commands on the
+CPU, and writes the table in benchmarks/alpha_beta.md. With --report it does no runs.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from anl_seg.experiments.tables.layouts import SCALES
 from anl_seg.formats.files import write_text
 
 ETA = 0.7
-#: nnU-Net's own protocol, whose optimiser this is; that of the small table has Adam.
+#: nnU-Net's own protocol, with SGD. The protocol of the small table has Adam.
 SGD = "nnunet"
 SEARCHED: list[dict[str, Any]] = [
     {"loss": "dice+ce"},
@@ -61,7 +61,7 @@ def runs(source: Path, seeds: Sequence[int]) -> list[Run]:
 
 
 def name(standing: Standing) -> str:
-    """Name the loss and its hyper-parameters."""
+    """Return the name of the loss with its hyper-parameters."""
     settings = standing.record.settings
     values = dict(settings["loss_parameters"])
     if settings["dice_weight"]:
@@ -78,7 +78,7 @@ def area(standing: Standing) -> float:
 
 
 def table(found: Sequence[Standing], seeds: Sequence[int]) -> str:
-    """Write what was found as Markdown, best first."""
+    """Format the results as Markdown, best first."""
     dice, areas = defaultdict(list), defaultdict(list)
     for standing in found:
         if "test_dice" in standing.record.metrics:

@@ -1,10 +1,17 @@
-"""Time the training step of `anl_seg.classification` against the published one, on the same work.
+"""Speed of the training step of `anl_seg.classification` and of the published one.
 
-The peer is written from the description of the published code: images augmented one by one with
-Pillow by torchvision's transforms in the workers of a `DataLoader`, the loss from one-hot vectors,
-the L1 norm of every parameter differentiated by autograd, and the loss and accuracy of every batch
-fetched to the host. Both sides train the 8-layer CNN on 32x32 images, batches of 128, with ANL-CE;
-their repetitions take turns. Run from the repository root: python benchmarks/classification.py
+    python benchmarks/classification.py    # from the repository root
+
+The published step is written from the description of the published code:
+
+- images augmented one by one with Pillow by torchvision's transforms in the workers of a
+  `DataLoader`;
+- the loss from one-hot vectors;
+- the L1 norm of every parameter differentiated by autograd;
+- the loss and accuracy of every batch fetched to the host.
+
+Both sides train the 8-layer CNN on 32x32 images, batches of 128, with ANL-CE. Their repetitions
+alternate.
 """
 
 from __future__ import annotations
@@ -41,7 +48,7 @@ SHAPE = (32, 32, 3)
 RESULTS = Path(__file__).with_suffix(".md")
 GOAL = 3.0
 
-#: Trains on all images once.
+#: Function that trains one epoch.
 Side = Callable[[], None]
 
 
@@ -79,7 +86,7 @@ class OneByOne(Dataset[tuple[Tensor, int]]):
 
 
 def one_hot_anl_ce(model: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
-    """ANL-CE with its L1 term, from dense one-hot vectors (paper, eq. 2, 8, 11)."""
+    """Compute ANL-CE with its L1 term, from dense one-hot vectors (paper, eq. 2, 8, 11)."""
     values = PRESET.hyper_parameters
     one_hot = functional.one_hot(labels, 10).float()
     log_p = functional.log_softmax(logits, 1)
@@ -100,7 +107,7 @@ def published(data: ImageArrays, device: torch.device, workers: int) -> Side:
         PROTOCOL.batch_size,
         shuffle=True,
         num_workers=workers,
-        persistent_workers=workers > 0,  # a short pass must not pay for their start
+        persistent_workers=workers > 0,  # exclude their start from a short epoch
     )
 
     def epoch() -> None:
@@ -149,14 +156,14 @@ def sides(data: ImageArrays, device: torch.device, workers: int) -> Iterator[tup
 def images_per_second(
     both: Mapping[str, Side], n: int, repeats: int, device: torch.device
 ) -> dict[str, float]:
-    """Median over the repetitions, in which the sides take turns, after a pass to warm up."""
+    """Return the median rate over alternating repetitions, after an epoch to warm up."""
     timed = {name: partial(elapsed, side, str(device)) for name, side in both.items()}
     times = take_turns(timed, 1 + repeats)
     return {name: n / statistics.median(found[1:]) for name, found in times.items()}
 
 
 def most_images_per_second(device: torch.device) -> float:
-    """Of a float32 step that is only its multiplications, at the pace of a large matrix product."""
+    """Return the rate of a float32 step of only multiplications, at a matrix product's speed."""
     model = create("cnn8", 10, SHAPE).to(device)
     data = torch.randn(PROTOCOL.batch_size, SHAPE[-1], *SHAPE[:-1], device=device)
     with FlopCounterMode(display=False) as counter:
@@ -183,7 +190,7 @@ def main() -> None:
     both = dict(sides(random_images(n), device, arguments.workers))
     rates = images_per_second(both, n, arguments.repeats, device)
     peer, best = next(iter(rates.values())), max(rates.values())
-    on_gpu = device.type == "cuda"  # elsewhere a rate says more of the machine than of the step
+    on_gpu = device.type == "cuda"  # on a CPU the rate depends mostly on the machine
     lines = [
         "# Training step of the 8-layer CNN",
         "",

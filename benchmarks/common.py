@@ -1,4 +1,4 @@
-"""What the benchmarks share: a line that says what was measured where, and timing in turns."""
+"""Shared parts of the benchmarks: description of the conditions, and alternating timing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Measured = TypeVar("Measured")
 
 
 def conditions(*packages: str, device: str = "cpu", threads: int | None = None) -> str:
-    """Describe the measurement; call it before, so that the load is that of other work.
+    """Describe the measurement. Call it before the work, so that the load is from other work.
 
     Args:
-        packages: Names of the packages that matter.
-        device: Where the work runs: "cpu" or "cuda".
-        threads: Threads of the work, if they are known.
+        packages: Names of the relevant packages.
+        device: Device of the work, "cpu" or "cuda".
+        threads: Number of threads of the work, if known.
 
     Returns:
         Machine, versions, date and load, such as "AMD EPYC, 2 threads; python 3.11.7, torch
@@ -35,7 +35,7 @@ def conditions(*packages: str, device: str = "cpu", threads: int | None = None) 
 
 
 def processor(device: str = "cpu") -> str:
-    """The name of the processor, or of the GPU."""
+    """Return the name of the processor, or of the GPU."""
     if device.startswith("cuda"):
         import torch
 
@@ -48,7 +48,7 @@ def processor(device: str = "cpu") -> str:
 
 
 def elapsed(work: Callable[[], object], device: str = "cpu") -> float:
-    """Seconds of some work, that of the GPU included."""
+    """Measure the seconds of some work, including work on the GPU."""
     start = time.perf_counter()
     work()
     if device.startswith("cuda"):
@@ -61,16 +61,16 @@ def elapsed(work: Callable[[], object], device: str = "cpu") -> float:
 def take_turns(
     sides: Mapping[str, Callable[[], Measured]], repeats: int, *, shuffled: bool = False
 ) -> dict[str, list[Measured]]:
-    """Measure all sides once in each repetition, so that other work falls on all of them.
+    """Measure all sides once in each repetition, so that other work affects all of them.
 
     Args:
-        sides: Name -> what measures it once.
+        sides: Functions that measure once, by name.
         repeats: Number of repetitions.
-        shuffled: Whether each repetition has an order of its own, so that no side always follows
-            the same other one in the caches.
+        shuffled: Whether each repetition has its own order, so that no side always follows the same
+            other one in the caches.
 
     Returns:
-        Name -> its measurements, in the order of the repetitions.
+        Measurements by name, in the order of the repetitions.
     """
     found: dict[str, list[Measured]] = {name: [] for name in sides}
     shuffle = random.Random(0).sample

@@ -1,11 +1,11 @@
-"""Time and memory of the whole command `anl-seg evaluate` beside nnUNetv2_evaluate_folder.
+"""Time and memory of the commands `anl-seg evaluate` and nnUNetv2_evaluate_folder.
 
     python benchmarks/evaluation.py [--repeats 2]   # writes benchmarks/evaluation.md
 
 Both score the same files: 600 pairs of PNG (256 x 256, one class) and 20 pairs of NIfTI
-(256 x 256 x 160, 14 classes). The commands take turns, each several times, and the fastest run of
-each counts: what else the machine does only ever adds. On a busy machine, CPU seconds compare best.
-The figures must agree to 1e-9.
+(256 x 256 x 160, 14 classes). The commands alternate. The fastest run of each counts, because other
+work on the machine only adds time. On a busy machine, compare CPU seconds. The figures must agree
+to 1e-9.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CPUS = os.cpu_count() or 1
 BASELINE = f"nnUNetv2_evaluate_folder -np {CPUS}"
 REPORT = "anl-seg evaluate"
 OURS = f"{REPORT} --figures-only"
-#: What is run on each set: row of the table -> more arguments of ours, or None for nnU-Net's.
+#: Additional arguments of our command for each row of the table, or None for nnU-Net's command.
 ROWS: dict[str, list[str] | None] = {
     BASELINE: None,
     OURS: ["--figures-only"],
@@ -48,7 +48,7 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Masks:
-    """One set: its title, its two folders, and how many foreground classes it has."""
+    """One set of masks: title, two folders, and number of foreground classes."""
 
     title: str
     predictions: Path
@@ -58,12 +58,12 @@ class Masks:
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run of a command: seconds by the clock and of all its processors, and memory.
+    """Time and memory of one run of a command.
 
     Attributes:
-        seconds: From start to end.
-        cpu_seconds: Time that all its processes computed, which a busy machine changes least.
-        peak_mib: The largest of its processes.
+        seconds: Wall-clock time.
+        cpu_seconds: CPU time of all its processes, which a busy machine changes least.
+        peak_mib: Peak memory of its largest process.
     """
 
     seconds: float
@@ -74,7 +74,7 @@ class Cost:
 def ellipsoids(
     shape: tuple[int, ...], n_classes: int, rng: np.random.Generator
 ) -> tuple[Labels, Labels]:
-    """One ellipsoid a class, and a prediction in which each is somewhat moved and stretched."""
+    """Create one ellipsoid per class, and a prediction with moved and stretched ellipsoids."""
     axes = np.ogrid[tuple(slice(length) for length in shape)]
     masks = np.zeros((2, *shape), dtype=np.uint8)
     for label in range(1, n_classes + 1):
@@ -153,7 +153,7 @@ def run(arguments: list[str], log: Path) -> Cost:
 
 
 def check_equal(ours: Path, theirs: Path) -> None:
-    """Stop unless every figure of nnU-Net's is in ours, to 1e-9."""
+    """Exit unless every figure of nnU-Net is in ours, to 1e-9."""
     found, expected = (
         json.loads((folder / "summary.json").read_text())["metric_per_case"]
         for folder in (ours, theirs)

@@ -1,10 +1,10 @@
-"""Time and memory of the losses beside cross entropy, nnU-Net's loss and the published form.
+"""Time and memory of the losses, cross entropy, nnU-Net's loss and the published form.
 
     python benchmarks/losses.py [--repeats 9]                 # writes benchmarks/losses.md
     python benchmarks/losses.py --device cuda [--repeats 9]   # writes benchmarks/losses_cuda.md
 
-Forward and backward together, as they are and through torch.compile. Each loss takes turns with
-torch's cross entropy, so that whatever else the machine does falls on both.
+Forward and backward are measured together, with and without torch.compile. Each loss alternates
+with torch's cross entropy, so that other work on the machine affects both.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BASELINE = torch.nn.functional.cross_entropy
 ROWS = [name for name in losses.names() if not name.endswith("-published")]
 GOALS = {"anl-ce": 1.0}
 OTHER_GOAL = 1.3
-#: What was decided from such tables.
+#: Conclusions from the tables.
 DECISIONS = [
     "- `torch.compile` is left to the caller, as `torch.compile(loss)`: on a CPU it needs a C++",
     "  compiler, and the first call takes seconds. It is given the analytic gradient.",
@@ -47,7 +47,7 @@ DECISIONS = [
 
 
 def one_hot_anl_ce(logits: Tensor, labels: Tensor) -> Tensor:
-    """ANL-CE as published code writes losses: pixels as rows, a dense one-hot, a softmax a term."""
+    """Compute ANL-CE as in published code: pixels as rows, dense one-hot, one softmax per term."""
     rows = logits.movedim(1, -1).reshape(-1, logits.shape[1])
     target = torch.nn.functional.one_hot(labels.flatten(), rows.shape[1]).to(rows.dtype)
     log_p = rows.log_softmax(1)
@@ -58,7 +58,7 @@ def one_hot_anl_ce(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def peers(shape: tuple[int, ...]) -> dict[str, Loss]:
-    """What our losses are compared with beside `BASELINE`."""
+    """Return the losses to compare with, in addition to `BASELINE`."""
     table: dict[str, Loss] = {"anl-ce, one-hot": one_hot_anl_ce}
     if len(shape) > 2:
         dice_and_ce = DC_and_CE_loss(
@@ -86,7 +86,7 @@ def seconds(loss: Loss, logits: Tensor, labels: Tensor) -> float:
 
 
 def peak_bytes(loss: Loss, logits: Tensor, labels: Tensor) -> int:
-    """Most memory held at once beyond logits and labels, the gradient included."""
+    """Measure peak memory beyond logits and labels, including the gradient."""
     logits.grad = None
     if logits.is_cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -106,7 +106,7 @@ def peak_bytes(loss: Loss, logits: Tensor, labels: Tensor) -> int:
 def ratios(
     candidates: Sequence[Loss], logits: Tensor, labels: Tensor, repeats: int
 ) -> list[tuple[float, float]]:
-    """Time and peak memory of each loss over those of cross entropy, all taking turns."""
+    """Measure time and peak memory of each loss relative to cross entropy, alternating."""
     table = [BASELINE, *candidates]
     for loss in table:  # the first call compiles
         run(loss, logits, labels)
@@ -118,7 +118,7 @@ def ratios(
 
 
 def measure(shape: tuple[int, ...], dtype: torch.dtype, device: str, repeats: int) -> list[str]:
-    """One table, what cross entropy takes, and the rows that miss their goal."""
+    """Build one table, with the cost of cross entropy and the rows that miss their goal."""
     torch.manual_seed(0)
     logits = (3 * torch.randn(shape)).to(device, dtype).requires_grad_()
     labels = torch.randint(shape[1], (shape[0], *shape[2:])).to(device)
@@ -128,7 +128,7 @@ def measure(shape: tuple[int, ...], dtype: torch.dtype, device: str, repeats: in
         lines.append(f"| {name} | {time_ratio:.2f} | {memory_ratio:.2f} | | |")
     missed: dict[str, list[str]] = {"": [], ", compiled": []}
     for name in track(ROWS, description=str(shape)):
-        torch._dynamo.reset()  # it gives up on code that was compiled for eight losses
+        torch._dynamo.reset()  # it stops compiling code after eight losses
         compiled = torch.compile(losses.create(name), dynamic=False)
         figures = ratios([losses.create(name), compiled], logits, labels, repeats)
         for how, figure in zip(missed, figures, strict=True):
@@ -143,7 +143,7 @@ def measure(shape: tuple[int, ...], dtype: torch.dtype, device: str, repeats: in
 
 
 def baseline(logits: Tensor, labels: Tensor, repeats: int) -> str:
-    """What 1.00 is: memory, and on a GPU (elsewhere it says more of the machine) the time."""
+    """Describe the cost of cross entropy: memory, and on a GPU also the time."""
     text = f"Cross entropy: {peak_bytes(BASELINE, logits, labels) / 2**20:.1f} MiB"
     if logits.is_cuda:
         taken = statistics.median(seconds(BASELINE, logits, labels) for _ in range(repeats))
@@ -158,7 +158,7 @@ def main() -> None:
     arguments = parser.parse_args()
     on_gpu = arguments.device.startswith("cuda")
     output = Path(__file__).with_name("losses_cuda.md" if on_gpu else "losses.md")
-    # nnU-Net's networks give float16 on GPUs
+    # nnU-Net's networks output float16 on GPUs
     dtypes = (torch.float32, torch.float16) if on_gpu else (torch.float32,)
     threads = None if on_gpu else torch.get_num_threads()
     measured = conditions("torch", device=arguments.device, threads=threads)

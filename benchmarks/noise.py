@@ -1,10 +1,10 @@
-"""Time and memory of mask noise beside the published code written out plainly.
+"""Time and memory of mask noise, and of a plain form of the published code.
 
     python benchmarks/noise.py                   # writes benchmarks/noise.md, in some minutes
     python benchmarks/noise.py displacement      # benchmarks/noise_displacement.md, in one minute
 
-`tests/noise/plain.py` makes pass after pass over the whole image, and rotates and shifts whole
-images; ours must give the same masks.
+The plain form, `tests/noise/plain.py`, makes each pass over the whole image, and rotates and shifts
+whole images. Ours must give the same masks.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ NATIVE = ROOT / "../shared/data/isic2017-sample/masks-native"
 ETA_BETA = 0.5
 ANYWHERE = Surroundings()
 GOALS = {"erosion": 100, "dilation": 100, "affine": 10}
-#: The sample: so many masks evenly spaced among the smaller ones, in the order of their sizes.
+#: Number of masks in the sample, evenly spaced among the smaller ones in the order of their sizes.
 SMALL, AMONG = 36, 130
-#: And of each of these sizes the one of the first eight whose object is smallest, or the plain form
-#: would take hours.
+#: Larger sizes in the sample. Of each, the mask with the smallest object of the first eight is
+#: used, because the plain form would take hours on others.
 LARGE = ((3008, 2000), (3872, 2592), (4288, 2848), (6688, 4439))
 
 Mask = NDArray[np.bool_]
@@ -62,7 +62,7 @@ def read(path: Path) -> Mask:
 
 
 def fixed_sample() -> tuple[list[Path], Path, list[Path]]:
-    """40 masks of all sizes, the large one whose object extends furthest, 80 of middle size."""
+    """Return 40 masks of all sizes, the large one with the widest object, 80 of middle size."""
     sizes = {path: Image.open(path).size for path in sorted(NATIVE.iterdir())}
     ranked = sorted(sizes, key=lambda path: (np.prod(sizes[path]), path.name))
     small = [ranked[i] for i in np.linspace(0, AMONG - 1, SMALL).round().astype(int)]
@@ -77,7 +77,7 @@ def extent(path: Path) -> int:
 
 
 def volume(classes: int = 14, shape: tuple[int, ...] = (160, 256, 256)) -> NDArray[np.uint8]:
-    """A label map of ellipsoids of organ size, some of them cut by others and by the border."""
+    """Create a label map of organ-sized ellipsoids, some cut by others or by the border."""
     rng = np.random.default_rng(0)
     labels = np.zeros(shape, np.uint8)
     axes = np.ogrid[tuple(slice(size) for size in shape)]
@@ -89,7 +89,7 @@ def volume(classes: int = 14, shape: tuple[int, ...] = (160, 256, 256)) -> NDArr
 
 
 def pairs(case: str) -> dict[str, tuple[Callable[[Mask], Mask], Callable[[Mask], Mask]]]:
-    """For each kind: ours, and the same plainly."""
+    """Return our form and the plain form of each kind."""
     drawn = published.draw_motion(generator(0, case), 2)
     return {
         "erosion": (
@@ -145,7 +145,7 @@ def compare(masks: Iterator[tuple[str, Mask]], kinds: tuple[str, ...]) -> list[s
 
 
 def corrupt_only(mask: Mask, kind: str, case: str) -> Mask:
-    """The corrected method without measuring what it did."""
+    """Apply the corrected method without measuring the result."""
     from anl_seg.noise.masks import distort, draw
 
     drawn = draw(kind, generator(0, case), mask.ndim)
@@ -153,7 +153,7 @@ def corrupt_only(mask: Mask, kind: str, case: str) -> Mask:
 
 
 def displacement(masks: Iterator[tuple[str, Mask]]) -> list[str]:
-    """The plain displacement beside ours, whose warp is OpenCV's now and was SciPy's before."""
+    """Compare the plain displacement with ours, warped by OpenCV (as now) and by SciPy."""
     seconds: dict[str, float] = defaultdict(float)
     furthest: dict[str, float] = defaultdict(float)
     limit = affine.OPENCV_MAX_SIZE

@@ -1,11 +1,12 @@
-"""Which remedies keep a small nnU-Net from memorising wrong masks, one at a time, in one process.
+"""Study of remedies that keep a small nnU-Net from memorising wrong masks, in one process.
 
     python benchmarks/remedies.py ISIC_FOLDER WORK_FOLDER [--row NAME ...] [--report]
 
-ISIC_FOLDER has the challenge's layout (../shared/data/isic2017-256). 200 training pairs at 64 x 64
-pixels, masks corrupted by `anl-seg noise --method published`; Dice on 300 other *training* pairs
-with their clean masks, which no table of results reports. Finished rows in WORK_FOLDER are kept, so
-a stopped study goes on. Several processes may share WORK_FOLDER. Writes benchmarks/remedies.md.
+ISIC_FOLDER has the challenge's layout (../shared/data/isic2017-256). Each row trains on 200
+training pairs at 64 x 64 pixels, with masks corrupted by `anl-seg noise --method published`. Dice
+is measured on 300 other *training* pairs with clean masks, which no table of results reports.
+Finished rows in WORK_FOLDER are kept, so a stopped study resumes. Several processes may share
+WORK_FOLDER. The table is written to benchmarks/remedies.md.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ BATCH = 16
 HELD_OUT = 300
 #: Weights of deep supervision, as in nnU-Net: halved with each scale, 0 for the smallest.
 SCALES = (4 / 7, 2 / 7, 1 / 7, 0.0)
-#: Name of a noise -> options of `anl-seg noise`; "clean" leaves the masks as they are.
+#: Options of `anl-seg noise` for each noise. "clean" leaves the masks unchanged.
 NOISE = {
     "0.7/0.7": ["--eta-alpha", "0.7", "--eta-beta", "0.7", "--method", "published"],
     "0.3/0.7": ["--eta-alpha", "0.3", "--eta-beta", "0.7", "--method", "published"],
@@ -57,13 +58,13 @@ class Row:
         noise: A key of `NOISE`, or "clean".
         dice: Weight of nnU-Net's soft Dice.
         ce: Weight of cross entropy.
-        loss: A further loss by its name in `anl_seg.losses`, or None.
-        parameters: Its hyper-parameters.
+        loss: Name of an additional loss in `anl_seg.losses`, or None.
+        parameters: Hyper-parameters of this loss.
         ema: Decay of the averaged weights.
         correct_at: The step at which labels are corrected by the averaged network, or None.
         own_first: Whether nnU-Net's own loss trains until the correction.
-        correction: "hard": its masks; "soft": its probabilities; "confident": its masks only where
-            it is sure to 0.8.
+        correction: "hard" for its masks, "soft" for its probabilities, "confident" for its masks at
+            pixels of at least 0.8.
         bootstrap: Share of the network's own prediction in the target, from a fifth of the steps.
         mirror_only: Whether mirroring is all the augmentation.
         steps: Training steps.
@@ -89,7 +90,7 @@ class Row:
 
 ANL_55 = {"loss": "anl-ce", "parameters": (("alpha", 5.0), ("beta", 5.0))}
 ANL_11 = {"loss": "anl-ce", "parameters": (("alpha", 1.0), ("beta", 1.0))}
-#: Name -> training, most telling first.
+#: Trainings by name, most informative first.
 ROWS: dict[str, Row] = {
     "nnU-Net": Row(),
     "nnU-Net, corrected": Row(correct_at=500),
@@ -124,7 +125,7 @@ ROWS: dict[str, Row] = {
 
 
 def prepare(source: Path, work: Path) -> dict[str, NDArray[np.uint8]]:
-    """Images, clean masks and noisy masks of all training pairs as arrays, made once."""
+    """Load images, clean masks and noisy masks of all training pairs; create them once."""
     arrays = work / "arrays.npz"
     if not arrays.exists():
         raw = {**os.environ, "nnUNet_raw": str(work)}
@@ -167,7 +168,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
 
 
 def normalised(images: NDArray[np.uint8]) -> Tensor:
-    """Z-scores of each image and channel, `(N, 3, H, W)`."""
+    """Compute z-scores of each image and channel, `(N, 3, H, W)`."""
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
     return (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), keepdim=True).clamp_min(1e-3)
 
@@ -175,13 +176,13 @@ def normalised(images: NDArray[np.uint8]) -> Tensor:
 def augment(
     x: Tensor, y: Tensor, generator: torch.Generator, mirror_only: bool
 ) -> tuple[Tensor, Tensor]:
-    """Augment as nnU-Net does in 2D, but for blur.
+    """Augment as nnU-Net does in 2D, except for blur.
 
     Args:
         x: Images, `(B, 3, H, W)`.
         y: Targets from 0 to 1, `(B, 1, H, W)`.
-        generator: Draws all that is random.
-        mirror_only: Whether to do no more than mirroring.
+        generator: Source of all random numbers.
+        mirror_only: Whether to use mirroring only.
     """
     size = len(x)
 
@@ -225,7 +226,7 @@ def augment(
 
 
 def build_network() -> nn.Module:
-    """A plain nnU-Net of 16 to 128 features with deep supervision."""
+    """Build a plain nnU-Net of 16 to 128 features with deep supervision."""
     stages = len(FEATURES)
     return PlainConvUNet(
         3,
@@ -250,7 +251,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def make_loss(row: Row) -> Loss:
-    """The loss of logits `(B, 2, H, W)` and the probability of foreground `(B, 1, H, W)`."""
+    """Build the loss of logits `(B, 2, H, W)` and foreground probabilities `(B, 1, H, W)`."""
     pixelwise = (
         losses.create(row.loss, reduction="none", **dict(row.parameters)) if row.loss else None
     )
@@ -273,7 +274,7 @@ def make_loss(row: Row) -> Loss:
 
 @torch.no_grad()
 def predict(network: nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
-    """Probability of foreground, `(N, H, W)`; `mirror` averages over mirrored copies as nnU-Net."""
+    """Predict foreground probabilities, `(N, H, W)`; `mirror` averages over mirrored copies."""
     network.eval()
     axes: Sequence[list[int]] = ([], [2], [3], [2, 3]) if mirror else ([],)
     found = []
@@ -289,7 +290,7 @@ def predict(network: nn.Module, images: Tensor, *, mirror: bool) -> Tensor:
 
 
 def dice(prediction: NDArray[np.bool_], reference: NDArray[np.bool_]) -> float:
-    """Mean Dice over cases, `(N, H, W)`; 1 where both are empty."""
+    """Compute the mean Dice over cases, `(N, H, W)`; 1 if both are empty."""
     both = (prediction & reference).sum((1, 2))
     total = prediction.sum((1, 2)) + reference.sum((1, 2))
     return float(np.where(total > 0, 2 * both / np.maximum(total, 1), 1.0).mean())
@@ -308,7 +309,7 @@ class Cases:
 
 
 def split(arrays: dict[str, NDArray[np.uint8]], row: Row) -> tuple[Cases, Cases]:
-    """Training cases of a row, and the held-out ones, which are the same for all rows."""
+    """Return the training cases of a row, and the held-out cases, the same for all rows."""
     images = normalised(arrays["images"])
     order = np.random.default_rng(2017).permutation(len(images))
     training = np.random.default_rng(100).permutation(order[HELD_OUT:])[: row.cases]
@@ -319,7 +320,7 @@ def split(arrays: dict[str, NDArray[np.uint8]], row: Row) -> tuple[Cases, Cases]
 
 
 def corrected(row: Row, averaged: nn.Module, images: Tensor, given: Tensor) -> Tensor:
-    """The targets `(N, 1, H, W)` that the averaged network puts in the place of the given masks."""
+    """Predict targets `(N, 1, H, W)` with the averaged network to replace the given masks."""
     p = predict(averaged, images, mirror=True)[:, None]
     if row.correction == "soft":
         return p
@@ -329,7 +330,7 @@ def corrected(row: Row, averaged: nn.Module, images: Tensor, given: Tensor) -> T
 
 
 def train(row: Row, arrays: dict[str, NDArray[np.uint8]]) -> list[dict[str, float]]:
-    """Train one row; returns its curve, one point every 250 steps."""
+    """Train one row, and return its curve with one point every 250 steps."""
     cases, held_out = split(arrays, row)
     torch.manual_seed(row.seed)
     generator = torch.Generator().manual_seed(row.seed + 1)
@@ -371,7 +372,7 @@ def train(row: Row, arrays: dict[str, NDArray[np.uint8]]) -> list[dict[str, floa
 def _supervised(
     row: Row, loss: Loss, outputs: Sequence[Tensor], target: Tensor, *, bootstrap: bool
 ) -> Tensor:
-    """The loss over the scales of deep supervision."""
+    """Sum the weighted loss over the scales of deep supervision."""
     total = torch.zeros(())
     for weight, logits in zip(SCALES, outputs, strict=True):
         if not weight:
@@ -427,7 +428,7 @@ measured on {HELD_OUT} other training pairs with clean masks, which no other tab
 
 
 def report(work: Path) -> str:
-    """The table of all finished rows."""
+    """Build the table of all finished rows."""
     machine = f"{platform.machine()}, 2 cores shared with other work"
     lines = [INTRODUCTION.format(machine=machine, torch=version("torch"), date=date.today())]
     for name, row in ROWS.items():
@@ -449,7 +450,7 @@ def _slug(name: str) -> str:
 
 
 def main() -> None:
-    """Do the rows that are missing, then write the table."""
+    """Do the missing rows, then write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("source", type=Path)
     parser.add_argument("work", type=Path)
@@ -469,7 +470,7 @@ def _do(name: str, arrays: dict[str, NDArray[np.uint8]], work: Path) -> None:
     file, claim = work / f"{_slug(name)}.json", work / f"{_slug(name)}.claim"
     if file.exists():
         return
-    try:  # another process may have begun it
+    try:  # another process may have started it
         os.close(os.open(claim, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return

@@ -1,4 +1,4 @@
-"""How well `anl-seg suspects` tells wrong masks from right ones, on 1,700 real pairs of ISIC-2017.
+"""Accuracy of `anl-seg suspects` in finding wrong masks, on 1,700 real pairs of ISIC-2017.
 
     python benchmarks/suspects.py ISIC_FOLDER WORK_FOLDER [--stage train|fit|way|table] [--only 2]
 
@@ -48,7 +48,7 @@ EPOCHS = 10
 BATCH = 16
 LEARNING_RATE = 3e-3
 SEED = 1
-#: Name -> eta_alpha, eta_beta and kinds of noise.
+#: eta_alpha, eta_beta and kinds of each noise.
 PAPER = "erosion,dilation,affine"
 NOISES = {
     "0.7/0.7": ("0.7", "0.7", PAPER),
@@ -58,15 +58,15 @@ NOISES = {
     "spurious-blob 0.5/0.5": ("0.5", "0.5", "spurious-blob"),
     "0.3/0.7": ("0.3", "0.7", PAPER),
 }
-#: The noises whose cases taught the weights of the score; the others are new to it.
+#: Noises whose cases trained the weights of the score. The others are new to it.
 TAUGHT = tuple(noise for noise in NOISES if noise != "0.3/0.7")
 #: The ignore label that `revise` declares.
 IGNORED = 2
-#: So many masks the oracle looks at.
+#: Number of masks that the oracle inspects.
 LOOKED_AT = 600
 WAYS = (DROP, IGNORE, PREDICT, CORRECT)
 PREDICTED = "predictions"
-#: eta_beta -> the ROC AUC to reach.
+#: ROC AUC to reach for each eta_beta.
 GOALS = {"0.5": 0.90, "0.7": 0.95}
 LOSSES = ("dice+ce", "anl-ce")
 #: Size of a pixel along each axis.
@@ -83,18 +83,18 @@ class Study:
 
     Attributes:
         source: ISIC-2017 in the challenge's layout.
-        work: Where everything is kept.
+        work: Folder of all results.
     """
 
     source: Path
     work: Path
 
     def masks(self, noise: str | None) -> Path:
-        """The folder of the training masks under a noise, or of the right ones."""
+        """Return the folder of the training masks with a noise, or of the clean ones."""
         return self.work / "masks" / (noise or "right").replace("/", "-").replace(" ", "_")
 
     def probabilities(self, loss: str, noise: str | None, fold: int) -> Path:
-        """The file of the foreground's probabilities of one fold, `(cases, H, W)`."""
+        """Return the file of the foreground probabilities of one fold, `(cases, H, W)`."""
         return self.work / loss / self.masks(noise).name / f"fold_{fold}.npy"
 
 
@@ -119,7 +119,7 @@ def prepare(study: Study) -> None:
 
 
 def mask_files(study: Study) -> list[Path]:
-    """The challenge's training masks, sorted by case."""
+    """List the challenge's training masks, sorted by case."""
     files = sorted((study.source / "ISIC-2017_Training_Part1_GroundTruth").glob("*.png"))
     if not files:
         sys.exit(f"{study.source}: no masks in ISIC-2017_Training_Part1_GroundTruth")
@@ -127,34 +127,34 @@ def mask_files(study: Study) -> list[Path]:
 
 
 def case_of(mask: Path) -> str:
-    """The name of a case from that of its mask."""
+    """Return the name of a case from the name of its mask."""
     return mask.stem.removesuffix("_segmentation")
 
 
 def image_of(mask: Path) -> Path:
-    """The image of a mask."""
+    """Return the image of a mask."""
     return mask.parents[1] / "ISIC-2017_Training_Data" / f"{case_of(mask)}.jpg"
 
 
 def shrunk(path: Path, mode: str) -> Image.Image:
-    """An image at the study's size, each pixel the mean of its area."""
+    """Shrink an image to the study's size, each pixel the mean of its area."""
     with Image.open(path) as image:
         return image.convert(mode).resize((SIZE, SIZE), Image.Resampling.BOX)
 
 
 def load_masks(folder: Path) -> NDArray[np.int64]:
-    """All masks of a folder as 0 and 1, `(cases, H, W)`."""
+    """Load all masks of a folder as 0 and 1, `(cases, H, W)`."""
     files = sorted(folder.glob("*.png"))
     return np.stack([np.asarray(Image.open(path)) > 0 for path in files]).astype(np.int64)
 
 
 def load_images(study: Study) -> Floats:
-    """All images, standardised one by one, `(cases, 3, H, W)`."""
+    """Load all images, standardised one by one, `(cases, 3, H, W)`."""
     return standardised(np.load(study.work / "images.npy"))
 
 
 def standardised(pictures: NDArray[np.uint8]) -> Floats:
-    """Images `(cases, H, W, 3)` with mean 0 and spread 1 each, `(cases, 3, H, W)`."""
+    """Standardise each of the images `(cases, H, W, 3)`, and return `(cases, 3, H, W)`."""
     images = pictures.astype(np.float32).transpose(0, 3, 1, 2)
     axes = (2, 3)
     spread = images.std(axes, keepdims=True) + 1e-3
@@ -162,14 +162,14 @@ def standardised(pictures: NDArray[np.uint8]) -> Floats:
 
 
 def folds(count: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Training and validation cases of every fold: nnU-Net's own split of sorted names."""
+    """Yield training and validation cases of every fold: nnU-Net's split of sorted names."""
     from sklearn.model_selection import KFold
 
     yield from KFold(FOLDS, shuffle=True, random_state=12345).split(np.arange(count))
 
 
 def jobs() -> list[tuple[str, str, int]]:
-    """Loss, noise and fold of every training, in an order that gives a whole table early."""
+    """List loss, noise and fold of every training, in an order that fills the table early."""
     first, *others = NOISES
     rounds = [
         *[("dice+ce", first, fold) for fold in range(FOLDS)],
@@ -183,7 +183,7 @@ def jobs() -> list[tuple[str, str, int]]:
 
 
 def train(study: Study, only: int | None) -> None:
-    """Do the trainings that are missing, at most `only` of them."""
+    """Do the missing trainings, at most `only` of them."""
     images = load_images(study)
     missing = [job for job in jobs() if not study.probabilities(*job).exists()]
     for loss, noise, fold in missing[:only]:
@@ -204,7 +204,7 @@ def train(study: Study, only: int | None) -> None:
 
 
 def dice(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Dice of every case, masks `(cases, H, W)`; 1 if both are empty."""
+    """Compute the Dice of every case, masks `(cases, H, W)`; 1 if both are empty."""
     axes = (1, 2)
     total = predicted.sum(axes) + reference.sum(axes)
     both = 2 * (predicted & reference).sum(axes)
@@ -212,7 +212,7 @@ def dice(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> NDArray[
 
 
 def build_network():  # noqa: ANN201 (torch is imported late)
-    """A small U-Net of nnU-Net's kind; it works at half the size and its logits are enlarged."""
+    """Build a small U-Net of nnU-Net's kind, which works at half the size."""
     import torch
     from dynamic_network_architectures.architectures.unet import PlainConvUNet
     from torch import nn
@@ -240,7 +240,7 @@ def build_network():  # noqa: ANN201 (torch is imported late)
 
 
 def build_loss(name: str):  # noqa: ANN201
-    """nnU-Net's own loss, or one of ours by its name, on logits and labels `(B, H, W)`."""
+    """Build nnU-Net's own loss, or one of ours by name, on logits and labels `(B, H, W)`."""
     from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
     from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
@@ -281,7 +281,7 @@ def fit(images: Floats, labels: NDArray[np.int64], loss_name: str, seed: int):  
 def turned(
     images: Floats, labels: NDArray[np.int64], random: np.random.Generator
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """A batch in one of the eight positions of a square, a little brighter or darker."""
+    """Turn a batch to one of the eight positions of a square, and vary its brightness."""
     if random.random() < 0.5:
         images, labels = images.swapaxes(-1, -2), labels.swapaxes(-1, -2)
     axes = [axis for axis in (-1, -2) if random.random() < 0.5]
@@ -290,7 +290,7 @@ def turned(
 
 
 def predict(network, images: Floats) -> Floats:  # noqa: ANN001
-    """Probability of the foreground, `(cases, H, W)`: mean over an image and its mirror image."""
+    """Predict foreground probabilities `(cases, H, W)`: mean over an image and its mirror image."""
     import torch
 
     network.eval()
@@ -304,7 +304,7 @@ def predict(network, images: Floats) -> Floats:  # noqa: ANN001
 
 
 def found_evidence(study: Study, loss: str, noise: str) -> tuple[list[Evidence], Cases, Cases]:
-    """Evidence of the judged cases, their numbers, and whether their mask is wrong."""
+    """Return evidence of the judged cases, their numbers, and whether their mask is wrong."""
     right, given = (load_masks(study.masks(each)) > 0 for each in (None, noise))
     parts = predictions_of(study, loss, noise)
     if not parts:
@@ -329,7 +329,7 @@ def found_evidence(study: Study, loss: str, noise: str) -> tuple[list[Evidence],
 
 
 def predictions_of(study: Study, loss: str, noise: str) -> list[tuple[Cases, Floats]]:
-    """Numbers of the cases and probabilities of the foreground, of every trained fold."""
+    """Load numbers of the cases and foreground probabilities of every trained fold."""
     count = len(mask_files(study))
     paths = [study.probabilities(loss, noise, fold) for fold in range(FOLDS)]
     return [
@@ -340,10 +340,10 @@ def predictions_of(study: Study, loss: str, noise: str) -> list[tuple[Cases, Flo
 
 
 def fit_weights(study: Study) -> None:
-    """Print the weights of the score, learned on every second case of `TAUGHT`, both networks.
+    """Print the weights of the score, trained on every second case of `TAUGHT`, both networks.
 
-    In each set of masks, right and wrong ones weigh the same. Weights of lengths and of
-    separate parts may not be negative: a mask that lies farther away is not less suspicious.
+    In each set of masks, correct and wrong ones have the same weight. Weights of lengths and of
+    separate parts must not be negative, because a larger distance is not less suspicious.
     """
     names, columns, wrong, balance = [], [], [], []
     for loss, noise in product(LOSSES, TAUGHT):
@@ -367,7 +367,7 @@ def fit_weights(study: Study) -> None:
 def regression(
     columns: Cases, wrong: Cases, balance: Cases, bounds: list[tuple[int | None, None]]
 ) -> tuple[Cases, float]:
-    """Logistic regression with an L2 penalty on standardised columns: weights and intercept."""
+    """Fit a logistic regression with an L2 penalty on standardised columns."""
     mean, spread = columns.mean(0), columns.std(0)
     table = (columns - mean) / spread
 
@@ -394,11 +394,11 @@ class Judged:
 
     Attributes:
         wrong: Whether the mask of each case is wrong.
-        kinds: Kind of its noise, "" for right masks.
-        scores: Method -> score of each case, higher if it is more likely wrong.
-        seconds: Method -> seconds for 1,000 cases.
-        estimate: How many masks are wrong, as estimated.
-        dice: Mean Dice of the predictions with the right masks.
+        kinds: Kind of noise of each case, "" for clean masks.
+        scores: Score of each case by method, higher if its mask is more likely wrong.
+        seconds: Seconds for 1,000 cases by method.
+        estimate: Estimated number of wrong masks.
+        dice: Mean Dice of the predictions with the clean masks.
     """
 
     wrong: Cases
@@ -440,7 +440,7 @@ def judged(study: Study, loss: str, noise: str) -> Judged | None:
 
 
 def kinds_of(study: Study, noise: str) -> Cases:
-    """Kind of the noise of every case, from the manifest."""
+    """Read the kind of noise of every case from the manifest."""
     with (study.masks(noise) / "noise_manifest.csv").open(encoding="utf-8") as file:
         return np.array([row["kind"] for row in csv.DictReader(file)])
 
@@ -474,7 +474,7 @@ METHODS = {
 
 
 def auc(wrong: Cases, scores: Cases) -> float:
-    """Area under the ROC curve, ties counted half."""
+    """Compute the area under the ROC curve, with ties counted half."""
     ranks = rankdata(scores)
     many, few = wrong.sum(), (~wrong).sum()
     return float((ranks[wrong].sum() - many * (many + 1) / 2) / (many * few))
@@ -490,12 +490,12 @@ def first_fifty(wrong: Cases, scores: Cases) -> float:
 
 
 def recall(wrong: Cases, scores: Cases) -> float:
-    """Share of the wrong masks among as many first cases as there are wrong masks."""
+    """Compute the share of wrong masks among the first n cases, n being their true number."""
     return float(wrong[np.argsort(-scores, kind="stable")[: wrong.sum()]].mean())
 
 
 def interval(measure_: Measure, wrong: Cases, scores: Cases) -> str:
-    """A figure with its 95 % bootstrap interval over cases."""
+    """Format a figure with its 95 % bootstrap interval over cases."""
     random = np.random.default_rng(0)
     values = []
     for _ in range(500):
@@ -506,7 +506,7 @@ def interval(measure_: Measure, wrong: Cases, scores: Cases) -> str:
 
 
 def tables(study: Study) -> str:
-    """All tables as Markdown."""
+    """Format all tables as Markdown."""
     found = {
         (loss, noise): result
         for loss, noise in product(LOSSES, NOISES)
@@ -540,7 +540,7 @@ def heading(study: Study) -> list[str]:
 
 
 def goals(found: Results) -> list[str]:
-    """Which sets of masks miss the goals."""
+    """List the sets of masks that miss the goals."""
     missed = []
     for (loss, noise), each in found.items():
         figures = {name: auc(each.wrong, scores) for name, scores in each.scores.items()}
@@ -602,9 +602,9 @@ def numbers(found: Results) -> list[str]:
 
 
 def walk(study: Study) -> None:
-    """The whole way: an oracle looks at the first cases, and networks learn from revised sets.
+    """Train networks on sets revised by an oracle that inspects the first cases.
 
-    Keeps the mean Dice on the clean test pairs for each way of revising in WORK_FOLDER/way.
+    The mean Dice on the clean test pairs, for each way of revising, is kept in WORK_FOLDER/way.
     """
     folder = study.work / "way"
     raw = folder / "Dataset601_Given"
@@ -633,7 +633,7 @@ def walk(study: Study) -> None:
 
 
 def write_raw(study: Study, raw: Path, folder: Path) -> None:
-    """Write the noisy data set as nnU-Net wants it, predictions, right masks and decisions."""
+    """Write the noisy data set for nnU-Net, predictions, clean masks and decisions."""
     noise = next(iter(NOISES))
     names = [case_of(path) for path in mask_files(study)]
     right, given = (load_masks(study.masks(each)) for each in (None, noise))
@@ -667,7 +667,7 @@ def load_labels(folder: Path) -> NDArray[np.int64]:
 
 
 def load_test(study: Study) -> tuple[Floats, Cases]:
-    """Images and masks of the clean test pairs."""
+    """Load images and masks of the clean test pairs."""
     folder = study.source / "ISIC-2017_Test_v2_Part1_GroundTruth"
     files = sorted(folder.glob("*.png"))
     pictures = study.source / "ISIC-2017_Test_v2_Data"
@@ -677,7 +677,7 @@ def load_test(study: Study) -> tuple[Floats, Cases]:
 
 
 def guesses(study: Study) -> list[str]:
-    """How often the kind of error is guessed, for the wrong masks of the report half."""
+    """Count the guessed kinds of error, for the wrong masks of the report half."""
     counts: dict[str, Counter[str]] = {}
     for noise in NOISES:
         names = kinds_of(study, noise)
@@ -719,12 +719,12 @@ def way_table(study: Study) -> list[str]:
 
 
 def main() -> None:
-    """Do what is missing and write the tables."""
+    """Do the missing steps, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("work", type=Path)
     parser.add_argument("--stage", choices=["train", "fit", "way", "table"])
-    parser.add_argument("--only", type=int, help="at most so many trainings")
+    parser.add_argument("--only", type=int, help="largest number of trainings")
     arguments = parser.parse_args()
     study = Study(arguments.source, arguments.work)
     prepare(study)

@@ -1,13 +1,12 @@
-"""Time and memory of a training step beside nnU-Net's own trainer, and what finding ours costs.
+"""Time and memory of a training step of our and nnU-Net's trainer, and the cost of finding ours.
 
     python benchmarks/trainer.py [--device cuda] [--repeats 9]   # writes benchmarks/trainer.md
 
 A step is nnU-Net's `train_step` on a batch of noise: forward, loss at every scale, backward,
-clipping, optimiser. The trainers take turns, in random order within each repetition, and each step
-is divided by the baseline's of the same repetition, so that whatever else the machine does falls on
-all of them. On a CPU one thread computes and its processor time counts, which others on the machine
-disturb least. On CUDA nnU-Net's mixed precision is on, as in its trainings; the network is not
-compiled.
+clipping, optimiser. The trainers alternate, in random order within each repetition. Each step is
+divided by the baseline's of the same repetition, so that other work on the machine affects all of
+them. On a CPU one thread computes, and its processor time counts, which other work disturbs least.
+On CUDA, nnU-Net's mixed precision is on, as in its trainings, and the network is not compiled.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ from anl_seg.trainers.settings import PLANS_KEY
 from common import conditions, take_turns
 
 BASELINE = "Dice + CE (nnUNetTrainer)"
-#: Off, so that each option is measured alone.
+#: Settings with all options off, so that each is measured alone.
 PLAIN = {**dict.fromkeys(OPTIONS, 0), "correct_labels": False}
 DEFAULT = "nnUNetTrainerANL's default"
-#: Row -> settings of our trainer. Rows with a warm-up are measured after it: during the warm-up
-#: the loss is nnU-Net's own.
+#: Settings of our trainer for each row. Rows with a warm-up are measured after it, because the loss
+#: of the warm-up is nnU-Net's own.
 ROWS: dict[str, dict[str, Any]] = {
     DEFAULT: {},
     **{name: {**PLAIN, "loss": name} for name in ("anl-ce", "gce", "anl-ce*", "t-loss")},
@@ -61,12 +60,12 @@ ROWS: dict[str, dict[str, Any]] = {
     },
 }
 GOAL = 1.1
-#: Sides of the patch -> batch size: what `anl-seg plan --small` gives.
+#: Batch size for each patch size, as from `anl-seg plan --small`.
 PATCHES = {(128, 128): 8, (64, 64, 64): 2}
-#: Classes of the labels, background included.
+#: Number of classes of the labels, including background.
 CLASSES = 3
 DATASET = "Dataset001_Noise"
-#: The processor's time for loading our trainer once the command has loaded nnU-Net's.
+#: Script that measures the processor time to import our trainer after nnU-Net's command.
 LOOKUP = """
 import time
 import nnunetv2.run.run_training
@@ -79,7 +78,7 @@ Batch = dict[str, Any]
 
 
 def plans(patch: tuple[int, ...], batch_size: int) -> dict[str, Any]:
-    """Plans for a U-Net of five stages, of 16 to 128 features."""
+    """Create plans for a U-Net of five stages with 16 to 128 features."""
     dimensions = len(patch)
     network = {
         "n_stages": 5,
@@ -159,7 +158,7 @@ def make_batch(trainer: nnUNetTrainer, patch: tuple[int, ...]) -> Batch:
 
 
 def seconds(trainer: nnUNetTrainer, batch: Batch) -> float:
-    """Time of one step: on a CPU the processor's, on CUDA the clock's until all is done."""
+    """Measure one step: processor time on a CPU, wall-clock time on CUDA."""
     if trainer.device.type != "cuda":
         start = time.process_time()
         trainer.train_step(batch)
@@ -172,7 +171,7 @@ def seconds(trainer: nnUNetTrainer, batch: Batch) -> float:
 
 
 def peak_bytes(trainer: nnUNetTrainer, batch: Batch) -> int:
-    """Most memory that torch holds at once within a step beyond what it holds before."""
+    """Measure peak memory of torch within a step, beyond the memory before it."""
     trainer.optimizer.zero_grad(set_to_none=True)
     if trainer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -190,13 +189,13 @@ def peak_bytes(trainer: nnUNetTrainer, batch: Batch) -> int:
 
 
 def average_bytes(trainer: nnUNetTrainer) -> int:
-    """Memory of the averaged weights, which stay from step to step."""
+    """Return the memory of the averaged weights, which is kept between steps."""
     average = getattr(trainer, "average", None)
     return 0 if average is None else sum(value.nbytes for value in average.values)
 
 
 def measure(patch: tuple[int, ...], device: torch.device, repeats: int) -> list[str]:
-    """One table, and whether the default meets the goal."""
+    """Build one table, and state whether the default meets the goal."""
     trainers = make_trainers(patch, device)
     batch = make_batch(trainers[BASELINE], patch)
     for trainer in trainers.values():  # the first step allocates the optimiser's state
@@ -224,7 +223,7 @@ def measure(patch: tuple[int, ...], device: torch.device, repeats: int) -> list[
 
 
 def lookup_seconds(repeats: int) -> float:
-    """Median, over new processes, of what loading our trainer adds to nnU-Net's command."""
+    """Measure what importing our trainer adds to nnU-Net's command, median over processes."""
     command = [sys.executable, "-W", "ignore", "-c", LOOKUP]
     return statistics.median(
         float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -233,7 +232,7 @@ def lookup_seconds(repeats: int) -> float:
 
 
 def prepare(folder: Path) -> None:
-    """Point nnU-Net at empty folders with as much of a data set as a trainer looks at."""
+    """Point nnU-Net to folders with only the part of a data set that a trainer reads."""
     for kind in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{kind}"] = str(folder / kind)
     images = folder / "preprocessed" / DATASET / "noise"

@@ -17,9 +17,9 @@ def lighten(composed: ComposeTransforms) -> None:
 
 
 def make_reproducible(composed: ComposeTransforms) -> None:
-    """Let nnU-Net's blur always take the plain convolution, in place.
+    """Make nnU-Net's blur always use the plain convolution, in place.
 
-    By itself it chooses the convolution by timing, which no seed can fix.
+    By default it chooses the convolution by timing, which a seed cannot reproduce.
     """
     for transform in composed.transforms:
         if isinstance(transform, RandomTransform):
@@ -27,7 +27,7 @@ def make_reproducible(composed: ComposeTransforms) -> None:
 
 
 def _is_light(transform: object) -> bool:
-    """Whether light augmentation keeps a transform: gamma, and all that are not random."""
+    """Return whether light augmentation keeps a transform: gamma, or one that is not random."""
     if not isinstance(transform, RandomTransform):
         return True
     inner = transform.transform

@@ -15,12 +15,12 @@ class WeightAverage:
 
         average <- d average + (1 - d) weights,    d = min(decay, (1 + n) / (10 + n))
 
-    n is the number of earlier updates. The smaller d of the first steps lets the average forget
+    n is the number of earlier updates. In the first steps d is smaller, so that the average forgets
     the initial weights, as in TensorFlow's `ExponentialMovingAverage`. Buffers are not averaged.
 
     Args:
-        parameters: The weights. They stay the optimiser's own tensors.
-        decay: In (0, 1), such as 0.99.
+        parameters: The weights. They remain the optimiser's own tensors.
+        decay: Decay in (0, 1), such as 0.99.
 
     References:
         Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging", SIAM J.
@@ -36,7 +36,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, *_: object) -> None:
-        """Take the current weights into the average; the first call copies them."""
+        """Add the current weights to the average; the first call copies them."""
         if not self.values:
             self.values = [parameter.detach().clone() for parameter in self.parameters]
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
@@ -46,7 +46,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange weights and average, bit for bit; without an update so far, do nothing."""
+        """Exchange weights and average, bit for bit. Before the first update, do nothing."""
         if not self.values:
             return
         for parameter, value in zip(self.parameters, self.values, strict=True):
@@ -56,7 +56,7 @@ class WeightAverage:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Put the average in the place of the weights within a block."""
+        """Replace the weights by the average within a block."""
         self.swap()
         try:
             yield
@@ -64,12 +64,12 @@ class WeightAverage:
             self.swap()
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint needs beside the average itself, called within `in_place`."""
+        """Return the content of a checkpoint besides the average. Call it within `in_place`."""
         return {"weights": self.values, "updates": self.updates}
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Any]) -> None:
-        """Continue from the `state` of a checkpoint whose average the network has just loaded."""
+        """Continue from the `state` of a checkpoint, whose average the network has just loaded."""
         self.updates = state["updates"]
         if not self.updates:
             return

@@ -1,4 +1,4 @@
-"""What a checkpoint holds beside nnU-Net's own, and whether a training may continue from one."""
+"""Our part of nnU-Net's checkpoints, and the check before a training continues from one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from anl_seg.trainers.averaging import WeightAverage
 from anl_seg.trainers.correction import LabelCorrection
 from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings
 
-#: Key of the group of the loss's own parameters in a checkpoint under which their values are.
+#: Key of the loss's own parameters, in their group in a checkpoint.
 LOSS_STATE = "loss_state"
-#: Key of the first group in a checkpoint under which the weights are, if there is a moving average:
-#: `network_weights` is the average, which plain nnU-Net then predicts with.
+#: Key of the weights in the first group in a checkpoint, if there is a moving average. The average
+#: is stored as `network_weights`, so that plain nnU-Net predicts with it.
 AVERAGE_STATE = "average_state"
-#: Key of the first group in a checkpoint for the state of the label correction.
+#: Key of the state of the label correction in the first group in a checkpoint.
 CORRECTION_STATE = "correction_state"
 
 
@@ -31,13 +31,13 @@ def states_in_groups(
     average: WeightAverage | None,
     correction: LabelCorrection | None,
 ) -> Iterator[None]:
-    """Put our states into the optimiser's groups, which nnU-Net saves, within a block.
+    """Store our states in the optimiser's groups, which nnU-Net saves, within a block.
 
     Args:
         optimizer: The optimiser.
-        loss: The loss, if it has parameters of its own. They are the last group.
-        average: The moving average of the weights, if there is one, called within `in_place`.
-        correction: The correction of the labels, if there is one.
+        loss: The loss, if it has its own parameters. They are the last group.
+        average: The moving average of the weights, if any. Call this within its `in_place`.
+        correction: The correction of the labels, if any.
     """
     first, last = optimizer.param_groups[0], optimizer.param_groups[-1]
     if loss is not None:
@@ -55,7 +55,7 @@ def states_in_groups(
 def take_states(
     optimizer: torch.optim.Optimizer, loss: nn.Module | None, average: WeightAverage | None
 ) -> Mapping[str, Any] | None:
-    """Load our states from the optimiser's groups, where a checkpoint has put them.
+    """Load our states from the optimiser's groups, into which a checkpoint has loaded them.
 
     Returns:
         The state of the correction of the labels, or None.
@@ -72,13 +72,13 @@ def take_states(
 def check_same_settings(
     plans: Mapping[str, Any], saved: Mapping[str, Any], configuration: str, loss: str, filename: str
 ) -> None:
-    """Check that settings and configuration of plans are those of a checkpoint.
+    """Check that settings and configuration of plans equal those of a checkpoint.
 
     Args:
         plans: Content of the plans file of this training.
         saved: Content of the plans in the checkpoint.
         configuration: Name of nnU-Net's configuration.
-        loss: The loss of the trainer class, for plans that name none.
+        loss: The loss of the trainer class, for plans without a loss.
         filename: The checkpoint.
 
     Raises:
@@ -95,7 +95,7 @@ def check_same_settings(
 def _differences(
     plans: Mapping[str, Any], saved: Mapping[str, Any], configuration: str, loss: str
 ) -> list[str]:
-    """Name what differs, such as "epochs is 10, was 5"."""
+    """List the differences, such as "epochs is 10, was 5"."""
     here, there = (TrainerSettings.from_plans(each, loss) for each in (plans, saved))
     now, then = (
         PlansManager(each).get_configuration(configuration).configuration for each in (plans, saved)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CleanLabels:
-    """Preprocesses masks as nnU-Net has preprocessed the labels of the same cases.
+    """Preprocessing of masks like nnU-Net's labels of the same cases.
 
     Attributes:
         dataset: nnU-Net's data set of the preprocessed cases.
-        preprocessed: Its folder.
+        preprocessed: Folder of the data set.
         plans: nnU-Net's plans manager.
         configuration: nnU-Net's configuration manager.
         labels: nnU-Net's label manager.
@@ -41,11 +41,11 @@ class CleanLabels:
 
     @property
     def folder(self) -> Path:
-        """The folder of the arrays `CASE.npy`, with the shape of the preprocessed labels."""
+        """Folder of the arrays `CASE.npy`, with the shape of the preprocessed labels."""
         return self.preprocessed.with_name(f"{self.preprocessed.name}_clean")
 
     def is_current(self, case: str, mask: Path) -> bool:
-        """Whether the array of a case exists and is newer than its sources."""
+        """Return whether the array of a case exists and is newer than its sources."""
         array = self.folder / f"{case}.npy"
         sources = (mask, self.preprocessed / f"{case}.pkl")
         newest = max(source.stat().st_mtime for source in sources)
@@ -58,9 +58,10 @@ class CleanLabels:
             masks: Files by case.
 
         Raises:
-            InputError: If masks do not fit their images; all of them are listed.
+            InputError: If masks do not fit their images. The message lists them.
         """
-        # threads: reading, resampling and writing release the GIL, and processes would import torch
+        # Threads suffice, because reading, resampling and writing release the GIL. Processes would
+        # import torch.
         with ThreadPoolExecutor(default_num_processes) as pool:
             problems = list(filter(None, pool.map(self._write_one, masks, masks.values())))
         if problems:
@@ -70,7 +71,7 @@ class CleanLabels:
             )
 
     def _write_one(self, case: str, mask: Path) -> str | None:
-        """Write the array of a case, or return what is wrong with its mask."""
+        """Write the array of a case, or return the problem of its mask."""
         try:
             labels = self._preprocess(case, mask)
         except InputError as problem:
@@ -93,7 +94,7 @@ class CleanLabels:
         crop = (slice(None), *(slice(low, high) for low, high in box))
         spacing = [properties["spacing"][axis] for axis in order]
         target = list(self.configuration.spacing)
-        target = spacing[: len(spacing) - len(target)] + target  # slices of 2D stay as they are
+        target = spacing[: len(spacing) - len(target)] + target  # 2D keeps the spacing of slices
         resampled: NDArray[Any] = self.configuration.resampling_fn_seg(
             labels[crop], preprocessed.shape[1:], spacing, target
         )
@@ -107,7 +108,7 @@ class CleanLabels:
         wrong = np.unique(labels[~np.isin(labels, known)])
         if wrong.size:
             raise InputError(
-                f"{mask} holds {named([f'{value:g}' for value in wrong])}, but dataset.json has "
+                f"{mask} contains {named([f'{value:g}' for value in wrong])}, but dataset.json has "
                 f"the labels {', '.join(map(str, known))}"
             )
 
@@ -117,15 +118,15 @@ def prepare_clean_labels(
     dataset: Any,  # noqa: ANN401 (nnU-Net carries no types)
     masks: Mapping[str, Path],
 ) -> Path:
-    """Preprocess the clean labels of a fold like its labels, as far as they are not.
+    """Preprocess the clean labels of a fold like its labels, if they are missing or outdated.
 
     Args:
         trainer: The trainer.
-        dataset: nnU-Net's data set of its training cases.
+        dataset: nnU-Net's data set of the training cases.
         masks: The clean mask of each case.
 
     Returns:
-        The folder of the arrays `CASE.npy`.
+        Folder of the arrays `CASE.npy`.
 
     Raises:
         InputError: If masks do not fit their images.

@@ -1,4 +1,4 @@
-"""Labels of training cases that a network has predicted, as files for the loading processes."""
+"""Corrected labels: predictions of training cases, as files for the loading processes."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def correct_labels(
 ) -> dict[str, float]:
     """Write the predicted labels of cases into a folder.
 
-    A case keeps its given labels if the network predicts nothing of a class that they hold, so
-    that no rare structure disappears. Ignored pixels stay ignored.
+    If the network predicts no pixel of a class in the given labels, the case keeps the given
+    labels, so that no rare structure disappears. Ignored pixels stay ignored.
 
     Args:
         dataset: nnU-Net's data set with the given labels.
-        cases: The cases to do.
-        predict: Returns labels `(*S)` for a preprocessed image `(C, *S)`.
-        folder: Gets `CASE.npy`, shape and dtype of the labels.
+        cases: Cases to predict.
+        predict: Function from a preprocessed image `(C, *S)` to labels `(*S)`.
+        folder: Folder for `CASE.npy`, with shape and dtype of the labels.
         ignore_label: Label of ignored pixels, or None.
 
     Returns:
-        Share of the pixels that changed, by case.
+        Share of changed pixels by case.
     """
     folder.mkdir(parents=True, exist_ok=True)
     changed = {}
@@ -59,7 +59,7 @@ def _loses_a_class(given: NDArray[Any], predicted: NDArray[Any], ignore_label: i
 
 
 def publish(partial: Path, folder: Path) -> None:
-    """Let the loading processes see all corrected labels at once."""
+    """Make all corrected labels visible to the loading processes at once."""
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)

@@ -1,15 +1,15 @@
-"""Correct the training labels by the network's own predictions, once it begins to memorise.
+"""Correction of the training labels by the network's predictions, once it starts to memorise.
 
-A network learns what its labels have in common before it learns what is wrong with each of them
-(early learning). Its predictions of the training cases are then better labels than the given ones.
+A network learns the common pattern of its labels before it learns their individual errors (early
+learning). At that time its predictions of the training cases are better labels than the given ones.
 The trainer watches the Dice of the averaged weights on the validation cases. When it falls, the
-weights of the best epoch predict all training cases once, and the training goes on with these
+weights of the best epoch predict all training cases once, and the training continues with these
 masks.
 
 References:
     Liu et al., "Early-learning regularization prevents memorization of noisy labels", NeurIPS 2020.
     Liu et al., "Adaptive early-learning correction for segmentation from noisy annotations",
-    CVPR 2022. It decides by the fit of the training labels, we decide by the validation cases.
+    CVPR 2022. It decides by the fit of the training labels; we decide by the validation cases.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 
 class LabelCorrection:
-    """Decides when labels are corrected, and keeps the weights that will do it.
+    """The decision when to correct labels, and the weights that will predict them.
 
     Args:
-        output: The output folder of the training. `CORRECTED_LABELS` in it will hold the labels.
+        output: Output folder of the training. Its subfolder `CORRECTED_LABELS` is for the labels.
         epochs: Epochs of the whole training.
 
     Attributes:
-        folder: Will hold the corrected labels.
+        folder: Folder for the corrected labels.
         done_in: The epoch after which the labels were corrected, or None.
     """
 
@@ -53,15 +53,15 @@ class LabelCorrection:
 
     @property
     def partial(self) -> Path:
-        """Holds the corrected labels until all are written."""
+        """Folder of the corrected labels until all are written."""
         return self.folder.with_name(f"{self.folder.name}.partial")
 
     def watch(self, dice: float, parameters: Iterable[Tensor]) -> bool:
-        """Take in the validation Dice of an epoch; returns whether to correct the labels now.
+        """Record the validation Dice of an epoch, and return whether to correct the labels now.
 
         Args:
-            dice: Mean Dice over classes with the given labels.
-            parameters: The weights that it was measured with.
+            dice: Mean Dice over classes against the given labels.
+            parameters: The weights with this Dice.
         """
         if self.done_in is not None:
             return False
@@ -76,12 +76,12 @@ class LabelCorrection:
             parameter.copy_(weight)
 
     def finish(self, epoch: int) -> None:
-        """Note that the labels are corrected; the weights are not needed any more."""
+        """Record that the labels are corrected, and drop the weights."""
         self.done_in = epoch
         self.weights = []
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint needs."""
+        """Return the content for a checkpoint."""
         return {"dice": self.peak.dice, "weights": self.weights, "done_in": self.done_in}
 
     def load(self, state: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ def prepare_correction(
     """Prepare the correction of labels for nnU-Net's data sets of a fold.
 
     Returns:
-        The correction. None if it is off or cannot be done; nnU-Net's log then says why.
+        The correction. None if it is off or impossible; nnU-Net's log then states the reason.
     """
     if not trainer.settings.correct_labels:
         return None
@@ -117,14 +117,14 @@ def prepare_correction(
     correction = trainer.correction  # from a checkpoint, or None
     if correction is None:
         correction = LabelCorrection(Path(trainer.output_folder), trainer.num_epochs)
-    if correction.done_in is None and trainer.local_rank == 0:  # of an earlier training
+    if correction.done_in is None and trainer.local_rank == 0:  # an earlier training may have some
         shutil.rmtree(correction.folder, ignore_errors=True)
     wait_for_all(trainer)
     return correction
 
 
 def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrection) -> None:
-    """Replace the training labels by predictions of the best epoch, and go on from there."""
+    """Replace the training labels by predictions of the best epoch, and continue from there."""
     trainer.print_to_log_file(
         f"anl-seg: validation Dice is past its peak of epoch {correction.peak.best_epoch}; the "
         "network of that epoch now predicts the training cases, and these masks replace the "

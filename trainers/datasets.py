@@ -1,4 +1,4 @@
-"""nnU-Net's data sets in complete passes, with clean labels beside, or with corrected labels."""
+"""Wrappers of nnU-Net's data sets: complete passes, clean labels, corrected labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Case = tuple[Any, Any, Any, dict[str, Any]]
 
 
 class OnePass:
-    """A data set that shows every case once before it shows one again.
+    """A data set that returns every case once before it repeats one.
 
     nnU-Net's loader draws cases with replacement. This data set ignores the requested identifier
     and returns the next case of a random permutation. Each loading process has its own permutation,
@@ -24,8 +24,8 @@ class OnePass:
         dataset: nnU-Net's data set.
 
     Attributes:
-        drawn: Cases that this process has loaded since the last restart, in order. The keys of a
-            batch are the requested identifiers instead.
+        drawn: Cases that this process has loaded since the last restart, in order. (The keys of a
+            batch are the requested identifiers.)
     """
 
     def __init__(self, dataset: Any) -> None:  # noqa: ANN401 (nnU-Net carries no types)
@@ -55,7 +55,7 @@ class WithCleanLabels:
 
     Args:
         dataset: nnU-Net's data set.
-        folder: Holds the preprocessed clean labels, `CASE.npy` of the shape of the labels.
+        folder: Folder of the preprocessed clean labels, `CASE.npy` with the shape of the labels.
     """
 
     def __init__(self, dataset: Any, folder: Path) -> None:  # noqa: ANN401 (nnU-Net carries no types)
@@ -71,13 +71,13 @@ class WithCleanLabels:
 
 
 class WithCorrectedLabels:
-    """A data set of nnU-Net that gives the corrected labels of a case once they are written.
+    """A data set that returns the corrected labels of a case once they are written.
 
-    The loading processes look at the folder for each case, because they start before it exists.
+    The loading processes check the folder for each case, because they start before it exists.
 
     Args:
         dataset: nnU-Net's data set with the given labels, or `WithCleanLabels` around it.
-        folder: Will hold the corrected labels, `CASE.npy` of the shape of the labels.
+        folder: Folder for the corrected labels, `CASE.npy` with the shape of the labels.
     """
 
     def __init__(self, dataset: Any, folder: Path) -> None:  # noqa: ANN401 (nnU-Net carries no types)
@@ -86,9 +86,9 @@ class WithCorrectedLabels:
         self.folder = folder
 
     def load_case(self, identifier: str) -> Case:
-        """Load a case with the labels to train on: the corrected ones as soon as they exist.
+        """Load a case with the labels to train with: the corrected ones if they exist.
 
-        If the clean labels are known, the labels are `(3, *S)`: to train on, clean, given.
+        If the clean labels are known, the labels are `(3, *S)`: for training, clean, given.
         """
         image, labels, previous, properties = self.dataset.load_case(identifier)
         known = labels.arrays if isinstance(labels, Stacked) else (labels,)
@@ -100,7 +100,7 @@ class WithCorrectedLabels:
 
 
 class Stacked:
-    """Arrays of one shape `(1, *S)`, stacked as channels. Only slices are read."""
+    """Arrays of the same shape `(1, *S)`, stacked as channels. Only requested slices are read."""
 
     def __init__(self, *arrays: Any) -> None:  # noqa: ANN401 (anything to slice)
         self.arrays = arrays

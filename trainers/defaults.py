@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-#: Options that change how robust a training is. 0 switches each off.
+#: Options for robustness. 0 switches an option off.
 OPTIONS = ("dice_weight", "ce_weight", "warmup", "ema", "bootstrap")
 
-#: What `nnUNetTrainerANL` without plans adds to ANL-CE: option -> value. Each was measured alone
-#: (benchmarks/remedies.md). nnU-Net's own loss learns fastest and trains until the network begins
-#: to memorise. Then its averaged weights correct the labels, and ANL-CE beside nnU-Net's own loss
-#: goes on. ANL-CE beside soft Dice alone keeps a rare class but does not learn it anew.
+#: Options that `nnUNetTrainerANL` without plans adds to ANL-CE. Each was measured alone
+#: (benchmarks/remedies.md). nnU-Net's own loss learns fastest and trains until the network starts
+#: to memorise. Then its averaged weights correct the labels, and the training continues with ANL-CE
+#: beside nnU-Net's own loss. ANL-CE beside soft Dice alone keeps a rare class, but cannot learn one
+#: that was lost.
 _RECOMMENDED: dict[str, Any] = {
     "dice_weight": 1.0,
     "ce_weight": 1.0,
@@ -18,17 +19,17 @@ _RECOMMENDED: dict[str, Any] = {
     "ema": 0.999,
     "correct_labels": True,
 }
-#: Weights of the active and the negative loss of ANL: the paper's for CIFAR-10. It gives none for
-#: ISIC-2017. A larger beta makes masks too large (benchmarks/alpha_beta.md).
+#: Weights of the active and the negative loss of ANL, from the paper's CIFAR-10. The paper gives
+#: none for ISIC-2017. A larger beta makes masks too large (benchmarks/alpha_beta.md).
 _ANL_WEIGHTS = {"alpha": 5.0, "beta": 5.0}
-#: The paper's smallest (CIFAR-100). In masks the entropy term works against the background.
+#: The paper's smallest weight (CIFAR-100). In masks the entropy term works against the background.
 _LAMBDA = 0.01
 
 
 def defaults(loss: str = "anl-ce", protocol: str = "nnunet") -> dict[str, Any]:
-    """Return the settings that a training uses if its plans give none.
+    """Return the settings that a training uses if its plans have none.
 
-    The paper's protocols, and all losses but ANL-CE, have every one of `OPTIONS` off.
+    All `OPTIONS` are off in the paper's protocols, and for all losses except ANL-CE.
 
     Args:
         loss: A name from `anl_seg.losses.names()`, or "dice+ce".
@@ -36,7 +37,7 @@ def defaults(loss: str = "anl-ce", protocol: str = "nnunet") -> dict[str, Any]:
 
     Returns:
         A value for each of `OPTIONS`, `correct_labels`, and `loss_parameters`: hyper-parameters of
-        the loss by name. Those that are missing there have the default of the loss table.
+        the loss by name. Missing ones have the default of the loss table.
     """
     recommended = _RECOMMENDED if (loss, protocol) == ("anl-ce", "nnunet") else {}
     parameters: dict[str, float] = {}
@@ -47,7 +48,7 @@ def defaults(loss: str = "anl-ce", protocol: str = "nnunet") -> dict[str, Any]:
 
 
 def describe_default(name: str) -> str:
-    """Say the default of an option or of a hyper-parameter of ANL, for `anl-seg plan --help`.
+    """Describe the default of an option or a hyper-parameter of ANL, for `anl-seg plan --help`.
 
     Examples:
         >>> describe_default("ema")

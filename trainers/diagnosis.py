@@ -1,4 +1,4 @@
-"""Messages about a training that goes wrong: what was found, and what to try."""
+"""Messages about a training that goes wrong, with advice."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def explain_divergence(
     settings: TrainerSettings,
     device: str,
 ) -> str:
-    """Say which part of a loss is not finite, and what to try.
+    """Explain which part of a loss is not finite, and give advice.
 
     Args:
         terms: Names of the parts that are not finite; empty if unknown.
         images: The batch `(B, C, *S)`.
-        keys: Its cases; empty if unknown.
+        keys: Cases of the batch; empty if unknown.
         settings: Settings of the training.
-        device: Its kind, such as "cuda".
+        device: Kind of device, such as "cuda".
 
     Returns:
         The message.
@@ -43,13 +43,13 @@ def explain_divergence(
         )
     cases = named([keys[index] for index in broken]) if len(keys) else "this batch"
     return (
-        f"{which}; the images of {cases} hold values that are not finite: check them with "
+        f"{which}; the images of {cases} contain values that are not finite: check them with "
         "nnUNetv2_plan_and_preprocess --verify_dataset_integrity and preprocess again"
     )
 
 
 def _calmer(settings: TrainerSettings, device: str) -> list[str]:
-    """Options of `anl-seg plan` with which the same training may stay finite."""
+    """List options of `anl-seg plan` with which the same training may stay finite."""
     options = ["--optimizer sgd" if settings.optimizer == "adam" else "--optimizer adam"]
     weights = [name for name in ("alpha", "beta") if name in settings.loss_parameters]
     options += [f"a smaller --{name}" for name in weights]
@@ -62,12 +62,12 @@ def _calmer(settings: TrainerSettings, device: str) -> list[str]:
     return options
 
 
-#: Epochs in a row without any pixel of any class, and of one class, after which the log warns.
+#: Consecutive epochs without a pixel of any class, and of one class, after which the log warns.
 PATIENCE_ALL, PATIENCE_ONE = 3, 10
 
 
 class MissingForeground:
-    """Notices classes that the validation labels hold and the network never predicts.
+    """Detector of classes in the validation labels that the network never predicts.
 
     Args:
         names: Names of the foreground classes or regions.
@@ -94,25 +94,25 @@ class MissingForeground:
         if self.epochs_of_all == PATIENCE_ALL:
             return (
                 f"for {PATIENCE_ALL} epochs the network has predicted background alone, although "
-                "the validation labels hold foreground"
+                "the validation labels have foreground"
             )
         late = [name for name, n in zip(self.names, self.epochs, strict=True) if n == PATIENCE_ONE]
         if not late or alone:
             return None
         return (
             f"for {PATIENCE_ONE} epochs the network has predicted no pixel of {named(late)}, "
-            "although the validation labels hold some"
+            "although the validation labels have some"
         )
 
 
-#: Weight of the past in the smoothed curves, and the fall of Dice that counts as memorisation.
+#: Weight of the past in the smoothed curves, and fall of Dice that counts as memorisation.
 SMOOTHING, FALL = 0.8, 0.02
 
 
 class MemorisationOnset:
-    """Notices that the fit to the training labels rises while Dice on other labels falls.
+    """Detector of a rising fit to the training labels with a falling Dice on other labels.
 
-    Both curves are smoothed over epochs. It speaks once.
+    Both curves are smoothed over epochs. It reports once.
     """
 
     def __init__(self) -> None:
@@ -120,15 +120,15 @@ class MemorisationOnset:
         self.said = False
 
     def update(self, fit: float, dice: float) -> float | None:
-        """Take in one epoch.
+        """Record one epoch.
 
         Args:
             fit: Fit to the training labels, larger is better: Dice, or minus the loss.
             dice: Dice on the validation images, or with the clean labels.
 
         Returns:
-            By how much Dice has fallen from its best, in the epoch in which memorisation becomes
-            clear. None in all others.
+            Fall of Dice from its best value, in the epoch in which memorisation becomes clear. None
+            in all other epochs.
         """
         if not (math.isfinite(fit) and math.isfinite(dice)):
             return None
@@ -147,12 +147,12 @@ def _smooth(past: float, value: float) -> float:
 
 
 class TrainingWatch:
-    """Looks for trouble in the epochs of a training, and warns in nnU-Net's log.
+    """Detector of problems in the epochs of a training, with warnings in nnU-Net's log.
 
     Args:
         settings: Settings of the training.
         names: Names of the foreground classes or regions.
-        log: Writes to nnU-Net's log.
+        log: Function that writes to nnU-Net's log.
     """
 
     def __init__(
@@ -164,32 +164,32 @@ class TrainingWatch:
         self.forget_loss()
 
     def forget_loss(self) -> None:
-        """Forget the values of the loss, because those to come are of another loss."""
+        """Forget the values of the loss, because another loss follows."""
         self.memorisation = MemorisationOnset()
 
     def look_at_classes(self, counts: PixelCounts) -> None:
-        """Take in the online validation of an epoch, and warn of classes that are missing."""
+        """Record the online validation of an epoch, and warn about missing classes."""
         if found := self.missing_foreground.update(counts.predicted, counts.labelled):
             self.log(f"anl-seg: warning: {found}; {advise_against_background(self.settings)}")
 
     def look_at_fit(self, what: str, fit: float, dice: float) -> None:
-        """Take in an epoch, and warn if the network begins to memorise.
+        """Record an epoch, and warn if the network starts to memorise.
 
         Args:
-            what: What `dice` is, such as "validation Dice".
+            what: Name of `dice`, such as "validation Dice".
             fit: Fit to the training labels, larger is better: Dice, or minus the loss.
             dice: Dice with other labels.
         """
         if fall := self.memorisation.update(fit, dice):
             self.log(
                 f"anl-seg: warning: the network seems to memorise wrong labels: {what} has fallen "
-                f"by {fall:.3f} from its best, while it fits the training labels ever better; "
+                f"by {fall:.3f} from its best, while the fit to the training labels still rises; "
                 f"{advise_against_memorisation(self.settings)}"
             )
 
 
 def foreground_names(labels: Mapping[str, Any], *, regions: bool) -> list[str]:
-    """Name the classes or regions in the order of nnU-Net's outputs.
+    """List the names of classes or regions in the order of nnU-Net's outputs.
 
     Args:
         labels: The labels in `dataset.json`.
@@ -202,7 +202,7 @@ def foreground_names(labels: Mapping[str, Any], *, regions: bool) -> list[str]:
 
 
 def about_loading_processes(settings: TrainerSettings) -> list[str]:
-    """Say what does not hold if nnU-Net loads the cases in several processes."""
+    """Warn about settings that need nnU-Net to load the cases in one process."""
     one_process = "nnUNet_n_proc_DA=0 nnUNetv2_train ..."
     messages = []
     if settings.seed is not None:
@@ -212,14 +212,14 @@ def about_loading_processes(settings: TrainerSettings) -> list[str]:
         )
     if settings.schedule.one_pass:
         messages.append(
-            "an epoch shows some cases twice and others not, because nnU-Net loads in several "
+            "an epoch has some cases twice and others not at all, because nnU-Net loads in several "
             f"processes; {one_process} makes it one pass"
         )
     return messages
 
 
 def advise_against_background(settings: TrainerSettings) -> str:
-    """Name the options of `anl-seg plan` that help a network to find the foreground."""
+    """List the options of `anl-seg plan` that help a network to find the foreground."""
     options = ["--optimizer adam"] if settings.optimizer == "sgd" else []
     if settings.loss != NNUNET_LOSS:
         given = {"dice_weight 1": settings.dice_weight, "ce_weight 1": settings.ce_weight}
@@ -229,7 +229,7 @@ def advise_against_background(settings: TrainerSettings) -> str:
 
 
 def advise_against_memorisation(settings: TrainerSettings) -> str:
-    """Name the options of `anl-seg plan` that keep a network from fitting wrong labels."""
+    """List the options of `anl-seg plan` that keep a network from fitting wrong labels."""
     options = ["fewer --epochs"]
     if not settings.ema:
         options.append("--ema 0.99")

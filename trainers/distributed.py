@@ -1,4 +1,4 @@
-"""Work that the processes of one training share, if it runs on several GPUs."""
+"""Work shared by the processes of a training on several GPUs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch.distributed as dist
 
 
 def own_share(trainer: Any, cases: Sequence[str]) -> Sequence[str]:  # noqa: ANN401 (nnU-Net carries no types)
-    """Return the cases that this process does of a work for all `cases`.
+    """Return this process's share of `cases`.
 
-    Processes that wait are no choice: NCCL fails if one waits ten minutes for another.
+    One process cannot do all of them, because NCCL fails if others wait for ten minutes.
     """
     return cases[trainer.local_rank :: dist.get_world_size()] if trainer.is_ddp else cases
 
 
 def wait_for_all(trainer: Any) -> None:  # noqa: ANN401
-    """Wait until all processes of a training have come here."""
+    """Wait until all processes of a training have reached this call."""
     if trainer.is_ddp:
         dist.barrier()

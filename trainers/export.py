@@ -1,4 +1,4 @@
-"""Export of trained models as a zip that plain nnU-Net installs and predicts with."""
+"""Export of trained models as a zip for plain nnU-Net."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from anl_seg.progress import Track, untracked
 
 #: nnU-Net's own trainer, which builds the same network.
 PLAIN = "nnUNetTrainer"
-#: Entries of a checkpoint that prediction and `-pretrained_weights` need. The optimiser's state is
-#: half of a checkpoint, and only `--c` with the same trainer could use it.
+#: Entries of a checkpoint for prediction and `-pretrained_weights`. The optimiser's state is left
+#: out: it is half of a checkpoint, and only `--c` with the same trainer could use it.
 KEPT = ("network_weights", "init_args", "inference_allowed_mirroring_axes", "current_epoch")
 #: Files to add if they exist, as in nnU-Net's own export.
 MODEL_FILES = (
@@ -49,13 +49,13 @@ def export_models(
 
     Args:
         models: Folders such as nnUNet_results/Dataset501_X/nnUNetTrainerANL__plans__2d.
-        output: The zip.
-        folds: Such as "0" or "all" (default: every fold that has the checkpoint).
+        output: The zip file.
+        folds: Folds such as "0" or "all"; by default every fold with the checkpoint.
         checkpoint: Name of the checkpoint of each fold.
-        track: Shows the progress over folds.
+        track: Wrapper of the folds that shows progress.
 
     Returns:
-        The names of the files in the zip.
+        Names of the files in the zip.
 
     Raises:
         InputError: If a fold or file is missing, or the outputs differ.
@@ -81,7 +81,7 @@ def export_models(
 
 
 def _folds(model: Path, folds: Sequence[str], checkpoint: str) -> list[str]:
-    """Return the folders of the wanted folds. All must have the checkpoint."""
+    """Return the folders of the requested folds, which must all have the checkpoint."""
     if not (model / "plans.json").is_file():
         there = sorted(path.name for path in model.parent.glob("*__*__*"))
         raise InputError(f"no trained model {model}; models there: {', '.join(there) or 'none'}")
@@ -119,8 +119,8 @@ def _check_outputs(model: Path, plain: Path, fold: str, checkpoint: str) -> None
     outputs = [_output(folder, fold, checkpoint) for folder in (model, plain)]
     if not torch.equal(*outputs):
         raise InputError(
-            f"{model / fold}: the network that {PLAIN} builds from these plans gives another "
-            "output than the trained one; export a trainer that keeps nnU-Net's architecture"
+            f"{model / fold}: the network that {PLAIN} builds from these plans differs in its "
+            "output from the trained one; export a trainer that keeps nnU-Net's architecture"
         )
 
 
@@ -128,7 +128,7 @@ def _check_outputs(model: Path, plain: Path, fold: str, checkpoint: str) -> None
 def _output(model: Path, fold: str, checkpoint: str) -> torch.Tensor:
     """Predict a fixed patch of noise with the network of a model folder."""
     predictor = nnUNetPredictor(device=torch.device("cpu"), perform_everything_on_device=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer prints every step
+    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer prints each step
         predictor.initialize_from_trained_model_folder(
             str(model), (fold.removeprefix("fold_"),), checkpoint
         )

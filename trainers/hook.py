@@ -1,17 +1,18 @@
-"""Let nnU-Net find our trainers: `anl_seg_trainers.pth` imports this at every start of Python.
+"""Import hook that lets nnU-Net find our trainers.
+
+`anl_seg_trainers.pth` imports this module at every start of Python, so it imports almost nothing.
 
 nnU-Net looks for a trainer in the modules of its own folder `nnunetv2/training/nnUNetTrainer`.
-anl-seg writes nothing there: a second folder named `nnunetv2` can hide an nnU-Net that is installed
-somewhere else. Instead, the one module that every nnU-Net has in that folder also answers for the
-names of our trainers, from the moment it is imported. Every Python process pays for this module, so
-it imports almost nothing.
+anl-seg writes nothing there, because a second folder named `nnunetv2` can hide an nnU-Net installed
+elsewhere. Instead, this hook extends one module that every nnU-Net has in that folder. When it is
+imported, it also provides our trainers.
 """
 
 from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # that of `typing`, whose import takes longer than the start of Python
+TYPE_CHECKING = False  # importing `typing` takes longer than the start of Python
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.abc import Loader
@@ -23,18 +24,18 @@ MODULE = "nnunetv2.training.nnUNetTrainer.nnUNetTrainer"
 
 
 def install() -> None:
-    """Prepare the import of nnU-Net's trainer module; a second call changes nothing."""
+    """Install the hook; a second call changes nothing."""
     if not is_installed():
         sys.meta_path.insert(0, _Finder())
 
 
 def is_installed() -> bool:
-    """Return whether the import of nnU-Net's trainer module is prepared."""
+    """Return whether the hook is installed."""
     return any(isinstance(finder, _Finder) for finder in sys.meta_path)
 
 
 class _Finder:
-    """Finds one module exactly as the other finders do, and wraps its loader."""
+    """Finder of one module, as found by the other finders, with a wrapped loader."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -55,7 +56,7 @@ class _Finder:
 
 
 class _Loader:
-    """Loads a module with another loader, then lets the module answer for our trainers too."""
+    """Loader that uses another loader, and then adds our trainers to the module."""
 
     def __init__(self, loader: Loader) -> None:
         self.loader = loader
@@ -65,13 +66,13 @@ class _Loader:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Let the other loader execute the module, which keeps no trace of this one."""
+        """Let the other loader execute the module, and remove traces of this one."""
         module.__loader__ = self.loader
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader
         self.loader.exec_module(module)
         try:
             from anl_seg.trainers.discovery import nnUNetTrainerANL
-        except ImportError:  # an anl-seg that is half gone must not stop nnU-Net
+        except ImportError:  # a half-deleted anl-seg must not stop nnU-Net
             return
         vars(module).setdefault("__getattr__", nnUNetTrainerANL.__getattr__)

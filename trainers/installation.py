@@ -1,4 +1,4 @@
-"""How nnU-Net finds our trainers on this machine: checks and repairs for `anl-seg doctor`."""
+"""Checks and repairs of the installation for `anl-seg doctor`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from anl_seg.errors import InputError
 from anl_seg.formats.nnunet import TRAINER, VARIABLES
 from anl_seg.trainers import hook
 
-#: Python reads this file of ours in site-packages when it starts; see `anl_seg.trainers.hook`.
+#: Our file in site-packages that Python reads when it starts; see `anl_seg.trainers.hook`.
 START_FILE = "anl_seg_trainers.pth"
 
-#: Earlier versions of anl-seg installed a module of our trainer's name, with this in its text.
+#: Text in the module of our trainer's name that earlier versions of anl-seg installed.
 _OLD_MODULE = "anl_seg.trainers"
 
 _FIX = "anl-seg doctor --fix"
@@ -39,9 +39,9 @@ class Check:
     """One finding.
 
     Attributes:
-        name: The part that was checked.
-        found: The state of that part.
-        cure: What to do about it; None if all is well.
+        name: Checked part.
+        found: State of this part.
+        cure: Remedy; None if the part is fine.
     """
 
     name: str
@@ -55,7 +55,7 @@ def discovery_folder() -> Path:
 
 
 def checks() -> Iterator[Check]:
-    """Yield every finding in the order in which one depends on the other."""
+    """Yield all findings, each after those that it depends on."""
     yield Check("python", f"{sys.version.split()[0]} at {sys.executable}")
     yield Check("anl-seg", f"{anl_seg.__version__} at {Path(anl_seg.__file__).parent}")
     imports = [_torch()]
@@ -76,10 +76,10 @@ def checks() -> Iterator[Check]:
 
 
 def repair() -> Iterator[str]:
-    """Mend what anl-seg can mend: folders that hide nnU-Net, old modules, a missing start file.
+    """Repair folders that hide nnU-Net, old modules and a missing start file.
 
     Yields:
-        What was done, in words.
+        Description of each repair.
 
     Raises:
         InputError: If a file cannot be deleted or written.
@@ -111,7 +111,7 @@ def _is_hooked() -> bool:
 
 
 def _site_folder() -> Path:
-    """Return the site-packages folder that holds anl-seg's metadata.
+    """Return the site-packages folder of anl-seg's metadata.
 
     Raises:
         InputError: If Python does not read `.pth` files there.
@@ -127,7 +127,7 @@ def _site_folder() -> Path:
 
 
 def _hiding_folders() -> list[Path]:
-    """Return the folders that Python takes for nnU-Net though nnU-Net is not in them."""
+    """Return the folders that Python imports as nnU-Net although nnU-Net is not in them."""
     spec = importlib.util.find_spec("nnunetv2")
     if spec is None or spec.origin is not None:
         return []
@@ -135,7 +135,7 @@ def _hiding_folders() -> list[Path]:
 
 
 def _is_leftover(folder: Path) -> bool:
-    """Return whether a folder holds nothing but an old module of ours and compiled files."""
+    """Return whether a folder contains only an old module of ours and compiled files."""
     return all(
         path.is_dir() or path.suffix == ".pyc" or _is_old_module(path) for path in folder.rglob("*")
     )
@@ -188,7 +188,7 @@ def _nnunet() -> Check:
     try:
         import nnunetv2
         from nnunetv2.training.nnUNetTrainer import nnUNetTrainer  # noqa: F401 (does it import?)
-    except Exception as error:  # whatever a mismatch of versions raises is the finding
+    except Exception as error:  # mismatched versions may raise anything
         source = f"-e {checkout}" if checkout else "--upgrade nnunetv2"
         return Check("nnU-Net", f"cannot be imported: {error}", f"pip install {source}")
     editable = " (editable)" if checkout else ""
@@ -227,7 +227,7 @@ def find_trainer() -> tuple[str, str]:
     """Let nnU-Net's own search find our trainer.
 
     Returns:
-        The module that defines the class, and in words how the search came there.
+        The module that defines the class, and a description of the search path.
 
     Raises:
         RuntimeError: If nnU-Net does not find it.
@@ -236,7 +236,7 @@ def find_trainer() -> tuple[str, str]:
 
     try:
         from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name
-    except ImportError:  # nnU-Net before 2.8 knows no nnUNet_extTrainer
+    except ImportError:  # nnU-Net before 2.8 ignores nnUNet_extTrainer
         from nnunetv2.utilities.find_class_by_name import recursive_find_python_class
 
         folder = os.path.join(next(iter(nnunetv2.__path__)), "training", "nnUNetTrainer")
@@ -244,7 +244,7 @@ def find_trainer() -> tuple[str, str]:
         if found is None:
             raise RuntimeError(f"{TRAINER} is not in {folder}") from None
     else:
-        with contextlib.redirect_stdout(io.StringIO()):  # the search tells its every step
+        with contextlib.redirect_stdout(io.StringIO()):  # the search prints each step
             found = recursive_find_trainer_class_by_name(TRAINER)
     return found.__module__, f"through {START_FILE if _is_hooked() else 'nnUNet_extTrainer'}"
 
@@ -258,7 +258,7 @@ def _command() -> Check:
         return Check(
             "nnUNetv2_train",
             f"{found} belongs to another environment than {sys.executable}",
-            f"activate the environment that holds anl-seg, or put {scripts} first in PATH",
+            f"activate the environment of anl-seg, or put {scripts} first in PATH",
         )
     return Check("nnUNetv2_train", found)
 

@@ -15,11 +15,11 @@ def check_integrity(folder: Path, num_processes: int) -> None:
     """Let nnU-Net check a raw data set, as its `--verify_dataset_integrity` does.
 
     Args:
-        folder: The data set, `.../DatasetXXX_Name`.
-        num_processes: Processes to read the files with.
+        folder: Folder of the data set, `.../DatasetXXX_Name`.
+        num_processes: Number of processes that read the files.
 
     Raises:
-        InputError: If nnU-Net finds fault with it. The message holds nnU-Net's words.
+        InputError: If nnU-Net finds a problem. The message contains nnU-Net's own.
     """
     printed = io.StringIO()
     try:

@@ -1,4 +1,4 @@
-"""How well a network fits clean and noisy labels of its training patches, epoch by epoch."""
+"""Fit of a network to clean and noisy labels of its training patches, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from anl_seg.formats.files import atomic_path, write_text
 
 CURVE = "memorisation.jsonl"
 PLOT = "memorisation.png"
-#: Least time between two drawings. An epoch of a small data set is shorter than a drawing.
+#: Shortest time between two plots. An epoch of a small data set takes less time than a plot.
 PLOT_SECONDS = 30.0
 
 
 class FitOfLabels(nn.Module):
-    """A loss that also counts how the output agrees with noisy and with clean labels.
+    """A loss that also counts the agreement of the output with noisy and with clean labels.
 
-    Called with nnU-Net's outputs and targets, lists if there are several scales. The loss gets the
-    first channel of a target. The second channel is the clean labels. The noisy labels are a third
-    channel if they were corrected, else the first. Targets of one channel are not counted.
+    It is called with nnU-Net's outputs and targets, which are lists if there are several scales.
+    The loss uses the first channel of a target. The second channel has the clean labels. The noisy
+    labels are the third channel if they were corrected, otherwise the first. Targets of one channel
+    are not counted.
 
     Args:
         loss: The loss.
@@ -66,13 +67,16 @@ class FitOfLabels(nn.Module):
 
 
 def fit(counts: Tensor) -> dict[str, float | int | None]:
-    """Sum up what `FitOfLabels` counted.
+    """Summarise the counts of `FitOfLabels`.
 
     Returns:
-        `dice_noisy` and `dice_clean`: pooled Dice of the predictions with both kinds of labels,
-        mean over the foreground classes that occur. `wrong_pixels`: number of pixels whose labels
-        differ. `memorised` and `corrected`: shares of those that are predicted as labelled, and
-        correctly. None if the denominator is 0.
+        These values by name, each None if its denominator is 0:
+
+        - `dice_noisy` and `dice_clean`: pooled Dice of the predictions with both kinds of labels,
+          mean over the foreground classes that occur;
+        - `wrong_pixels`: number of pixels whose labels differ;
+        - `memorised` and `corrected`: shares of these pixels that are predicted as labelled, and
+          correctly.
     """
     counts = counts.cpu().double()  # MPS has no float64
     same = torch.eye(len(counts), dtype=torch.bool)
@@ -100,7 +104,7 @@ def add_to_curve(
 ) -> None:
     """Append the `values` of an epoch, counted from 0, to the curve. Later epochs are removed.
 
-    The plot is drawn after the `last` epoch, and if it is older than `PLOT_SECONDS`.
+    The plot is drawn after the `last` epoch, and whenever it is older than `PLOT_SECONDS`.
     """
     path = folder / CURVE
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -117,9 +121,9 @@ def _plot(path: Path, curve: list[dict[str, Any]]) -> None:
     from matplotlib.figure import Figure
 
     left = {"dice_clean": "with the clean labels", "dice_noisy": "with the noisy labels"}
-    right = {"corrected": "predicted right", "memorised": "predicted as labelled"}
+    right = {"corrected": "predicted correctly", "memorised": "predicted as labelled"}
     epochs = [point["epoch"] for point in curve]
-    with style.context("default"):  # nnU-Net's plot leaves its own style, for a poster, behind
+    with style.context("default"):  # nnU-Net's plot changes the global style
         figure = Figure(figsize=(10, 4), layout="constrained")
         for axes, names in zip(figure.subplots(1, 2), (left, right), strict=True):
             for key, label in names.items():

@@ -18,7 +18,7 @@ CURVE = "test_dice.json"
 
 @dataclass(frozen=True)
 class TestImageMonitor:
-    """Predicts the test images with a network in training and compares with their masks.
+    """Measurement of Dice on the test images with a network in training.
 
     Attributes:
         images: Files of each case, one per channel.
@@ -30,10 +30,10 @@ class TestImageMonitor:
 
     @classmethod
     def of_dataset(cls, dataset: str, ending: str) -> TestImageMonitor:
-        """Find images and masks of the raw data set of that name.
+        """Find images and masks of the raw data set called `dataset`.
 
         Raises:
-            InputError: If one is missing.
+            InputError: If an image or mask is missing.
         """
         images = find_test_images(dataset, ending)
         return cls(images, find_masks(dataset, TEST_LABELS, images, ending))
@@ -42,11 +42,11 @@ class TestImageMonitor:
         """Predict the test images and add their Dice to `test_dice.json`.
 
         Args:
-            trainer: An initialised trainer of nnU-Net's.
+            trainer: An initialised trainer of nnU-Net.
             epoch: The epoch, counted from 0.
 
         Returns:
-            Mean Dice.
+            Mean Dice over the test images.
         """
         output = Path(trainer.output_folder)
         predictions = output / f"test_epoch_{epoch:04d}"
@@ -64,7 +64,7 @@ class TestImageMonitor:
         return dice
 
     def predict(self, trainer: Any, predictions: Path) -> None:  # noqa: ANN401
-        """Predict with the trainer's network as it is, as `nnUNetv2_predict` would."""
+        """Predict with the trainer's current network as `nnUNetv2_predict` does."""
         predictions.mkdir(parents=True, exist_ok=True)
         network = unwrapped(trainer.network)
         predictor = predictor_of(trainer, network, [network.state_dict()])

@@ -1,4 +1,4 @@
-"""Dice of nnU-Net's online validation, from numbers of pixels."""
+"""Dice of nnU-Net's online validation, from pixel counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """Numbers of pixels of each foreground class or region, summed over validation batches.
+    """Pixel counts of each foreground class or region, summed over validation batches.
 
     Attributes:
         true: True positives, `(K,)`.
@@ -29,12 +29,12 @@ class PixelCounts:
 
     @property
     def predicted(self) -> NDArray[Any]:
-        """Number of pixels that the network predicts."""
+        """Number of pixels of each class in the prediction."""
         return self.true + self.false
 
     @property
     def labelled(self) -> NDArray[Any]:
-        """Number of pixels that the labels hold."""
+        """Number of pixels of each class in the labels."""
         return self.true + self.missed
 
     @property
@@ -49,12 +49,12 @@ class PixelCounts:
 def count_pixels(
     outputs: Sequence[Mapping[str, Any]], device: torch.device, *, distributed: bool
 ) -> PixelCounts:
-    """Sum up what nnU-Net's validation steps have counted.
+    """Sum the counts of nnU-Net's validation steps.
 
     Args:
         outputs: Results of `nnUNetTrainer.validation_step`.
         device: Device of the training.
-        distributed: Whether to sum over the processes of the training, too.
+        distributed: Whether to sum over the processes of the training too.
     """
     kinds = ("tp_hard", "fp_hard", "fn_hard")
     counts = np.array([sum(each[kind] for each in outputs) for kind in kinds], dtype=float)

@@ -1,4 +1,4 @@
-"""Optimisers and learning rates beside nnU-Net's own, and the loss's own trained parameters."""
+"""Optimisers and schedules that nnU-Net lacks, and the trained parameters of a loss."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from anl_seg.trainers.protocols import LEARNING_RATES
 
-#: Optimiser -> options of the group of the loss's own parameters (T-Loss: log nu). Adam's rate is
+#: Options, by optimiser, of the group of the loss's own parameters (T-Loss: log nu). Adam's rate is
 #: the published one. T-Loss is divided by its number of pixels, so SGD gets a gradient of about
-#: 1e-4; with this rate log nu moves about as much as under Adam.
+#: 1e-4. With this rate, log nu moves about as much as with Adam.
 LOSS_GROUP: Mapping[str, Mapping[str, float]] = {
     "adam": {"lr": 1e-3, "weight_decay": 0.0},
     "sgd": {"lr": 1.0, "weight_decay": 0.0, "momentum": 0.9},
@@ -24,9 +24,9 @@ LOSS_CLIP = 1.0
 
 
 class DecayByEpoch(LRScheduler):
-    """Multiplies the learning rate by a factor after each epoch.
+    """Schedule that multiplies the learning rate by a factor after each epoch.
 
-    Called as nnU-Net calls its own scheduler: `step(epoch)`.
+    Call `step(epoch)`, as nnU-Net does with its own scheduler.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, initial_lr: float, factor: float) -> None:
@@ -35,7 +35,7 @@ class DecayByEpoch(LRScheduler):
         super().__init__(optimizer)
 
     def step(self, epoch: int | None = None) -> None:
-        """Set the rate of `epoch`, counted from 0."""
+        """Set the learning rate of `epoch`, counted from 0."""
         rate = self.initial_lr * self.factor ** (epoch or 0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -54,7 +54,7 @@ def adam(
 def complete_loss_gradients(parameters: Sequence[nn.Parameter], *, distributed: bool) -> None:
     """Average the gradients of the loss's own parameters over processes, and clip them.
 
-    DDP averages those of the network alone.
+    DDP averages only the gradients of the network.
     """
     for parameter in parameters:
         if distributed and parameter.grad is not None:

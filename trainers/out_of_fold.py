@@ -43,30 +43,30 @@ def held_out_cases(
     cases: Sequence[str],
     checkpoint: str = CHECKPOINT,
 ) -> list[HeldOut]:
-    """List the cases that trained folds can judge.
+    """List the cases that the trained folds can predict without having seen them.
 
     Args:
         model: Folder such as nnUNet_results/Dataset501_X/nnUNetTrainerANL__plans__2d.
         splits: nnU-Net's `splits_final.json` of the data set.
-        folds: The folds (none: every fold from 0 on that has the checkpoint). "all" judges all
+        folds: The folds; if empty, every numbered fold with the checkpoint. "all" predicts all
             cases, although its network was trained on them.
         cases: All cases of the data set.
         checkpoint: Name of the checkpoint of each fold.
 
     Raises:
-        InputError: If a fold was not trained, has no validation cases, or those of other data.
+        InputError: If a fold was not trained, or its validation cases are missing or unknown.
     """
     trained = sorted(path.parent.name[5:] for path in model.glob(f"fold_*/{checkpoint}"))
     wanted = list(folds) or [fold for fold in trained if fold != ALL]
     if missing := [fold for fold in wanted if fold not in trained]:
         raise InputError(
             f"{model}: fold {named(missing)} has no {checkpoint} (trained: "
-            f"{named(trained) or 'none'}); train it, or name the trained folds with -f"
+            f"{named(trained) or 'none'}); train it, or give the trained folds with -f"
         )
     if not wanted and trained:
         raise InputError(
             f"{model}: only fold all is trained, and it saw every case; train the folds 0 to 4, or "
-            "judge by it with --in-sample"
+            "use it with --in-sample"
         )
     if not wanted:
         raise InputError(f"{model}: no fold has a {checkpoint}; train with nnUNetv2_train first")
@@ -98,7 +98,7 @@ def _validation_cases(splits: Path, fold: str, cases: Sequence[str]) -> Sequence
 
 
 def _softmax(model: Path, fold: str, case: str) -> Path | None:
-    """The probabilities that nnU-Net's validation has written with --npz, if any."""
+    """Return the file of probabilities that nnU-Net's validation wrote with --npz, if any."""
     file = model / f"fold_{fold}" / "validation" / f"{case}.npz"
     return file if fold != ALL and file.exists() else None
 
@@ -116,23 +116,23 @@ def predict(
 
     Args:
         model: Folder such as nnUNet_results/Dataset501_X/nnUNetTrainerANL__plans__2d.
-        cases: What to predict.
-        images: Case -> the files of its channels.
-        output: Gets `CASE.npz` with the probabilities; files that exist are kept, so that stopped
-            work resumes.
-        device: "cpu", "cuda" or "mps" (None: "cuda" if there is one, otherwise "cpu").
+        cases: Cases to predict.
+        images: Files of the channels of each case.
+        output: Folder for `CASE.npz` with the probabilities. Existing files are kept, so that a
+            stopped call resumes.
+        device: "cpu", "cuda" or "mps"; by default "cuda" if available, otherwise "cpu".
         checkpoint: Name of the checkpoint of each fold.
-        track: Shows the cases done.
+        track: Wrapper of the cases that shows progress.
 
     Returns:
-        Case -> the file of its probabilities.
+        File of the probabilities of each case.
 
     Raises:
-        InputError: If the network is a cascade, or `output` holds predictions of another network.
+        InputError: If the network is a cascade, or `output` has predictions of another network.
     """
     if model.name.endswith("_cascade_fullres"):
         raise InputError(
-            f"{model}: a cascade needs the predictions of the stage before; run nnUNetv2_train "
+            f"{model}: a cascade needs the predictions of the previous stage; run nnUNetv2_train "
             "... --val --npz for each fold instead"
         )
     _claim(output, model, cases, checkpoint)
@@ -151,7 +151,7 @@ def predict(
 
 
 def _claim(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str) -> None:
-    """Note which network predicts into a folder, or check that it is the same one."""
+    """Record which network predicts into a folder, or check that it is the same network."""
     files = {each.fold: model / f"fold_{each.fold}" / checkpoint for each in cases}
     network = {"model": str(model.resolve()), "checkpoint": checkpoint}
     written = {fold: files[fold].stat().st_mtime_ns for fold in sorted(files)}
@@ -164,7 +164,7 @@ def _claim(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str)
         before.get(fold, time) != time for fold, time in written.items()
     ):
         raise InputError(
-            f"{output}: holds predictions of another network or checkpoint (see {note.name}); "
+            f"{output}: contains predictions of another network or checkpoint (see {note.name}); "
             "delete this folder, or give another -o"
         )
     write_json(note, {**network, "written": {**before, **written}})
@@ -173,12 +173,12 @@ def _claim(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str)
 def _predictor(model: Path, fold: str, checkpoint: str, device: str | None) -> Any:  # noqa: ANN401
     import torch
 
-    with warnings.catch_warnings():  # nnU-Net imports torchvision, which uses what torch deprecates
+    with warnings.catch_warnings():  # nnU-Net imports torchvision, which uses deprecated torch code
         warnings.simplefilter("ignore", FutureWarning)
         from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer tells every step
+    with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer prints each step
         predictor = nnUNetPredictor(
             device=torch.device(device),
             perform_everything_on_device=device == "cuda",

@@ -1,4 +1,4 @@
-"""Plans files of nnU-Net's, which also hold the settings of our trainers."""
+"""Plans files of nnU-Net with the settings of our trainers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from anl_seg.trainers.shrinking import shrink_all
 
 #: Configurations of plans by name, such as "2d".
 Configurations = Mapping[str, dict[str, Any]]
-#: Names of plans. nnU-Net and `anl-seg export` split the name of a results folder at "__".
+#: Valid names of plans. nnU-Net and `anl-seg export` split the name of a results folder at "__".
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9.-]*(_[A-Za-z0-9.-]+)*")
-#: Files that nnU-Net itself writes beside the plans, in lower case: a file system may ignore case.
+#: Files that nnU-Net writes beside the plans, in lower case because a file system may ignore case.
 NNUNETS_OWN = {"dataset", "dataset_fingerprint", "splits_final", "nnunetplans"}
 
 
@@ -36,33 +36,33 @@ def write_plans(
 ) -> Path:
     """Copy plans of a preprocessed data set to plans called `name`, and add `settings`.
 
-    The new plans use the preprocessed images of the source plans. Plans of another data set need
-    images of their own, from one run of `nnUNetv2_preprocess`.
+    The new plans use the preprocessed images of the source plans. If the source plans are those of
+    another data set, run `nnUNetv2_preprocess` once to preprocess this data set's own images.
 
     Args:
-        folder: The data set's folder in nnUNet_preprocessed.
+        folder: Folder of the data set in nnUNet_preprocessed.
         source: Name of existing plans, such as "nnUNetPlans".
         name: Name of the new plans, for nnU-Net's `-p`.
         settings: Loss and schedule.
-        source_folder: The preprocessed folder of another data set that has the source plans, such
-            as the clean one of a noisy copy (default: `folder`).
-        configurations: Names of those that protocol, `batch_size` and `small` change, such as "2d"
-            (default: all).
-        batch_size: Batch size (default: the protocol's, then as planned).
-        small: Shrink networks to one that a CPU trains in minutes, see `shrink`. The
-            protocol's image size is then not required.
-        overwrite: Replace plans of this name that differ.
+        source_folder: Preprocessed folder of another data set with the source plans, such as the
+            clean original of a noisy copy; by default `folder`.
+        configurations: Names of the configurations that protocol, `batch_size` and `small` change,
+            such as "2d"; by default all.
+        batch_size: Batch size; by default the protocol's, otherwise as planned.
+        small: Shrink networks so that a CPU trains them in minutes, see `shrink`. The protocol's
+            image size is then not required.
+        overwrite: Replace different plans of this name.
 
     Returns:
-        The path of the plans file.
+        Path of the plans file.
 
     Raises:
-        InputError: If a value is impossible, the source is missing or broken, the images do not
-            fit the protocol, or a file of this name is not ours or differs.
+        InputError: If a value is impossible, the source is missing or broken, the images do not fit
+            the protocol, or a file of this name exists that is not ours or differs.
     """
     _check_name(name)
     if name == source:
-        raise InputError(f"--as {name} is the source (-p) itself; give the new plans another name")
+        raise InputError(f"--as {name} is the name of the source (-p); choose another name")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"--batch-size must be at least 1, got {batch_size}")
     plans = read_plans((source_folder or folder) / f"{source}.json")
@@ -86,25 +86,25 @@ def write_plans(
 
 
 def _check_name(name: str) -> None:
-    """Check that plans may have this name."""
+    """Check that a name is valid for plans."""
     if not NAME.fullmatch(name):
         raise InputError(
-            f"the name of plans must have letters, digits, _, - and . only, a letter first, no _ "
-            f"last, never __, got {name!r}; choose another name with --as"
+            f"--as takes a name of letters, digits, _, - and . that starts with a letter, has no "
+            f"__ and does not end in _, got {name!r}"
         )
     if name.lower() in NNUNETS_OWN:
         raise InputError(
-            f"{name}.json is a file of nnU-Net's own; choose another name for the plans with --as"
+            f"{name}.json is one of nnU-Net's own files; choose another name with --as"
         )
 
 
 def _check_replaceable(path: Path, plans: dict[str, Any], *, overwrite: bool) -> None:
-    """Check that the file at `path` is plans of ours that may become `plans`."""
+    """Check that the file at `path` has plans of ours that `plans` may replace."""
     found = read_object(path)
     if PLANS_KEY not in found:
         raise InputError(
-            f"{path} was not written by `anl-seg plan` (it has no {PLANS_KEY!r}) and stays as it "
-            "is; choose another name with --as"
+            f"{path} was not written by `anl-seg plan` (it has no {PLANS_KEY!r}) and is not "
+            "replaced; choose another name with --as"
         )
     if found != plans and not overwrite:
         raise InputError(
@@ -114,10 +114,10 @@ def _check_replaceable(path: Path, plans: dict[str, Any], *, overwrite: bool) ->
 
 
 def choose(plans: Mapping[str, Any], names: Sequence[str]) -> Configurations:
-    """Return the configurations of plans with these names; all if there are none.
+    """Return the configurations of plans with these names; all if `names` is empty.
 
     Raises:
-        InputError: If the plans lack one.
+        InputError: If the plans lack one of them.
     """
     configurations: Configurations = plans["configurations"]
     if missing := [name for name in names if name not in configurations]:
@@ -129,7 +129,7 @@ def choose(plans: Mapping[str, Any], names: Sequence[str]) -> Configurations:
 
 
 def first_configuration(configurations: Configurations) -> str:
-    """Name the configuration to train first: 2d if there is one."""
+    """Return the name of the configuration to train first: 2d if it exists."""
     return "2d" if "2d" in configurations else next(iter(configurations))
 
 
@@ -146,7 +146,7 @@ def missing_images(folder: Path, configurations: Configurations) -> list[str]:
 def _rename(plans: dict[str, Any], dataset: str, source: str) -> None:
     """Turn plans of the data set `source` into plans of `dataset`, with their own image folder.
 
-    The images in other folders of `dataset` may be normalised by its noisy labels.
+    The images in other folders of `dataset` may be normalised with its noisy labels.
     """
     plans["dataset_name"] = dataset
     for configuration in plans["configurations"].values():
@@ -157,7 +157,7 @@ def _rename(plans: dict[str, Any], dataset: str, source: str) -> None:
 def _apply_protocol(
     configurations: Configurations, settings: TrainerSettings, *, exact: bool
 ) -> None:
-    """Set the protocol's patch and batch size, which are nnU-Net's own part of the plans."""
+    """Set the protocol's patch and batch size in nnU-Net's own part of the plans."""
     protocol = settings.schedule
     if protocol.patch_size is None:
         return
@@ -176,14 +176,14 @@ def _apply_protocol(
         if found != wanted:
             raise InputError(
                 f"--protocol {settings.protocol} is for images of {wanted[0]} x {wanted[1]} "
-                f"pixels, these have a median of {found}; convert them with `anl-seg isic "
+                f"pixels, but these have a median of {found}; convert them with `anl-seg isic "
                 f"--size {wanted[0]}`, or add --small to keep the size"
             )
         configuration["patch_size"] = wanted
 
 
 def _dimensions(configuration: dict[str, Any]) -> int:
-    """Number of axes of the patch; 0 for a configuration that only inherits from another."""
+    """Return the number of axes of the patch; 0 for a configuration that only inherits."""
     return len(configuration.get("patch_size", ()))
 
 
@@ -202,7 +202,7 @@ def read_plans(path: Path) -> dict[str, Any]:
     found = plans.get("configurations")
     if not (isinstance(found, dict) and found and all(isinstance(c, dict) for c in found.values())):
         raise InputError(
-            f"{path} is not an nnU-Net plans file: its 'configurations' must be an object that "
-            "holds at least one, such as 2d"
+            f"{path} is not an nnU-Net plans file: its 'configurations' must be an object with "
+            "at least one, such as 2d"
         )
     return plans

@@ -1,4 +1,4 @@
-"""Predictions by a network that is in training, as nnU-Net makes them."""
+"""Predictions by a network in training, as nnU-Net makes them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def predictor_of(
     """Return nnU-Net's predictor for a network of a trainer.
 
     Args:
-        trainer: An initialised trainer of nnU-Net's.
-        network: Its network, with or without wrappers.
-        weights: State of the network for each member of an ensemble. None to predict with the
-            network as it is, which `predict_sliding_window_return_logits` alone can do.
+        trainer: An initialised trainer of nnU-Net.
+        network: Network of the trainer, with or without wrappers.
+        weights: State of the network for each member of an ensemble. With None, the predictor uses
+            the current network, and only `predict_sliding_window_return_logits` works.
     """
     predictor = nnUNetPredictor(
         device=trainer.device,
@@ -44,7 +44,7 @@ def predictor_of(
 
 @contextmanager
 def predicting(trainer: Any) -> Iterator[None]:  # noqa: ANN401
-    """Let a trainer's network predict at full resolution alone, within a block."""
+    """Let a trainer's network predict only at full resolution, within a block."""
     trainer.set_deep_supervision_enabled(False)
     trainer.network.eval()
     yield
@@ -55,14 +55,14 @@ def label_predictor(
     trainer: Any,  # noqa: ANN401
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> Callable[[Any], NDArray[Any]]:
-    """Return what predicts the labels of a preprocessed image as nnU-Net's validation does.
+    """Return a function that predicts labels as nnU-Net's validation does.
 
     Args:
-        trainer: An initialised trainer of nnU-Net's, within `predicting`.
-        autocast: Makes the context that the network computes in.
+        trainer: An initialised trainer of nnU-Net, within `predicting`.
+        autocast: Function that creates the context for the network.
 
     Returns:
-        A function from an image `(C, *S)` to labels `(*S)`.
+        A function from a preprocessed image `(C, *S)` to labels `(*S)`.
     """
     predictor = predictor_of(trainer, trainer.network)
 

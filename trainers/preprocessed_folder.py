@@ -1,4 +1,4 @@
-"""Preprocessed folders of data sets that take plans and folds from another data set."""
+"""Preprocessed folders of data sets with plans and folds of another data set."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def folder_like(source: Path, raw: Path) -> Path:
     and the source's fingerprint and splits, so that folds have the same cases.
 
     Args:
-        source: The other data set's folder in nnUNet_preprocessed.
-        raw: The raw data set, such as the noisy copy of the source.
+        source: Folder of the other data set in nnUNet_preprocessed.
+        raw: The raw data set, such as a noisy copy of the source.
 
     Raises:
         InputError: If the data sets differ in channels, labels or file ending, or in their splits.
@@ -32,7 +32,7 @@ def folder_like(source: Path, raw: Path) -> Path:
         if there.get(key) != here.get(key):
             raise InputError(
                 f"{raw / DATASET_JSON} has the {key} {here.get(key)}, {source / DATASET_JSON} "
-                f"{there.get(key)}; plans can be taken from a data set of the same images only"
+                f"{there.get(key)}; plans can only be taken from a data set of the same images"
             )
     if (source / SPLITS).exists():
         splits = _read_splits(source / SPLITS)
@@ -45,14 +45,14 @@ def folder_like(source: Path, raw: Path) -> Path:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
+    """Read a JSON file with an object.
 
     Raises:
-        InputError: If it is not JSON or holds something else.
+        InputError: If it is not JSON, or not an object.
     """
     content = read_json(path)
     if not isinstance(content, dict):
-        raise InputError(f"{path} must hold a JSON object, got {type(content).__name__}")
+        raise InputError(f"{path} must contain a JSON object, got {type(content).__name__}")
     return content
 
 
@@ -67,7 +67,7 @@ def _check_splits(splits: list[Any], source: Path, folder: Path, labels: Path, e
         )
     if (folder / SPLITS).exists() and _read_splits(folder / SPLITS) != splits:
         raise InputError(
-            f"{folder / SPLITS} differs from {source / SPLITS}: folds would not be of the same "
+            f"{folder / SPLITS} differs from {source / SPLITS}: folds would not have the same "
             "cases; delete the former if no training needs it, and plan again"
         )
 
@@ -76,5 +76,5 @@ def _read_splits(path: Path) -> list[Any]:
     """Read nnU-Net's splits: for each fold the cases by part, "train" and "val"."""
     splits = read_json(path)
     if not isinstance(splits, list) or not all(isinstance(split, dict) for split in splits):
-        raise InputError(f"{path} is not nnU-Net's: it must hold a list of objects, one a fold")
+        raise InputError(f"{path} is not nnU-Net's: it must be a list of objects, one per fold")
     return splits

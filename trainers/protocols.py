@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-#: Optimiser -> its initial learning rate: nnU-Net's for SGD, the paper's for Adam.
+#: Initial learning rate of each optimiser: nnU-Net's for SGD, the paper's for Adam.
 LEARNING_RATES: Mapping[str, float] = MappingProxyType({"sgd": 1e-2, "adam": 1e-3})
 
 
 @dataclass(frozen=True)
 class TrainingProtocol:
-    """How a network is trained, independent of the loss. None keeps nnU-Net's own choice.
+    """A training schedule, independent of the loss. None keeps nnU-Net's own choice.
 
     Attributes:
         summary: Description in words, for `anl-seg plan --help`.
@@ -21,7 +21,7 @@ class TrainingProtocol:
             ends at 0.
         weight_decay: Weight decay of the network. A positive delta switches it off.
         epochs: Number of epochs.
-        one_pass: Whether an epoch shows every training case once instead of 250 random batches.
+        one_pass: Whether an epoch has every training case once instead of 250 random batches.
         batch_size: Images per step.
         patch_size: Height and width in pixels that the 2D images must have.
         light_augmentation: Whether mirroring and gamma are the only augmentation.
@@ -53,7 +53,7 @@ _ISIC2017 = TrainingProtocol(
     test_epochs=10,
 )
 
-#: Name -> protocol.
+#: Protocols by name.
 PROTOCOLS: Mapping[str, TrainingProtocol] = MappingProxyType(
     {
         "nnunet": TrainingProtocol(summary="nnU-Net's own"),

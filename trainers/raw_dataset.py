@@ -1,4 +1,4 @@
-"""Masks and test images of the raw data set that a training belongs to."""
+"""Masks and test images of the raw data set of a training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from anl_seg.formats.nnunet import RAW, TEST_IMAGES, case_of_image, root_folder
 
 
 def find_masks(dataset: str, folder: str, cases: Collection[str], ending: str) -> dict[str, Path]:
-    """Find the masks of all `cases` in a folder of the raw data set of that name.
+    """Find the masks of all `cases` in a folder of a raw data set.
 
     Args:
-        dataset: Such as "Dataset501_ISIC2017".
-        folder: Such as "labelsTr_clean".
+        dataset: Name of the data set, such as "Dataset501_ISIC2017".
+        folder: Name of the folder, such as "labelsTr_clean".
         cases: Names of the cases.
-        ending: Of the files, such as ".png".
+        ending: Ending of the files, such as ".png".
 
     Returns:
         Files by case.
@@ -37,15 +37,15 @@ def find_masks(dataset: str, folder: str, cases: Collection[str], ending: str) -
 
 
 def find_test_images(dataset: str, ending: str) -> dict[str, list[str]]:
-    """List the files of each test image of the raw data set, one per channel, by case.
+    """List the files of each test image of a raw data set, one per channel, by case.
 
     Raises:
-        InputError: If there are none.
+        InputError: If there are no test images.
     """
     folder = _subfolder(dataset, TEST_IMAGES)
     images = create_lists_from_splitted_dataset_folder(str(folder), ending)
     if not images:
-        raise InputError(f"{folder} holds no images that end in {ending}")
+        raise InputError(f"{folder} contains no images that end in {ending}")
     return {case_of_image(Path(each[0]).name, ending): each for each in images}
 
 

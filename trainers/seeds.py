@@ -1,4 +1,4 @@
-"""One seed for all generators that a training draws from."""
+"""One seed for all random generators of a training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 def seed_epoch(seed: int, epoch: int, rank: int) -> None:
     """Seed Python, NumPy and torch, differently for each epoch and rank.
 
-    A training that continues in some epoch thus draws the same numbers as one without a break.
+    A resumed training thus draws the same numbers as an uninterrupted one.
 
     Args:
         seed: Seed of the training.

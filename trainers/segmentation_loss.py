@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from anl_seg import losses
 from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
-#: The label of ignored pixels of a region, which is a problem of the classes 0 and 1.
+#: Label of ignored pixels in a region, which is a problem with the classes 0 and 1.
 REGION_IGNORE = 2
 
-#: nnU-Net's soft Dice: logits, target and which pixels count -> minus Dice.
+#: nnU-Net's soft Dice, a function of logits, target and mask of counted pixels that returns -Dice.
 Dice = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 ROBUST_LOSS = "robust loss"
-#: Name of the weight of a summand -> what the paper calls the summand (eq. 4 and 11).
+#: Names of the summands in the paper (eq. 4 and 11), by the name of their weight.
 SUMMANDS = {"alpha": "active term", "beta": "passive term", None: ROBUST_LOSS}
 
 
@@ -56,14 +56,18 @@ def replace_loss(
     labels: Any,  # noqa: ANN401
     epochs: int,
 ) -> nn.Module:
-    """Put our loss in the place of Dice + cross entropy, inside nnU-Net's deep supervision.
+    """Replace Dice + cross entropy by our loss, inside nnU-Net's deep supervision.
 
-    The weights of the scales stay nnU-Net's. From the inside out, our loss is the robust loss with
-    soft Dice and cross entropy beside it, bootstrapping, and the warm-up; each only if asked for.
+    The weights of the scales remain nnU-Net's. Our loss has these layers, from the inside out, each
+    only if the settings ask for it:
+
+    - the robust loss with soft Dice and cross entropy beside it;
+    - bootstrapping;
+    - the warm-up.
 
     Args:
         nnunet: The loss that nnU-Net has built.
-        robust: From `anl_seg.losses.create`, or None to keep nnU-Net's own loss.
+        robust: Loss from `anl_seg.losses.create`, or None to keep nnU-Net's own loss.
         settings: Settings of the training.
         labels: nnU-Net's label manager.
         epochs: Number of epochs of the training.
@@ -73,7 +77,7 @@ def replace_loss(
     """
     deep = isinstance(nnunet, DeepSupervisionWrapper)
     if deep and len(nnunet.weight_factors) == 1:
-        nnunet.weight_factors = (1.0,)  # nnU-Net gives the lowest scale 0, so a single one 0/0
+        nnunet.weight_factors = (1.0,)  # nnU-Net's weight of the lowest scale is 0: 0/0 if single
     own = nnunet.loss if deep else nnunet
     loss: nn.Module = own if robust is None else _beside(robust, own.dc, settings, labels)
     if settings.bootstrap:
@@ -87,11 +91,11 @@ def replace_loss(
 
 
 def not_finite_terms(loss: nn.Module, robust: nn.Module | None) -> list[str]:
-    """Name the terms of a training's loss that are not finite; empty if unknown.
+    """List the terms of a training's loss that are not finite; empty if unknown.
 
     Args:
         loss: The loss of the training.
-        robust: The robust loss in it, or None.
+        robust: The robust loss inside it, or None.
     """
     parts = [part for part in loss.modules() if isinstance(part, SegmentationLoss)]
     terms = [term for part in parts for term in part.not_finite()]
@@ -101,7 +105,7 @@ def not_finite_terms(loss: nn.Module, robust: nn.Module | None) -> list[str]:
 
 
 def _beside(robust: nn.Module, dice: Dice, settings: TrainerSettings, labels: Any) -> nn.Module:  # noqa: ANN401
-    """Join a robust loss with the soft Dice and the cross entropy that the settings ask for."""
+    """Combine a robust loss with the soft Dice and the cross entropy in the settings."""
     make = RegionLoss if labels.has_regions else SegmentationLoss
     ce = losses.create("ce", ignore_index=_ignore_index(labels))
     return make(
@@ -115,15 +119,15 @@ def _beside(robust: nn.Module, dice: Dice, settings: TrainerSettings, labels: An
 
 
 class WarmUp(nn.Module):
-    """nnU-Net's own loss in the first epochs, then another one.
+    """nnU-Net's own loss in the first epochs, then another loss.
 
-    Networks fit the right labels first and memorise wrong ones later (Arpit et al., ICML 2017,
-    arXiv:1706.05394), so the loss that learns fastest comes first.
+    Networks fit correct labels first and memorise wrong ones later (Arpit et al., ICML 2017,
+    arXiv:1706.05394). So the loss that learns fastest comes first.
 
     Args:
         first: Loss of the first epochs.
-        then: Loss of all others.
-        epochs: Number of the first epochs.
+        then: Loss of all later epochs.
+        epochs: Number of first epochs.
     """
 
     def __init__(self, first: nn.Module, then: nn.Module, epochs: int) -> None:
@@ -144,12 +148,12 @@ class WarmUp(nn.Module):
 
 
 class Bootstrapping(nn.Module):
-    """A loss of labels that are mixed with the network's own prediction ("hard bootstrapping").
+    """A loss of labels mixed with the network's own prediction ("hard bootstrapping").
 
         (1 - w) L(f(x), y) + w L(f(x), argmax f(x))
 
-    The prediction comes from the same forward pass, without a gradient. In validation the loss is
-    that of the labels alone.
+    The prediction comes from the same forward pass, without a gradient. In validation the loss uses
+    the labels alone.
 
     Args:
         loss: L, called with logits `(B, K, *S)` and nnU-Net's target.
@@ -179,7 +183,7 @@ class Bootstrapping(nn.Module):
 
     def predict(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the prediction in the form of `target`; ignored pixels stay ignored."""
-        if self.regions:  # the last channel of the target, if there is an ignore label, marks it
+        if self.regions:  # with an ignore label, the last channel of the target marks it
             regions = (logits > 0).to(target.dtype)
             return torch.cat([regions, target[:, logits.shape[1] :]], dim=1)
         predicted = logits.argmax(1, keepdim=True).to(target.dtype)
@@ -189,18 +193,18 @@ class Bootstrapping(nn.Module):
 
 
 class SegmentationLoss(nn.Module):
-    """A robust loss of labels, plus weights times nnU-Net's soft Dice and cross entropy.
+    """A robust loss of labels, plus weighted soft Dice of nnU-Net and cross entropy.
 
-    Called with logits `(B, K, *S)` and labels `(B, 1, *S)`, of any dtype. `seen` keeps the last
-    logits and labels of each scale in training, for `not_finite`, until it is cleared.
+    It is called with logits `(B, K, *S)` and labels `(B, 1, *S)` of any dtype. In training, `seen`
+    keeps the last logits and labels of each scale for `not_finite`, until it is cleared.
 
     Args:
-        loss: From `anl_seg.losses.create`, with the ignore label if there is one.
+        loss: Loss from `anl_seg.losses.create`, with the ignore label if there is one.
         ignore_label: Label that does not count, or None.
         dice: nnU-Net's own Dice term, or None.
-        dice_weight: Its weight.
+        dice_weight: Weight of the Dice term.
         cross_entropy: Plain cross entropy with the same ignore label as `loss`, or None.
-        ce_weight: Its weight.
+        ce_weight: Weight of cross entropy.
     """
 
     def __init__(
@@ -236,20 +240,20 @@ class SegmentationLoss(nn.Module):
         return loss
 
     def problems(self, logits: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return the logits and labels that the robust loss is called with."""
+        """Return the logits and labels for the robust loss."""
         return [(logits, target[:, 0].long())]
 
     @torch.no_grad()
     def not_finite(self) -> list[str]:
-        """Name what made the loss of `seen` not finite: the network's output, or terms of the loss.
+        """List the causes of a loss of `seen` that is not finite: network output or loss terms.
 
-        Soft Dice and the entropy term may wait for other processes, so they are not computed again.
-        They are named if everything else is finite. Without anything in `seen`, as in the warm-up,
-        the result is empty.
+        Soft Dice and the entropy term are not computed again, because they may wait for other
+        processes. They are named if everything else is finite. If `seen` is empty, as in the
+        warm-up, the result is empty.
         """
         found = []
         for scale, (logits, target) in self.seen.items():
-            if not logits.isfinite().all():  # then no term is
+            if not logits.isfinite().all():  # then no term is finite either
                 found.append(f"network's output at {scale}")
                 continue
             problems = self.problems(logits, target)
@@ -259,7 +263,7 @@ class SegmentationLoss(nn.Module):
         return found or (["soft Dice or entropy term"] if self.seen else [])
 
     def _summands(self) -> Mapping[str, nn.Module]:
-        """The summands of the loss by name, without soft Dice and the entropy term."""
+        """Return the summands of the loss by name, without soft Dice and the entropy term."""
         summands: dict[str, nn.Module] = {}
         if isinstance(self.loss, losses.RobustLoss):
             terms = losses.describe(self.loss.name).terms
@@ -274,7 +278,7 @@ class SegmentationLoss(nn.Module):
         return summands
 
     def split(self, target: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the target without ignored labels, and which pixels count (None: all)."""
+        """Return the target without ignored labels, and a mask of counted pixels (None: all)."""
         if self.ignore_label is None:
             return target, None
         counts = target != self.ignore_label
@@ -284,10 +288,10 @@ class SegmentationLoss(nn.Module):
 class RegionLoss(SegmentationLoss):
     """A robust loss of regions: each is a two-class problem with the probabilities 1 - p and p.
 
-    Called with logits `(B, R, *S)`, one per region, and targets `(B, R, *S)` of 0 and 1. Regions
-    may overlap. With an ignore label, targets are `(B, R + 1, *S)` and the last channel marks the
-    ignored pixels. The loss is the mean over regions. The softmax of the logits (0, z) is the
-    sigmoid of z. `loss` must ignore `REGION_IGNORE`.
+    It is called with logits `(B, R, *S)`, one per region, and targets `(B, R, *S)` of 0 and 1.
+    Regions may overlap. With an ignore label, targets are `(B, R + 1, *S)`, and the last channel
+    marks the ignored pixels. The loss is the mean over regions. Each region has the logits (0, z),
+    whose softmax is the sigmoid of z. `loss` must ignore `REGION_IGNORE`.
     """
 
     def problems(self, logits: Tensor, target: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -300,7 +304,7 @@ class RegionLoss(SegmentationLoss):
         return [(two_class[:, :, r], labels[:, r]) for r in range(logits.shape[1])]
 
     def split(self, target: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the regions alone, and which pixels count, `(B, 1, *S)` (None: all)."""
+        """Return the regions alone, and a mask of counted pixels, `(B, 1, *S)` (None: all)."""
         if self.ignore_label is None:
             return target, None
         return target[:, :-1], ~target[:, -1:].bool()

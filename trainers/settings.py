@@ -1,4 +1,4 @@
-"""Settings of one training: read from a plans file, checked once, written back."""
+"""Settings of one training, read from and written to a plans file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anl_seg.formats.nnunet import TRAINER
 from anl_seg.trainers.defaults import OPTIONS, defaults
 from anl_seg.trainers.protocols import LEARNING_RATES, PROTOCOLS, TrainingProtocol
 
-#: The key of the settings in a plans file.
+#: Key of the settings in a plans file.
 PLANS_KEY = "anl_seg"
 
 #: nnU-Net's own loss (soft Dice + cross entropy), for a baseline under the same schedule and seed.
@@ -26,24 +26,24 @@ PRECISIONS = ("float32", "bf16")
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """Loss and schedule of one training run; a plans file may replace every default.
+    """Loss and schedule of one training. A plans file may replace every default.
 
     Attributes:
-        loss: A name from `anl_seg.losses.names()`, or "dice+ce" for nnU-Net's own loss; in any
+        loss: A name from `anl_seg.losses.names()`, or "dice+ce" for nnU-Net's own loss, in any
             spelling that `anl_seg.losses.canonical_name` knows.
         loss_parameters: Hyper-parameters of the loss by the paper's names, such as alpha and beta.
             Missing ones come from `anl_seg.trainers.defaults`, then from the loss table.
         delta: Weight of the L1 penalty on the network's parameters, >= 0. If it is positive, weight
             decay is switched off, as in the paper (section VI-B).
-        dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0. None for the default, as
-            in the next four.
+        dice_weight: Weight of nnU-Net's soft Dice beside the loss, >= 0. For this and the next four
+            settings, None is the default of `anl_seg.trainers.defaults`.
         ce_weight: Weight of plain cross entropy, nnU-Net's other term, beside the loss, >= 0.
         warmup: Share of the epochs, in [0, 1], that train with nnU-Net's own loss first. The
-            warm-up also ends when the labels are corrected; 1 is for that end alone.
+            warm-up also ends when the labels are corrected. With 1, it ends only then.
         ema: Decay of the moving average of the weights, in [0, 1). Validation, checkpoints and
-            prediction use the average. 0 for none.
+            prediction use the average. 0 switches it off.
         bootstrap: Weight of the network's own prediction in the labels after the warm-up, in
-            [0, 1). Needs a warm-up.
+            [0, 1). It needs a warm-up.
         correct_labels: Whether the network's own predictions replace the training labels once the
             validation Dice is past its peak (`anl_seg.trainers.correction`). None for the default.
         protocol: A name from `anl_seg.trainers.protocols.PROTOCOLS`.
@@ -52,11 +52,11 @@ class TrainerSettings:
             (nnU-Net: 250).
         optimizer: "sgd" or "adam"; None for the protocol's.
         precision: One of `PRECISIONS`.
-        seed: Seed of the weights. If nnU-Net loads in one process (nnUNet_n_proc_DA=0), also of
-            data order and augmentation. None for nnU-Net's own unseeded behaviour.
+        seed: Seed of the weights, and of data order and augmentation if nnU-Net loads in one
+            process (nnUNet_n_proc_DA=0). With None, nothing is seeded, as in nnU-Net.
 
     Raises:
-        InputError: If a value is impossible; the message names the setting and what is allowed.
+        InputError: If a value is impossible. The message names the setting and the valid values.
     """
 
     loss: str = "anl-ce"
@@ -106,7 +106,7 @@ class TrainerSettings:
         object.__setattr__(self, "loss_parameters", complete)
 
     def _check_options(self) -> None:
-        """Check the options beside the loss, and that they fit each other."""
+        """Check the options beside the loss, and their combination."""
         if not isinstance(self.correct_labels, bool):
             raise InputError(f"correct_labels must be true or false, got {self.correct_labels!r}")
         limits = {"delta": math.inf, "dice_weight": math.inf, "ce_weight": math.inf}
@@ -124,12 +124,12 @@ class TrainerSettings:
             _check_weights(self.loss, self.loss_parameters)
         if self.bootstrap and not self.warmup:
             raise InputError(
-                "bootstrap needs a warm-up, because the first predictions are background alone; "
+                "bootstrap needs a warm-up, because the first predictions are only background; "
                 "set warmup, such as --warmup 0.2"
             )
 
     def warmup_epochs(self, epochs: int) -> int:
-        """Return how many of all `epochs` are warm-up: at least one if there is any, not all."""
+        """Return the number of warm-up epochs among `epochs`; with a warm-up, at least one."""
         if not self.warmup:
             return 0
         if self.warmup == 1:
@@ -138,19 +138,19 @@ class TrainerSettings:
 
     @property
     def schedule(self) -> TrainingProtocol:
-        """The protocol by its name."""
+        """Protocol of the training."""
         return PROTOCOLS[self.protocol]
 
     @classmethod
     def from_plans(cls, plans: Mapping[str, Any], loss: str = "anl-ce") -> TrainerSettings:
-        """Read the settings from the content of a plans file; without an entry, all defaults.
+        """Read the settings from the content of a plans file; without an entry, use the defaults.
 
         Args:
-            plans: The content.
-            loss: The loss if the plans name none.
+            plans: Content of the plans file.
+            loss: Loss for plans without one.
 
         Raises:
-            InputError: If the entry holds an unknown setting or an impossible value.
+            InputError: If the entry has an unknown setting or an impossible value.
         """
         entry = plans.get(PLANS_KEY, {})
         known = [setting.name for setting in fields(cls)]
@@ -161,7 +161,7 @@ class TrainerSettings:
             )
         if unknown := sorted(set(entry) - set(known)):
             raise InputError(
-                f"{where} has unknown settings: {', '.join(unknown)}; known are {', '.join(known)}"
+                f"{where} has unknown settings: {', '.join(unknown)}; valid are {', '.join(known)}"
             )
         try:
             return cls(**{"loss": loss, **entry})
@@ -171,7 +171,7 @@ class TrainerSettings:
             ) from error
 
     def differences(self, other: TrainerSettings) -> list[str]:
-        """Name the settings that differ: "epochs is 10, was 5" (here, there)."""
+        """List the settings that differ, such as "epochs is 10, was 5" (here, in `other`)."""
         return [
             f"{setting.name} is {getattr(self, setting.name)}, was {getattr(other, setting.name)}"
             for setting in fields(self)
@@ -183,12 +183,12 @@ class TrainerSettings:
 
 
 def settings_of_class(plans: Mapping[str, Any], trainer: str, loss: str) -> TrainerSettings:
-    """Read the settings from plans for a trainer class that may train one loss alone.
+    """Read the settings from plans for a trainer class that may train only one loss.
 
     Args:
         plans: Content of a plans file.
         trainer: Name of the class.
-        loss: Its loss. Every class but that of the default loss trains its own loss alone.
+        loss: Loss of the class. All classes except the default one train only their own loss.
 
     Raises:
         InputError: If the plans ask for another loss, or their settings are wrong.
@@ -204,7 +204,7 @@ def settings_of_class(plans: Mapping[str, Any], trainer: str, loss: str) -> Trai
 
 
 def _complete_parameters(name: str, given: object, ours: Mapping[str, float]) -> dict[str, Any]:
-    """Check the hyper-parameters of a loss and fill in what is not given."""
+    """Check the hyper-parameters of a loss, and fill in the missing ones."""
     if not isinstance(given, Mapping):
         raise InputError(f"loss_parameters must be an object of names and numbers, got {given!r}")
     if name == NNUNET_LOSS:
@@ -222,7 +222,7 @@ def _check_weights(name: str, parameters: Mapping[str, float]) -> None:
     if terms and not any(weight is None or parameters[weight] for weight in weights):
         raise InputError(
             f"{' and '.join(map(str, weights))} of {name} must not all be 0, because the network "
-            "would learn nothing from the labels"
+            "would then not learn from the labels"
         )
 
 

@@ -1,4 +1,4 @@
-"""A small network, patch and batch in place of the planned ones, for a CPU."""
+"""Shrinking of planned networks, patches and batches for a CPU."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from anl_seg.errors import InputError
 
-#: Features of a small network: its first stage, and where the doubling stops.
+#: Features of a small network in its first stage, and at most.
 SMALL_FEATURES = (16, 128)
 #: Largest side of a small network's patch in pixels, for 2D and 3D.
 SMALL_PATCH = {2: 128, 3: 64}
@@ -18,23 +18,23 @@ def shrink_all(configurations: Mapping[str, dict[str, Any]]) -> None:
     """Shrink every configuration that does not inherit its network from another one.
 
     Raises:
-        InputError: If a configuration does not say what its network is.
+        InputError: If a configuration does not describe its network.
     """
     for name, configuration in configurations.items():
         if "architecture" in configuration:
             shrink(configuration)
         elif "inherits_from" not in configuration:
             raise InputError(
-                f"the configuration {name} has no 'architecture' to make small, as in plans of "
+                f"the configuration {name} has no 'architecture' to shrink, as in plans of "
                 "early versions of nnU-Net; plan again with nnUNetv2_plan_experiment, or omit "
                 "--small"
             )
 
 
 def shrink(configuration: dict[str, Any]) -> None:
-    """Make a planned configuration small, in place: thin stages, a small patch, a small batch.
+    """Shrink a planned configuration in place: thin stages, a small patch, a small batch.
 
-    The deepest stage goes and the patch is divided by its stride until the patch is small. The
+    Until the patch is small, the deepest stage is removed and the patch divided by its stride. The
     bottleneck keeps its planned size, so patch and strides still fit.
     """
     network = configuration["architecture"]["arch_kwargs"]
@@ -45,7 +45,7 @@ def shrink(configuration: dict[str, Any]) -> None:
         strides = strides[:-1]
     stages = len(strides)
     for key, value in network.items():
-        if isinstance(value, list):  # one entry per stage; the decoder has one less
+        if isinstance(value, list):  # one entry per stage; the decoder has one stage less
             network[key] = value[: stages - 1 if key == "n_conv_per_stage_decoder" else stages]
     first, most = SMALL_FEATURES
     network["n_stages"] = stages

@@ -1,4 +1,4 @@
-"""The number of threads that a training computes with on a CPU."""
+"""Number of threads of a training on a CPU."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import torch
 
 
 def keep_to_omp_num_threads() -> None:
-    """Use as many threads as OMP_NUM_THREADS says, if it is set.
+    """Use the number of threads in OMP_NUM_THREADS, if it is set.
 
-    On a CPU nnU-Net uses all processors anyway. Two trainings at once then wait for each other's
-    threads and take twenty times as long.
+    On a CPU nnU-Net ignores the variable and uses all processors. Two trainings at once then wait
+    for each other's threads and take twenty times as long.
     """
     threads = os.environ.get("OMP_NUM_THREADS", "")
     if threads.isdecimal() and int(threads) > 0:

@@ -1,4 +1,4 @@
-"""The trainer: nnU-Net's own training with a robust loss in place of Dice + cross entropy.
+"""Trainer: nnU-Net's own training with a robust loss instead of Dice + cross entropy.
 
 Everything that overrides nnU-Net's training is in this file.
 """
@@ -62,33 +62,33 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 class nnUNetTrainerANL(nnUNetTrainer):
-    """nnU-Net with Active Negative Loss (Ye et al., eq. 11) in place of Dice + cross entropy.
+    """nnU-Net with Active Negative Loss (Ye et al., eq. 11) instead of Dice + cross entropy.
 
-    Everything else is nnU-Net's: network, augmentation, schedule, deep supervision weights. The
-    plans file (`anl-seg plan`) may set another loss or schedule, see
+    Network, augmentation, schedule and weights of deep supervision remain nnU-Net's. The plans file
+    (`anl-seg plan`) may set another loss or schedule, see
     `anl_seg.trainers.settings.TrainerSettings`. `anl_seg.trainers.defaults` has the defaults.
 
     The constructor stays nnU-Net's own, because nnU-Net records its arguments by name.
     """
 
-    #: The loss if the plans name none.
+    #: The loss for plans without one.
     loss_name = "anl-ce"
     loss: nn.Module
     #: The loss of one output, from the library; None for nnU-Net's own loss.
     robust_loss: nn.Module | None = None
-    #: The moving average of the weights, if the settings ask for one.
+    #: The moving average of the weights, if it is on.
     average: WeightAverage | None = None
     #: The training cases, if an epoch is one pass over them.
     one_pass: OnePass | None = None
-    #: The correction of the labels, if the settings ask for it and the data allow it.
+    #: The correction of the labels, if it is on and possible.
     correction: LabelCorrection | None = None
-    #: The validation cases in whole passes, which keeps chance out of their Dice.
+    #: The validation cases in complete passes, so that their Dice does not depend on chance.
     validation_pass: OnePass | None = None
     #: nnU-Net's training cases with the given labels.
     given_cases: Any = None
     #: Folder of the preprocessed clean labels of this fold, if they are known.
     clean_labels: Path | None = None
-    #: Measures Dice on the test images, if the protocol asks for it and all files exist.
+    #: Monitor of Dice on the test images, if the protocol has one and all files exist.
     monitor: TestImageMonitor | None = None
     #: Mean loss of the training steps of this epoch.
     train_loss = math.nan
@@ -97,7 +97,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     @cached_property
     def settings(self) -> TrainerSettings:
-        """The settings in the plans file. Exits with code 2 if they are wrong."""
+        """Settings in the plans file. The process exits with code 2 if they are wrong."""
         with exit_in_one_line(self.print_to_log_file):
             return settings_of_class(self.plans_manager.plans, type(self).__name__, self.loss_name)
 
@@ -105,7 +105,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
         """Apply schedule and seed, then let nnU-Net build network, optimiser and loss."""
         if self.device.type == "cpu":
             keep_to_omp_num_threads()
-        # With all defaults: checkpoints store the plans, and a new version may change defaults.
+        # Write all defaults too: checkpoints store the plans, and a new version may change
+        # defaults.
         self.plans_manager.plans[PLANS_KEY] = asdict(self.settings)
         self.robust_loss = create_robust_loss(self.settings, self.label_manager, self.device)
         self._apply_schedule()
@@ -133,7 +134,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
             )
         else:
             return
-        self.num_val_iterations_per_epoch = max(1, self.num_iterations_per_epoch // 5)  # its ratio
+        # nnU-Net's ratio
+        self.num_val_iterations_per_epoch = max(1, self.num_iterations_per_epoch // 5)
 
     def _seed(self) -> None:
         if self.settings.seed is not None:
@@ -144,9 +146,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def configure_optimizers(self) -> tuple[torch.optim.Optimizer, LRScheduler]:
         """Create the optimiser, with a group for trained parameters of the loss.
 
-        The gradient of the L1 penalty is added once per step, whatever the number of scales, and
-        after nnU-Net has unscaled and clipped the gradient. delta sign(w) is bounded, so it needs
-        no clipping.
+        The gradient of the L1 penalty is added once per step for any number of scales, after
+        nnU-Net has unscaled and clipped the gradient. delta sign(w) is bounded, so it needs no
+        clipping.
         """
         schedule = self.settings.schedule
         if schedule.weight_decay is not None:
@@ -176,7 +178,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     @property
     def _trained_loss(self) -> nn.Module | None:
-        """The robust loss, if it has trained parameters of its own."""
+        """The robust loss, if it has its own trained parameters."""
         return self.robust_loss if self._loss_parameters else None
 
     @property
@@ -184,13 +186,13 @@ class nnUNetTrainerANL(nnUNetTrainer):
         return [] if self.robust_loss is None else list(self.robust_loss.parameters())
 
     def _complete_gradients(self, *_: object) -> None:
-        """Add to the gradients, before the optimiser's step, what nnU-Net does not know of."""
+        """Add our gradients to nnU-Net's before the optimiser's step."""
         if self.settings.delta > 0:
             losses.add_l1_gradient(self.network.parameters(), self.settings.delta)
         optimizers.complete_loss_gradients(self._loss_parameters, distributed=self.is_ddp)
 
     def _build_loss(self) -> nn.Module:
-        """Build nnU-Net's loss, then put the robust loss into it: see `replace_loss`."""
+        """Build nnU-Net's loss, and insert the robust loss with `replace_loss`."""
         with np.errstate(invalid="ignore"):  # nnU-Net divides the weight of a single scale, 0, by 0
             loss: nn.Module = super()._build_loss()
         return replace_loss(
@@ -200,8 +202,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
     # Steps and epochs
 
     def on_train_start(self) -> None:
-        """Check that this machine can do what the settings ask for, then prepare the training."""
-        if self.settings.precision == "bf16":  # not for --val, which computes as nnU-Net does
+        """Check that this machine supports the settings, and prepare the training."""
+        if self.settings.precision == "bf16":  # not for --val, which uses nnU-Net's precision
             with exit_in_one_line(self.print_to_log_file):
                 check_bf16(self.device)
         super().on_train_start()
@@ -212,7 +214,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 self.label_manager.ignore_label,
             ).to(self.device)
         if self.settings.schedule.test_epochs and self.local_rank == 0:
-            with go_on_without("no test Dice", self.print_to_log_file):  # now, not at the end
+            # Missing files are reported now, not at the end.
+            with go_on_without("no test Dice", self.print_to_log_file):
                 self.monitor = TestImageMonitor.of_dataset(
                     self.plans_manager.dataset_name, self.dataset_json["file_ending"]
                 )
@@ -235,7 +238,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.optimizer.param_groups[-1]["lr"] = self._loss_group["lr"]
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Do one training step. Exits with code 2 if the loss is not finite."""
+        """Do one training step, and exit with code 2 if the loss is not finite."""
         with self.autocast():
             result: dict[str, Any] = super().train_step(batch)
         self.steps += 1
@@ -252,7 +255,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         self.train_loss = float(np.mean([each["loss"] for each in train_outputs]))
 
     def on_validation_epoch_start(self) -> None:
-        """Start the online validation, with the averaged weights if there are any."""
+        """Start the online validation, with the averaged weights if they exist."""
         super().on_validation_epoch_start()
         if self.validation_pass is not None:
             self.validation_pass.restart()
@@ -260,7 +263,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.average.swap()
 
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
-        """End the online validation, go back to the trained weights, and look for trouble."""
+        """End the online validation, restore the trained weights, and check for problems."""
         super().on_validation_epoch_end(val_outputs)
         if self.average is not None:
             self.average.swap()
@@ -275,15 +278,15 @@ class nnUNetTrainerANL(nnUNetTrainer):
 
     def _look_for_trouble(self, counts: PixelCounts) -> None:
         self.watch.look_at_classes(counts)
-        if self.clean_labels is None:  # clean labels say more, see on_epoch_end
+        if self.clean_labels is None:  # clean labels show more, see on_epoch_end
             self._look_at_fit("validation Dice", -self.train_loss, counts.mean_dice)
 
     def _look_at_fit(self, what: str, fit: float, dice: float) -> None:
         if self.correction is None or self.correction.done_in is not None:
-            self.watch.look_at_fit(what, fit, dice)  # before, the correction looks for the same
+            self.watch.look_at_fit(what, fit, dice)  # before that, the correction watches it
 
     def averaged(self) -> AbstractContextManager[object]:
-        """Put the averaged weights into the network within a block, if there are any."""
+        """Use the averaged weights in the network within a block, if they exist."""
         return nullcontext() if self.average is None else self.average.in_place()
 
     def validation_step(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -293,7 +296,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         return result
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Switch to bf16. nnU-Net's own autocast, which it uses on CUDA alone, takes it over."""
+        """Switch to bf16. nnU-Net's own autocast, used only on CUDA, inherits it."""
         if self.settings.precision == "bf16":
             return torch.autocast(self.device.type, dtype=torch.bfloat16)
         return nullcontext()
@@ -305,7 +308,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         terms = not_finite_terms(self.loss, self.robust_loss)
         keys = batch.get("keys", ())
         if self.one_pass is not None:
-            keys = self.one_pass.drawn[-len(batch["data"]) :]  # none from other processes
+            keys = self.one_pass.drawn[-len(batch["data"]) :]  # empty for other processes
         reason = diagnosis.explain_divergence(
             terms, batch["data"], keys, self.settings, self.device.type
         )
@@ -316,7 +319,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         )
 
     def on_epoch_end(self) -> None:
-        """End an epoch: extend the memorisation curve, measure Dice on the test images.
+        """End an epoch: extend the memorisation curve, and measure Dice on the test images.
 
         nnU-Net saves the checkpoint afterwards, so a killed training repeats both.
         """
@@ -347,7 +350,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
     # Data
 
     def get_tr_and_val_datasets(self) -> tuple[Any, Any]:
-        """Wrap the training cases: corrected labels, clean labels, whole passes."""
+        """Wrap the training cases: corrected labels, clean labels, complete passes."""
         training, validation = super().get_tr_and_val_datasets()
         self.given_cases = training
         self.clean_labels = self._prepare_clean_labels(training, validation)
@@ -371,9 +374,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
         return composed
 
     def _prepare_clean_labels(self, training: Any, validation: Any) -> Path | None:  # noqa: ANN401
-        """Preprocess the clean labels of a fold; returns their folder, if they are known.
+        """Preprocess the clean labels of a fold, and return their folder if they are known.
 
-        A cascade and regions give the channels of labels another meaning, so they go without.
+        It is None for a cascade or regions, because their channels of labels differ in meaning.
         """
         if self.is_cascaded or self.label_manager.has_regions:
             return None
@@ -388,7 +391,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         """Find the masks of all `cases` in a folder of the raw data set.
 
         Returns:
-            Files by case. None if one is missing; nnU-Net's log then says so, with the `loss`.
+            Files by case. None if one is missing; nnU-Net's log then states this and the `loss`.
         """
         masks = None
         with go_on_without(loss, self.print_to_log_file):
@@ -401,17 +404,17 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def save_checkpoint(self, filename: str) -> None:
         """Save nnU-Net's checkpoint, with the loss's own parameters in their optimiser group.
 
-        If the training is killed meanwhile, the previous checkpoint stays.
+        If the training is killed while saving, the previous checkpoint remains.
         """
         if self.disable_checkpointing or self.local_rank != 0:
-            super().save_checkpoint(filename)  # which says so, or does nothing
+            super().save_checkpoint(filename)  # it logs this, or does nothing
             return
         states = (self.optimizer, self._trained_loss, self.average, self.correction)
         with self.averaged(), atomic_path(Path(filename)) as partial, states_in_groups(*states):
             super().save_checkpoint(str(partial))
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
-        """Load a checkpoint with the same settings. Exits with code 2 if they differ."""
+        """Load a checkpoint with the same settings, and exit with code 2 if they differ."""
         checkpoint = torch.load(
             filename_or_checkpoint, map_location="cpu", weights_only=False, mmap=True
         )
@@ -432,7 +435,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
     # Clean references and test images
 
     def perform_actual_validation(self, save_probabilities: bool = False) -> None:
-        """Do nnU-Net's final validation, and compare with clean labels too if they are known."""
+        """Do nnU-Net's final validation, and compare with clean labels if they are known."""
         with self.averaged():
             super().perform_actual_validation(save_probabilities)
         if self.local_rank != 0:

@@ -1,4 +1,4 @@
-"""Mistakes of a user in nnU-Net's log, in one line."""
+"""Reports of user errors in one line of nnU-Net's log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Log = Callable[..., None]
 
 @contextmanager
 def exit_in_one_line(log: Log) -> Iterator[None]:
-    """Report a user's mistake in a block in one line, in nnU-Net's log too, and exit with code 2.
+    """Report an `InputError` of a block in one line, also in nnU-Net's log, and exit with code 2.
 
     nnU-Net's command line would print a traceback.
     """
@@ -28,11 +28,11 @@ def exit_in_one_line(log: Log) -> Iterator[None]:
 
 @contextmanager
 def go_on_without(what: str, log: Log) -> Iterator[None]:
-    """Skip the rest of a block if a file is missing; nnU-Net's log then says what there is not.
+    """Skip the rest of a block if a file is missing, and write the consequence to nnU-Net's log.
 
     Args:
-        what: Such as "no test Dice".
-        log: Writes to nnU-Net's log.
+        what: The consequence, such as "no test Dice".
+        log: Function that writes to nnU-Net's log.
     """
     try:
         yield

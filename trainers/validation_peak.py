@@ -1,4 +1,4 @@
-"""Whether the validation Dice of a training has passed its peak."""
+"""Detection of the peak of the validation Dice of a training."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterable
 
 import numpy as np
 
-#: Epochs whose mean is compared with the best mean: at least so many, and this share of all.
+#: Number of epochs whose mean is compared with the best mean: at least this many, and this share.
 LEAST_WINDOW, WINDOW_SHARE = 3, 0.02
-#: The least fall of that mean that counts, in Dice.
+#: Smallest fall of that mean that counts, in Dice.
 LEAST_FALL = 0.005
-#: A fall must also exceed so many standard errors of such a mean. It is looked for in every epoch,
-#: so the usual two or three would be exceeded by chance.
+#: A fall must also exceed this many standard errors of the mean. The test is repeated in every
+#: epoch, so the usual two or three would be exceeded by chance.
 STANDARD_ERRORS = 6
-#: The least rise that makes an epoch the best one, in Dice.
+#: Smallest rise that makes an epoch the best one, in Dice.
 LEAST_RISE = 0.002
 
 
 class ValidationPeak:
-    """Tells whether the validation Dice has passed its peak, and where the peak was.
+    """Detector of the peak of the validation Dice.
 
     Args:
         dice: Dice of the epochs so far; NaN counts as 0.
@@ -26,7 +26,7 @@ class ValidationPeak:
 
     Attributes:
         dice: Dice of the epochs so far.
-        best_epoch: The earliest epoch that no later one surpasses by `LEAST_RISE`, or None.
+        best_epoch: The earliest epoch that no later epoch exceeds by `LEAST_RISE`, or None.
 
     Examples:
         >>> peak = ValidationPeak([0.60, 0.66, 0.67, 0.67, 0.65, 0.63, 0.61])
@@ -42,7 +42,7 @@ class ValidationPeak:
             self.add(each)
 
     def add(self, dice: float) -> bool:
-        """Add the Dice of an epoch; returns whether it is the best one."""
+        """Add the Dice of an epoch, and return whether it is the best one."""
         self.dice.append(float(np.nan_to_num(dice)))
         best = self.best_epoch is None or self.dice[-1] > self.dice[self.best_epoch] + LEAST_RISE
         if best:
@@ -56,7 +56,7 @@ class ValidationPeak:
             return False
         means = np.convolve(self.dice, np.full(self.window, 1 / self.window), mode="valid")
         best = int(means.argmax())
-        # Second differences know no trend; 0.6745 sqrt(6) is their median size at a spread of 1.
+        # Second differences ignore a trend; 0.6745 sqrt(6) is their median size at a spread of 1.
         spread = np.median(np.abs(np.diff(self.dice, 2))) / (0.6745 * np.sqrt(6))
         chance = STANDARD_ERRORS * spread / np.sqrt(self.window)
         return bool(means[-1] < means[best] - max(LEAST_FALL, chance))

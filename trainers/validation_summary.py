@@ -1,4 +1,4 @@
-"""A summary like nnU-Net's own, of predictions against masks that nnU-Net does not know."""
+"""Summary like nnU-Net's own, for masks that nnU-Net does not know."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def write_summary(
     labels: Any,  # noqa: ANN401 (nnU-Net carries no types)
     reader: Any,  # noqa: ANN401
 ) -> float:
-    """Compare predictions with references of the same file names and write nnU-Net's summary.
+    """Compare predictions with references of the same file names, and write nnU-Net's summary.
 
     Args:
-        predictions: The folder of the predicted masks.
-        references: Masks by case.
+        predictions: Folder of the predicted masks.
+        references: Reference masks by case.
         output: The summary file.
         labels: nnU-Net's label manager.
         reader: nnU-Net's reader of the masks.
@@ -39,7 +39,7 @@ def write_summary(
             compute_metrics(str(reference), prediction, reader, classes, labels.ignore_label)
         )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Mean of empty slice")  # a class that no case has
+        warnings.filterwarnings("ignore", "Mean of empty slice")  # a class in no case
         means = {
             label: {
                 name: float(np.nanmean([case["metrics"][label][name] for case in cases]))

@@ -1,4 +1,4 @@
-"""The labels that nnU-Net's `dataset.json` declares."""
+"""Labels declared in nnU-Net's `dataset.json`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from anl_seg.formats.text import read_json
 
-#: A label, or a region: several labels as one class.
+#: A label, or a region: several labels taken together as one class.
 Label = int | tuple[int, ...]
 IGNORE = "ignore"
 
@@ -19,9 +19,8 @@ class DatasetLabels:
     """The labels of a data set.
 
     Attributes:
-        declared: Name -> label as it is declared, with the background and `IGNORE`. Lists are
-            tuples.
-        region_order: The label that nnU-Net writes for each region, `regions_class_order`.
+        declared: Declared labels by name, including the background and `IGNORE`. Lists are tuples.
+        region_order: Label that nnU-Net writes for each region, `regions_class_order`.
     """
 
     declared: Mapping[str, Label]
@@ -29,18 +28,18 @@ class DatasetLabels:
 
     @property
     def has_regions(self) -> bool:
-        """Whether nnU-Net trains regions: if any label is a list of several."""
+        """Whether nnU-Net trains regions, that is, any label is a list of several numbers."""
         return any(isinstance(value, tuple) and len(value) > 1 for value in self.declared.values())
 
     @property
     def ignore_label(self) -> int | None:
-        """The label of ignored pixels."""
+        """Label of ignored pixels, if any."""
         value = self.declared.get(IGNORE)
         return None if value is None else labels_of(value)[0]
 
     @property
     def foreground(self) -> dict[Label, str]:
-        """Foreground label or region -> name. As in nnU-Net, regions of one label are tuples."""
+        """Names by foreground label or region. As in nnU-Net, regions of one label are tuples."""
         return {
             value if self.has_regions or isinstance(value, int) else value[0]: name
             for name, value in self.declared.items()
@@ -49,12 +48,12 @@ class DatasetLabels:
 
     @property
     def values(self) -> frozenset[int]:
-        """All values that masks may hold."""
+        """All values that masks may contain."""
         return frozenset(each for value in self.declared.values() for each in labels_of(value))
 
 
 def labels_of(label: Label) -> tuple[int, ...]:
-    """Return the labels of a region; a single label is a region of its own."""
+    """Return the labels of a region; a single label is its own region."""
     return label if isinstance(label, tuple) else (label,)
 
 
@@ -62,8 +61,8 @@ def read_declared_labels(path: Path) -> DatasetLabels:
     """Read the labels of a `dataset.json`.
 
     Raises:
-        InputError: If the file is not JSON. The message is complete.
-        ValueError: If it declares no labels as nnU-Net v2 does. The message continues "FILE: ".
+        InputError: If the file is not JSON.
+        ValueError: If it does not declare labels as nnU-Net v2 does. The message lacks the path.
     """
     content = read_json(path)
     try:

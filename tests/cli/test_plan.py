@@ -74,19 +74,19 @@ def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
         ([*X, "--epochs", "0"], "epochs must be"),
         ([*X, "--seed", "-3"], "seed must be"),
         ([*X, "--batch-size", "0"], "--batch-size must be"),
-        (["-d", "777", "--as", "nnUNetPlans"], "nnUNetPlans.json is a file of nnU-Net's own"),
+        (["-d", "777", "--as", "nnUNetPlans"], "nnUNetPlans.json is one of nnU-Net's own files"),
         (["-d", "777", "--as", "a/b"], "letters, digits"),
-        (["-d", "777", "--as", "a__b"], "never __, got 'a__b'; choose another name with --as"),
-        (["-d", "777", "--as", "a_"], "no _ last"),
-        (["-d", "777", "--as", ".."], "a letter first"),
+        (["-d", "777", "--as", "a__b"], "does not end in _, got 'a__b'"),
+        (["-d", "777", "--as", "a_"], "does not end in _"),
+        (["-d", "777", "--as", ".."], "starts with a letter"),
         (["-d", "777", "--as", ""], "got ''"),
-        (["-d", "777", "--as", "1e-4"], "a letter first"),
-        (["-d", "777", "--as", "Splits_Final"], "is a file of nnU-Net's own"),
+        (["-d", "777", "--as", "1e-4"], "starts with a letter"),
+        (["-d", "777", "--as", "Splits_Final"], "is one of nnU-Net's own files"),
         (
             [*X, "--alpha", "0", "--beta", "0", "--dice-weight", "0", "--ce-weight", "0"],
             "alpha and beta of anl-ce must not",
         ),
-        ([*X, "--small"], "no 'architecture' to make small"),
+        ([*X, "--small"], "no 'architecture' to shrink"),
         ([*X, "-p", "nothing"], "plans there: nnUNetPlans"),
         (["-d", "778", "--as", "x"], "no data set 778"),
         (["-d", "/tmp/Dataset777_Hand", "--as", "x"], "-d takes the id or name"),
@@ -120,7 +120,7 @@ def test_source_with_an_unknown_loss_is_refused(folder, capsys):
 def test_the_source_itself_is_not_written(folder, capsys):
     assert run("-d", "777", "--as", "mine") == 0
     assert run("-d", "777", "-p", "mine", "--as", "mine", "--overwrite") == 2
-    assert "give the new plans another name" in capsys.readouterr().err
+    assert "is the name of the source" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["dataset", "dataset_fingerprint", "splits_final", "other"])
@@ -311,7 +311,7 @@ def test_a_noisy_copy_gets_the_folds_of_the_clean_data_set(folder, noisy, capsys
         assert json.loads(copy.read_text()) == SPLITS
     copy.write_text(json.dumps(SPLITS[::-1]))
     assert run("-d", "778", "--from", "777", "--as", "z") == 2
-    assert "folds would not be of the same cases" in capsys.readouterr().err
+    assert "folds would not have the same cases" in capsys.readouterr().err
     assert json.loads(copy.read_text()) == SPLITS[::-1]
 
 

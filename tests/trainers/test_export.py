@@ -163,5 +163,5 @@ def test_a_network_that_plain_nnunet_does_not_build_is_refused(
         staticmethod(with_another_nonlinearity),
     )
     assert run("-d", "777", "-c", "hand", "-o", tmp_path / "model.zip") == 2
-    assert "gives another output than the trained one" in capsys.readouterr().err
+    assert "differs in its output from the trained one" in capsys.readouterr().err
     assert not (tmp_path / "model.zip").exists()

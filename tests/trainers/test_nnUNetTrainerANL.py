@@ -337,7 +337,7 @@ def test_a_subclass_keeps_its_own_schedule(make_trainer):
     ("settings", "message"),
     [
         ({"seed": 2}, "the seed fixes the weights but not the order of the data"),
-        ({"protocol": "isic2017", "iterations": 1}, "an epoch shows some cases twice"),
+        ({"protocol": "isic2017", "iterations": 1}, "an epoch has some cases twice"),
     ],
 )
 def test_what_single_process_loading_would_change_is_said(

@@ -95,7 +95,7 @@ def test_predictions_resume_and_are_of_one_network(model, preprocessed, tmp_path
 
 
 def test_a_cascade_is_refused(tmp_path):
-    with pytest.raises(InputError, match="a cascade needs the predictions of the stage before"):
+    with pytest.raises(InputError, match="a cascade needs the predictions of the previous stage"):
         predict(tmp_path / "x__y__3d_cascade_fullres", [], {}, tmp_path, "cpu")
 
 

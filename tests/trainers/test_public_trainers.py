@@ -155,7 +155,7 @@ def test_a_broken_image_is_named(make_trainer, make_batch, capsys):
     error = stopped(trainer, batch, capsys)
     assert "not finite in epoch 3, iteration 2 of 7: the network's output at 32x32" in error
     assert "(gce)" in error
-    assert "the images of broken hold values that are not finite" in error
+    assert "the images of broken contain values that are not finite" in error
 
 
 def test_a_diverged_training_says_what_to_try(make_trainer, make_batch, capsys):

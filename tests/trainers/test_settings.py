@@ -62,7 +62,7 @@ def test_plans_without_an_entry_mean_the_defaults():
         ({"seed": -1}, "seed must be"),
         (
             {"learning_rate": 1},
-            "unknown settings: learning_rate; known are loss, loss_parameters, delta",
+            "unknown settings: learning_rate; valid are loss, loss_parameters, delta",
         ),
         ([1], "must be an object"),
     ],

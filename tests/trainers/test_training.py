@@ -246,7 +246,7 @@ def test_a_broken_case_of_a_pass_is_named(make_trainer, capsys):
 
     with pytest.raises(SystemExit):
         one_pass()
-    said = "the images of case2 hold values that are not finite"
+    said = "the images of case2 contain values that are not finite"
     assert said in capsys.readouterr().err
     assert said in log(trainer)
 

@@ -1,7 +1,7 @@
-"""Gives our trainers to nnU-Net: through `anl_seg.trainers.hook`, or through nnUNet_extTrainer.
+"""Module in which nnU-Net finds our trainers, by `anl_seg.trainers.hook` or nnUNet_extTrainer.
 
-Every search for any trainer asks this module, so it imports nothing itself until one of our classes
-is asked for (PEP 562).
+Every search for a trainer imports this module. So it imports nothing itself until one of our
+classes is requested (PEP 562).
 """
 
 NAMES = {
@@ -25,5 +25,5 @@ def __getattr__(name: str) -> type:
         import anl_seg.trainers
 
         return getattr(anl_seg.trainers, name)
-    except AttributeError as error:  # nnU-Net would take it for "there is no such trainer"
-        raise ImportError(f"anl-seg does not work with what is installed: {error}") from error
+    except AttributeError as error:  # nnU-Net would read it as an unknown trainer
+        raise ImportError(f"anl-seg does not work with the installed packages: {error}") from error

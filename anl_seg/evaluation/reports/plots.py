@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-#: Okabe and Ito's colours, told apart by colour-blind readers.
+#: Okabe and Ito's colours, which colour-blind readers can distinguish.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 GREY = "#6b7280"
-#: Inches; narrow enough that the letters can be read on a phone.
+#: Width in inches, narrow enough for legible letters on a phone.
 WIDTH = 5.0
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -31,9 +31,9 @@ STYLE: dict[Any, Any] = {
     "axes.edgecolor": GREY,
     "svg.hashsalt": "anl-seg",  # the same values give the same file
     "svg.fonttype": "path",
-    "text.parse_math": False,  # a dollar in a name is a dollar
+    "text.parse_math": False,  # a name may contain a dollar
 }
-#: More points than this are drawn as pixels, which keeps the page small.
+#: Most points drawn as vectors. More are drawn as pixels, to keep the page small.
 MAX_VECTOR_POINTS = 2000
 
 
