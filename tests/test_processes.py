@@ -92,6 +92,6 @@ def test_each_process_begins_with_what_was_asked(tmp_path):
     assert Path.cwd() != tmp_path
 
 
-def test_a_process_that_was_ended_is_told_with_its_cure():
+def test_a_killed_process_is_reported_with_a_remedy():
     with pytest.raises(CommandFailedError, match="use fewer processes"), process_pool(2) as pool:
         list(map_in(pool, os._exit, [1]))

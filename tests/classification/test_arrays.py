@@ -64,7 +64,7 @@ def test_pixels_are_normalised_and_channels_last():
     assert pixels.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_what_is_shifted_in_is_black():
+def test_shifted_images_have_a_black_border():
     images = data()
     protocol = dataclasses.replace(PLAIN, augmentation=ShiftFlipRotate(shift_px=4))
     made, _ = batches(images, protocol)
@@ -76,7 +76,7 @@ def test_what_is_shifted_in_is_black():
 
 
 @pytest.mark.parametrize(("seed", "epoch", "same"), [(1, 3, True), (1, 4, False), (2, 3, False)])
-def test_an_epoch_is_the_same_again_and_another_one_is_not(seed, epoch, same):
+def test_an_epoch_repeats_and_differs_from_others(seed, epoch, same):
     images = data()
     protocol = dataclasses.replace(PLAIN, augmentation=ShiftFlipRotate(4, flip=True))
     one = torch.cat([pixels for pixels, _, _ in batches(images, protocol)[0].training(3)])

@@ -48,7 +48,7 @@ def test_shift_and_flip_as_crop_from_the_padded_image(height, width, channels):
     assert np.array_equal(found, one_by_one(pictures, indices, draws))
 
 
-def test_rotation_as_pillow_has_it():
+def test_rotation_equals_pillows():
     pictures = images(40, 32, 32)
     indices = torch.arange(40)
     draws = draw(ShiftFlipRotate(4, flip=True, rotation_deg=20), 40, generator(1))
@@ -64,7 +64,7 @@ def test_a_quarter_turn_goes_counter_clockwise():
     assert torch.equal(found, pictures[0].rot90())
 
 
-def test_nothing_asked_nothing_done():
+def test_no_augmentation_leaves_images_unchanged():
     pictures = images()
     draws = draw(ShiftFlipRotate(), 6, generator())
     assert torch.equal(gather(pictures, torch.arange(6), draws), pictures)

@@ -94,7 +94,7 @@ def test_clothing1m_starts_from_imagenet(monkeypatch):
     assert model.fc.out_features == 14
 
 
-def test_weights_that_cannot_be_had_are_named(monkeypatch):
+def test_missing_pretrained_weights_are_named(monkeypatch):
     import torchvision
 
     def offline(*, weights):

@@ -24,7 +24,7 @@ PAPER = {
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_as_the_paper_has_it(name):
+def test_rows_equal_the_paper(name):
     row = PROTOCOLS[name]
     assert PAPER[name] == (
         row.model,
@@ -53,7 +53,7 @@ def test_learning_rates_of_the_paper(name, rates):
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)
-def test_what_a_row_names_exists(name):
+def test_models_and_data_sets_of_rows_exist(name):
     row = PROTOCOLS[name]
     assert row.dataset in DATASETS
     assert row.model in MODELS
@@ -85,11 +85,11 @@ def test_augmentation_of_the_paper():
         ("clothing1m", "deviation"),
     ],
 )
-def test_where_the_paper_is_silent_or_the_code_differs_a_note_says_so(name, silent_about):
+def test_notes_name_gaps_of_the_paper_and_differences_of_the_code(name, silent_about):
     assert re.search(silent_about, " ".join(PROTOCOLS[name].notes))
 
 
-def test_published_rows_differ_in_what_their_notes_say():
+def test_published_rows_differ_as_their_notes_say():
     assert PROTOCOLS["cifar100"].augmentation.rotation_deg == 0
     assert PROTOCOLS["cifar100-published"].augmentation.rotation_deg == 20
     assert PROTOCOLS["webvision"].presets["anl-ce"].delta == 6e-6

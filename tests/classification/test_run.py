@@ -59,7 +59,7 @@ def test_gradients_of_the_negative_part_lie_beside_the_log(finished):
         assert epoch["clean"]["low"] <= epoch["clean"]["median"] <= epoch["clean"]["high"]
 
 
-def test_run_json_tells_all(finished):
+def test_run_json_is_complete(finished):
     folder, result = finished
     told = read_run(folder)
     assert told["settings"]["seed"] == 1
@@ -103,7 +103,7 @@ def test_tensorboard_has_the_log(finished):
     assert scalars(file, "accuracy/test") == expected
 
 
-def test_pictures_are_there(finished):
+def test_pictures_are_written(finished):
     folder, _ = finished
     for name in ("accuracies.png", "marginals.png"):
         assert (folder / name).read_bytes().startswith(b"\x89PNG")
@@ -147,7 +147,7 @@ def stop_after(number):
     return report
 
 
-def test_a_stopped_run_goes_on_to_the_same_numbers(finished, tmp_path):
+def test_a_stopped_run_resumes_to_the_same_numbers(finished, tmp_path):
     folder, result = finished
     with pytest.raises(Stop):
         run(SETTINGS, tmp_path, report=stop_after(2))
@@ -165,7 +165,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(finished, tmp_path):
 
 
 @pytest.mark.slow
-def test_kill_9_and_go_on_gives_the_same_numbers(tmp_path):
+def test_a_killed_run_resumes_to_the_same_numbers(tmp_path):
     command = [
         *(sys.executable, "-c", "from anl_seg.cli import main; main()", "classify"),
         *("--noise", "symmetric", "--eta", "0.6", "--set", "epochs=12", "--device", "cpu"),
@@ -212,7 +212,7 @@ def test_a_run_of_other_settings_is_not_overwritten(finished, change, told):
     assert (folder / "run.json").read_bytes() == before
 
 
-def test_overwrite_starts_anew_and_leaves_strange_files(tmp_path):
+def test_overwrite_starts_again_and_keeps_other_files(tmp_path):
     quick = dataclasses.replace(SETTINGS, epochs=1, batch_size=512)
     run(quick, tmp_path)
     (tmp_path / "mine.txt").write_text("mine")
@@ -260,14 +260,14 @@ def test_labels_can_be_loaded_instead_of_drawn(finished, tmp_path):
         ({"noise": "sym"}, r"symmetric.*'sym'"),
     ],
 )
-def test_bad_settings_are_told_and_nothing_is_written(tmp_path, monkeypatch, change, told):
+def test_bad_settings_are_errors_and_nothing_is_written(tmp_path, monkeypatch, change, told):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=told):
         run(dataclasses.replace(SETTINGS, **change), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_bf16_where_it_is_not_supported(monkeypatch, tmp_path):
+def test_bf16_on_a_device_without_it(monkeypatch, tmp_path):
     monkeypatch.setattr(bf16, "has_bf16", lambda kind: False)
     with pytest.raises(InputError, match="bf16 instructions, which cpu lacks"):
         run(dataclasses.replace(SETTINGS, precision="bf16", device="cpu"), tmp_path / "run")

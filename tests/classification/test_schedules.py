@@ -30,6 +30,6 @@ def rates(make_scheduler):
         (Steps(0.2, (0.5, 0.75)), lambda opt: lr_scheduler.MultiStepLR(opt, [6, 9], 0.2)),
     ],
 )
-def test_as_torch_has_it(schedule, make_scheduler):
+def test_equal_to_torchs_schedulers(schedule, make_scheduler):
     ours = [schedule.factor(epoch, EPOCHS) for epoch in range(EPOCHS)]
     assert ours == pytest.approx(rates(make_scheduler), abs=1e-12)

@@ -79,7 +79,7 @@ def test_steps_are_those_of_the_published_training():
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-6)
 
 
-def test_l1_is_part_of_what_is_clipped():
+def test_l1_is_clipped():
     protocol = dataclasses.replace(PROTOCOL, learning_rate=1.0, momentum=0.0, clip_norm=0.5)
     ours = learner(preset=Preset(delta=10.0), protocol=protocol)
     before = nn.utils.parameters_to_vector(ours.model.parameters()).clone()

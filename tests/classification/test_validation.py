@@ -77,11 +77,11 @@ def test_the_seed_decides_which(digits):
     assert not np.array_equal(one.x_train, other.x_train)
 
 
-def test_nothing_is_held_out_of_nothing(digits):
+def test_a_share_of_0_holds_nothing_out(digits):
     assert hold_out(*digits, 0.0, seed=1) == digits
 
 
-def test_files_are_held_out_with_the_labels_that_there_are():
+def test_files_are_held_out_with_given_labels_only():
     files = tuple(Path(f"{number}.jpg") for number in range(40))
     labels = np.arange(40) % 2
     data = ImageFiles("photos", files, labels, files[:2], labels[:2], ("even", "odd"))
@@ -139,7 +139,7 @@ def test_the_accuracies_are_those_of_the_network_on_the_images_held_out(finished
     assert result.further["validation_clean"] == pytest.approx((predicted == clean).mean())
 
 
-def test_without_a_share_nothing_is_said_of_it(tmp_path):
+def test_without_a_share_the_records_lack_validation(tmp_path):
     settings = dataclasses.replace(SETTINGS, validation=0.0, **{**QUICK, "epochs": 1})
     assert run(settings, tmp_path).further == {}
     assert "validation" not in (tmp_path / "log.jsonl").read_text()

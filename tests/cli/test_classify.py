@@ -29,7 +29,7 @@ def classify(*arguments):
     return end.value.code
 
 
-def test_one_run_tells_every_epoch(tmp_path, capsys):
+def test_one_run_prints_every_epoch(tmp_path, capsys):
     code = classify(
         *("--dataset", "digits", *NOISE, "--loss", "anl-ce", "--seed", 1, "-o", tmp_path / "RUN"),
         *("--set", "epochs=2", "--set", "batch_size=256"),
@@ -96,7 +96,7 @@ def test_labels_of_label_noise(tmp_path):
         (("--human", "no.pt", "--noise", "human"), "human"),
     ],
 )
-def test_bad_input_is_told_with_exit_code_2(tmp_path, monkeypatch, capsys, arguments, told):
+def test_bad_input_is_exit_code_2(tmp_path, monkeypatch, capsys, arguments, told):
     monkeypatch.chdir(tmp_path)
     assert classify(*arguments) == 2
     assert told in capsys.readouterr().err

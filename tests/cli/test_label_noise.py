@@ -32,7 +32,7 @@ def test_writes_labels_and_prints_confusion_rate_and_hash(tmp_path, capsys):
     assert printed.splitlines()[1].split() == ["0", *map(str, noisy.confusion[0]), "0.601"]
 
 
-def test_a_file_that_is_there_is_replaced_if_asked_to(tmp_path, capsys):
+def test_an_existing_file_is_replaced_only_with_overwrite(tmp_path, capsys):
     path = tmp_path / "noisy.npz"
     ask = ("--dataset", "digits", "--noise", "symmetric", "--eta", 0.6, "-o", path)
     assert run(*ask, "--seed", 1) == 0
@@ -52,7 +52,7 @@ def test_other_kinds(noise, tmp_path):
     assert label_noise.load(path, load("digits").y_train).kind == noise
 
 
-def test_cifar100_has_a_line_a_class(tmp_path, capsys):
+def test_cifar100_has_one_line_per_class(tmp_path, capsys):
     labels = np.repeat(np.arange(100), 10)
     pixels = np.zeros((1000, 32, 32, 3), np.uint8)
     np.savez(tmp_path / "c.npz", x_train=pixels, y_train=labels, x_test=pixels[:1], y_test=[0])

@@ -30,7 +30,7 @@ def run(capsys, *arguments):
     return ended.value.code, captured.out, captured.err
 
 
-def test_the_summary_says_what_was_done(capsys, folder, tmp_path):
+def test_the_summary_is_printed(capsys, folder, tmp_path):
     code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--seed", 3)
     assert code == 0
     assert "7 of 10 masks corrupted" in out
@@ -154,7 +154,7 @@ def test_millimetres_need_files_that_say_their_spacing(capsys, folder, tmp_path)
     assert not np.array_equal(*masks)
 
 
-def test_the_published_method_is_one_option_away(capsys, folder, tmp_path):
+def test_the_published_method_needs_one_option(capsys, folder, tmp_path):
     code, out, _ = run(capsys, folder, tmp_path / "dst", *RATES, "--method", "published")
     assert code == 0
     assert "7 of 10 masks corrupted" in out

@@ -150,7 +150,7 @@ def test_dice_beside_a_loss_without_weight_is_a_loss(folder):
     ("there", "named"),
     [(["3d_lowres", "2d"], "2d"), (["3d_fullres", "3d_lowres"], "3d_fullres")],
 )
-def test_the_next_command_names_a_configuration_that_is_there(folder, capsys, there, named):
+def test_the_next_command_names_an_existing_configuration(folder, capsys, there, named):
     plane = PLANS["configurations"]["2d"]
     content = PLANS | {"configurations": dict.fromkeys(there, plane)}
     (folder / "nnUNetPlans.json").write_text(json.dumps(content))
@@ -315,7 +315,7 @@ def test_a_noisy_copy_gets_the_folds_of_the_clean_data_set(folder, noisy, capsys
     assert json.loads(copy.read_text()) == SPLITS[::-1]
 
 
-def test_folds_with_cases_that_are_not_there(folder, noisy, capsys):
+def test_folds_with_missing_cases(folder, noisy, capsys):
     (folder / "splits_final.json").write_text(json.dumps(SPLITS))
     put_cases(noisy, "a")
     assert run("-d", "778", "--from", "777", "--as", "x") == 2

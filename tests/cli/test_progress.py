@@ -14,7 +14,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_what_is_printed_meanwhile_goes_into_the_file_it_is_meant_for(monkeypatch):
+def test_output_during_progress_goes_to_its_file(monkeypatch):
     terminal, file = Terminal(), io.StringIO()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(sys, "stdout", file)
@@ -25,7 +25,7 @@ def test_what_is_printed_meanwhile_goes_into_the_file_it_is_meant_for(monkeypatc
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e9])
-def test_plain_lines_now_and_then_elsewhere(monkeypatch, capsys, seconds):
+def test_occasional_lines_without_a_terminal(monkeypatch, capsys, seconds):
     monkeypatch.setattr(progress, "PLAIN_LINE_SECONDS", seconds)
     assert list(track("abc", "working")) == ["a", "b", "c"]
     shown = capsys.readouterr().err.splitlines()

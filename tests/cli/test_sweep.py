@@ -63,7 +63,7 @@ def test_status_of_nothing(tmp_path, capsys):
     assert f"{tmp_path} contains no runs" in capsys.readouterr().err
 
 
-def test_a_dry_run_lists_the_runs_and_leaves_all_as_it_is(sweep, tmp_path, capsys):
+def test_a_dry_run_lists_the_runs_and_changes_nothing(sweep, tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
     (sweep[3] / "record.json").unlink()
     sweep[3].rmdir()
@@ -91,7 +91,7 @@ def test_each_gpu_that_is_named_gets_a_run(sweep, monkeypatch, capsys):
     assert "2 at a time" in capsys.readouterr().err
 
 
-def test_a_file_that_is_not_there(tmp_path, monkeypatch, capsys):
+def test_a_missing_file(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert call("sweep", "sweep.yaml") == 2
     assert "sweep.yaml" in capsys.readouterr().err
@@ -137,7 +137,7 @@ def test_collect_of_nothing(tmp_path, capsys):
     assert "contains no runs" in capsys.readouterr().err
 
 
-def test_a_line_at_each_change_where_there_is_no_terminal(sweep, tmp_path, capsys):
+def test_a_line_at_each_change_without_a_terminal(sweep, tmp_path, capsys):
     found = standings_of(tmp_path / "runs", read_sweep(tmp_path / "sweep.yaml"))
     with standings.watching(workers=1) as watch:
         watch(found)

@@ -37,7 +37,7 @@ def _with(record, **metrics):
     return record
 
 
-def test_what_is_missing_is_said_with_its_command(tmp_path, capsys):
+def test_missing_runs_are_shown_with_the_command(tmp_path, capsys):
     root = tmp_path / "my runs"
     assert (
         table(2, *SMALL, "--seed", 1, "--set", "epochs=2", "--runs", root, "--format", "text") == 0

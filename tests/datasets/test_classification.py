@@ -24,7 +24,7 @@ def test_unknown_name():
 
 
 @pytest.mark.parametrize("name", sorted(set(classification.DATASETS) - {"digits"}))
-def test_missing_data_say_what_to_get_from_where_and_where_to_put_it(name, tmp_path, monkeypatch):
+def test_missing_data_explain_the_download(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
         classification.load(name)

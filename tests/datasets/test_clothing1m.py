@@ -70,7 +70,7 @@ def test_missing_images(tmp_path):
         load("clothing1m", tmp_path)
 
 
-def test_list_that_is_no_text(tmp_path):
+def test_list_that_is_not_text(tmp_path):
     write(tmp_path)
     (tmp_path / "clean_val_key_list.txt").write_bytes(b"\xff\xfe\x80")
     with pytest.raises(InputError, match=r"clean_val_key_list\.txt is not a text file"):

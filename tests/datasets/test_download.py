@@ -91,7 +91,7 @@ def test_fetches_and_unpacks(site, tmp_path):
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"Pictures", "Pictures.zip"}
 
 
-def test_what_is_there_is_not_fetched_again(site, tmp_path):
+def test_existing_files_are_not_fetched_again(site, tmp_path):
     (tmp_path / "Pictures.zip").write_bytes(BODY)
     download.fetch_folder(site.url, tmp_path)
     (tmp_path / "Pictures.zip").unlink()
@@ -99,20 +99,20 @@ def test_what_is_there_is_not_fetched_again(site, tmp_path):
     assert site.started_at == []
 
 
-def test_goes_on_where_an_earlier_run_stopped(site, tmp_path):
+def test_resumes_an_earlier_run(site, tmp_path):
     (tmp_path / ".partial-Pictures.zip").write_bytes(BODY[:60_000])
     assert contents(download.fetch_folder(site.url, tmp_path)) == PICTURES
     assert site.started_at == [60_000]
 
 
-def test_goes_on_after_broken_connections(site, tmp_path, monkeypatch):
+def test_continues_after_broken_connections(site, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "BLOCK_BYTES", 1000)
     site.breaks = [40_000, 30_000]
     assert contents(download.fetch_folder(site.url, tmp_path)) == PICTURES
     assert site.started_at == [0, 40_000, 70_000]
 
 
-def test_starts_again_where_the_server_cannot_resume(site, tmp_path):
+def test_starts_again_if_the_server_cannot_resume(site, tmp_path):
     site.ranges = False
     (tmp_path / ".partial-Pictures.zip").write_bytes(b"x" * 60_000)
     assert contents(download.fetch_folder(site.url, tmp_path)) == PICTURES

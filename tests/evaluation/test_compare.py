@@ -189,7 +189,7 @@ def test_what_cannot_be_compared(runs, message):
         compare(runs)
 
 
-def test_metrics_that_are_not_there():
+def test_unknown_metrics():
     with pytest.raises(InputError, match="not measured, only Dice, IoU"):
         compare([run("one", {"a": 0.5}), run("two", {"a": 0.5})], "HD95")
     with pytest.raises(InputError, match="metric 'F1': expected one of Dice, IoU"):
@@ -233,7 +233,7 @@ def test_runs_from_folders_of_seeds_and_folds(write):
     assert row.mean == pytest.approx(1 - fmean([(1 + dice) / 2, dice]))
 
 
-def test_all_that_is_wrong_with_all_runs_is_named(write):
+def test_all_problems_of_all_runs_are_listed(write):
     references = write("ref", {"a": DISC, "b": DISC})
     folders = {"one": [write("p1", {"a": DISC})], "two": [write("p2", {"b": DISC, "c": DISC})]}
     with pytest.raises(InputError) as error:

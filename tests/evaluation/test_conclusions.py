@@ -47,7 +47,7 @@ def test_a_clear_difference_is_better_or_worse():
     assert conclude(compare([high, base])).sentence.startswith("base is worse than new")
 
 
-def test_of_lengths_less_is_better():
+def test_shorter_lengths_are_better():
     base = method("base", values(metric_shift := 1.0), metric="HD95")
     low = method("new", values(metric_shift - 0.5, seed=1), metric="HD95")
     comparison = compare([base, low], "HD95")

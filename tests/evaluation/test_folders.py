@@ -242,7 +242,7 @@ def test_surfaces_of_more_than_three_axes(tmp_path):
     assert evaluate_folders(*folders).cases[0].values[1]["Dice"] == 1.0
 
 
-def test_lengths_in_mm_and_pixels_have_no_mean(tmp_path, folders):
+def test_lengths_in_mm_and_pixels_are_not_averaged(tmp_path, folders):
     pred, ref = folders({"flat": BINARY}, {"flat": BINARY})
     for folder in (pred, ref):
         write_solid(folder, "solid", np.stack([BINARY] * 3))
@@ -292,12 +292,12 @@ def test_several_processes_give_the_same(folders):
     assert problems_of(pred, ref, num_processes=2) == problems_of(pred, ref)
 
 
-def test_a_process_that_was_ended_is_told_with_its_cure():
+def test_a_killed_process_is_reported_with_a_remedy():
     with pytest.raises(CommandFailedError, match="use fewer processes"), process_map(2) as map_:
         list(map_(os._exit, [1]))
 
 
-def test_memory_is_that_of_one_pair_however_many_there_are(folders):
+def test_memory_does_not_grow_with_the_number_of_pairs(folders):
     rng = np.random.default_rng(0)
     masks = {f"case_{number:02}": rng.integers(0, 3, (300, 300), np.uint8) for number in range(40)}
     pred, ref = folders(masks, masks)

@@ -76,7 +76,7 @@ def test_extremes(prediction, reference, expected):
     assert result.both_empty == np.isnan(expected)
 
 
-def test_ignored_pixels_are_as_if_cut_out():
+def test_ignored_pixels_equal_removed_pixels():
     reference = REFERENCE.copy()
     reference[:, 3] = 7
     assert counts(PREDICTION, reference, 1, ignore_label=7) == counts(

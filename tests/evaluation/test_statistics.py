@@ -50,7 +50,7 @@ def test_interval_does_not_depend_on_the_batches(monkeypatch):
     assert mean_interval(VALUES, 1) == pytest.approx(whole, abs=1e-12)
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
+def test_interval_has_about_its_nominal_coverage():
     rng = np.random.default_rng(0)
     inside = 0
     for _ in range(100):

@@ -249,7 +249,7 @@ def test_an_unknown_format(tmp_path):
         draw(3, tmp_path, tmp_path / "three.doc")
 
 
-def test_what_is_missing_is_said_in_its_panel(tmp_path, figure):
+def test_missing_runs_are_marked_in_their_panel(tmp_path, figure):
     pieces = runs_of_figure(3, "digits")
     make(tmp_path, pieces[:2])
     failed = pieces[2].run
@@ -352,7 +352,7 @@ def test_the_command_runs_what_is_missing_and_draws(tmp_path, monkeypatch, capsy
     assert "missing" not in told
 
 
-def test_the_command_draws_what_is_there_when_a_run_fails(tmp_path, monkeypatch, capsys):
+def test_the_command_draws_finished_runs_if_one_fails(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     pieces = runs_of_figure(2, "digits")
     failed = CommandFailedError("the end of log.txt")

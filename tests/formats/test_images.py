@@ -135,7 +135,7 @@ def test_grey_with_alpha_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("compression", [None, "zlib"])
-def test_a_tiff_that_is_cut_off_is_refused(tmp_path, compression):
+def test_a_truncated_tiff_is_refused(tmp_path, compression):
     path = tmp_path / "a.tif"
     noise = np.random.default_rng(0).integers(0, 3, (5, 64, 64), np.uint8)
     tifffile.imwrite(path, noise, compression=compression, photometric="minisblack")

@@ -79,7 +79,7 @@ def test_an_absent_file_is_an_os_error(tmp_path):
             read(tmp_path / "absent")
 
 
-def test_what_is_right_is_read_as_the_libraries_do(tmp_path):
+def test_valid_text_is_read_as_by_the_libraries(tmp_path):
     text = (
         "base: &b {lr: 0.01, delta: 5.0e-6, zero: 0, tiny: 1e-6, bar: '010', when: '1:30'}\n"
         "grid: {<<: *b, lr: 0.1}\n"

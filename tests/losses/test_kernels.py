@@ -88,7 +88,7 @@ def test_powers_close_to_0_keep_their_digits(q):
     )
 
 
-def test_a_base_close_to_0_is_no_quotient():
+def test_a_power_of_a_base_close_to_0_is_exact():
     logits = torch.tensor([[0.0, 40.0], [40.0, 0.0]])
     labels = torch.zeros(2, dtype=torch.int64)
     (term,) = describe("aul").terms
@@ -150,7 +150,7 @@ def test_second_derivative(forced):
     torch.autograd.gradgradcheck(lambda z: autograd.per_pixel(z, y, summands("anl-fl")), z)
 
 
-def test_processors_keep_to_the_blocks():
+def test_cpus_use_the_blocks():
     assert autograd.find_kernels(torch.zeros(1, 2), summands("anl-ce")) is None
 
 
@@ -158,19 +158,19 @@ def test_processors_keep_to_the_blocks():
     ("classes", "name", "given", "taken"),
     [(4096, "anl-ce", {}, True), (4097, "anl-ce", {}, False), (2, "tce", {"t": 33}, False)],
 )
-def test_what_cannot_be_written_out_keeps_to_the_blocks(classes, name, given, taken):
+def test_unsupported_summands_use_the_blocks(classes, name, given, taken):
     hyper_parameters = complete(name, given)
     terms = [term.bind(hyper_parameters) for term in describe(name).terms]
     assert kernels.takes(classes, terms) is taken
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
-def test_they_are_tried_with_the_loss_they_are_for(dtype):
+def test_kernels_are_tried_with_their_own_loss(dtype):
     tried = autograd._try_kernels(torch.device(DEVICE), dtype, 3, summands("anl-fl"))
     assert tried is kernels
 
 
-def test_where_triton_fails_a_warning_says_so_and_the_blocks_take_over(monkeypatch):
+def test_if_triton_fails_there_is_a_warning_and_the_blocks_are_used(monkeypatch):
     def fail(*arguments):
         raise RuntimeError("no C compiler")
 
@@ -228,7 +228,7 @@ for (capability, dtype, classes), kernel in itertools.product(
 
 
 @pytest.mark.slow
-def test_they_compile_for_gpus_that_are_not_there(tmp_path):
+def test_kernels_compile_for_absent_gpus(tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(tmp_path)
     targets = ["75/fp16/2", "90/bf16/14", "100/fp32/105", "80/fp64/2"]

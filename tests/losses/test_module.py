@@ -193,7 +193,7 @@ def test_masks_of_type_bool(name):
 
 
 @pytest.mark.parametrize("name", ["anl-ce", "t-loss"])
-def test_what_is_no_tensor_is_named(name):
+def test_arguments_that_are_not_tensors_are_named(name):
     logits, labels = draw((2, 3))
     loss = losses.create(name)
     with pytest.raises(TypeError, match=r"labels must be a torch.Tensor, got numpy.ndarray; conv"):

@@ -43,7 +43,7 @@ def test_a_name_beside_the_table():
     ("typed", "meant"),
     [("anl-cee", "anl-ce"), ("ANL_C", "anl-ce"), ("tloss2", "t-loss"), ("nce+rec", "nce+rce")],
 )
-def test_a_slip_of_the_finger_gets_a_suggestion(typed, meant):
+def test_a_typing_error_gets_a_suggestion(typed, meant):
     with pytest.raises(
         InputError,
         match=rf"unknown loss {re.escape(repr(typed))}.*did you mean .*{re.escape(meant)}.*\?",
@@ -52,7 +52,7 @@ def test_a_slip_of_the_finger_gets_a_suggestion(typed, meant):
 
 
 @pytest.mark.parametrize("name", ["", "dice", None, 5])
-def test_what_is_no_name_gets_no_suggestion(name):
+def test_an_unrelated_name_gets_no_suggestion(name):
     with pytest.raises(InputError, match="loss") as caught:
         losses.canonical_name(name)
     assert "did you mean" not in str(caught.value)

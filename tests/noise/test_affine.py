@@ -151,7 +151,7 @@ def lattice():
 
 
 @pytest.mark.parametrize("make", [specks, hairline, lattice])
-def test_thin_and_scattered_objects_are_displaced_or_given_up(make):
+def test_thin_and_scattered_objects_are_displaced_or_left_unchanged(make):
     mask = make()
     try:
         noisy, _ = displace(mask, 0.7, ANYWHERE, direction=(1, 0), turn_deg=30, split_seed=0)
@@ -172,7 +172,7 @@ def test_specks_never_vanish(pixels):
         assert (noisy ^ mask).sum() == round(0.7 * pixels)
 
 
-def test_where_one_step_is_too_much_a_part_of_it_is_taken():
+def test_if_one_step_exceeds_the_level_a_part_of_it_is_taken():
     bar = np.zeros((40, 40), bool)
     bar[5:35, 20:22] = True  # one column of two: a step of one changes 2/2 of the pixels
     noisy, _ = displace(bar, 0.5, ANYWHERE, direction=(0, 1), turn_deg=0, split_seed=0)
@@ -196,7 +196,7 @@ def test_a_volume_meets_its_level_in_millimetres_and_in_voxels(eta_beta):
 
 
 @pytest.mark.parametrize("slices", [1, 3])
-def test_volumes_of_few_slices_are_displaced_without_tilt_where_it_leaves_no_room(slices):
+def test_volumes_of_few_slices_are_displaced_without_tilt_if_it_leaves_no_room(slices):
     mask = np.repeat(disc((64, 64), 32, 30, 12)[None], slices, axis=0)
     for seed in range(10):
         drawn = draw_motion(np.random.default_rng(seed), 3)

@@ -31,7 +31,7 @@ def test_a_jittered_boundary_moves_both_ways_and_stays_whole():
     assert not ((noisy ^ LESION) & ~(grown ^ LESION)).any()  # the same jitter, further
 
 
-def test_a_polygon_has_few_corners_and_no_other_place():
+def test_a_polygon_has_few_corners_and_stays_in_place():
     noisy, record = corrupt(LESION, "polygon", 0.15, generator(1, "case"))
     assert record.achieved == pytest.approx(0.15, abs=0.08)
     assert record.parameters["tolerance"] > 1
@@ -41,7 +41,7 @@ def test_a_polygon_has_few_corners_and_no_other_place():
     assert record.achieved == pytest.approx(0.15, abs=0.1)
 
 
-def test_components_go_whole_and_never_all():
+def test_whole_components_are_dropped_but_never_all():
     spots = [
         disc((100, 200), 50, column, radius) for column, radius in ((20, 9), (60, 12), (120, 20))
     ]

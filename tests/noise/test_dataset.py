@@ -208,7 +208,7 @@ def test_linked_folders_are_followed(dataset, tmp_path):
     assert len(list((tmp_path / "dst" / "imagesTr").iterdir())) == 6
 
 
-def test_images_are_copied_where_links_are_not_possible(dataset, tmp_path, monkeypatch):
+def test_images_are_copied_if_links_are_not_possible(dataset, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError("cross-device link")
 
@@ -249,7 +249,7 @@ def test_a_data_set_can_be_overwritten_without_touching_its_source(dataset, tmp_
 
 
 @pytest.mark.parametrize("target", ["src", "src/inside", "."])
-def test_source_and_destination_lie_apart(folder, target):
+def test_source_and_destination_must_be_separate(folder, target):
     with pytest.raises(InputError, match="must be separate folders"):
         corrupt_masks(folder, folder.parent / target, NoiseSettings(**RATES), overwrite=True)
 
@@ -322,7 +322,7 @@ def test_two_masks_of_one_case_are_named(folder, tmp_path):
         corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))
 
 
-def test_files_that_are_no_masks_are_left_out_and_listed(folder, tmp_path):
+def test_files_that_are_not_masks_are_left_out_and_listed(folder, tmp_path):
     (folder / "notes.txt").write_text("mine")
     (folder / ".hidden.png").write_text("")
     assert corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))["left_out"] == [

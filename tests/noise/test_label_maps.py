@@ -37,7 +37,7 @@ def test_classes_far_apart_are_corrupted_as_if_alone(kind):
         assert record == same
 
 
-def test_where_classes_overlap_the_higher_label_wins_and_the_record_says_what_came_of_it():
+def test_the_higher_label_wins_an_overlap_and_the_record_shows_it():
     labels = np.zeros((20, 40), np.uint8)
     labels[5:15, 5:20] = 1
     labels[5:15, 20:35] = 2
@@ -55,7 +55,7 @@ def test_where_classes_overlap_the_higher_label_wins_and_the_record_says_what_ca
     assert records[2].area_change == pytest.approx(0.5)
 
 
-def test_what_no_class_claims_is_background():
+def test_pixels_without_a_class_become_background():
     noisy, _ = corrupt_labels(two_organs(), "erosion", 0.5, of("case"))
     assert set(np.unique(noisy)) == {0, 1, 7}
     assert (noisy > 0).sum() < (two_organs() > 0).sum()

@@ -79,7 +79,7 @@ def test_other_values_are_labels(tmp_path, values):
     assert not read.coded_255
 
 
-def test_the_ignore_label_is_no_class(tmp_path):
+def test_the_ignore_label_is_not_a_class(tmp_path):
     array = np.resize(np.array((0, 1, 255, 2), np.uint8), (8, 8))
     assert read_mask(save(tmp_path / "a.png", array), ignore_label=255).classes == [1, 2]
     array[array == 2] = 1
@@ -101,7 +101,7 @@ def test_an_ignore_label_of_1_is_not_taken_for_255(tmp_path):
 
 
 @pytest.mark.parametrize("value", [0.5, -1, np.nan])
-def test_fractions_and_signs_are_no_masks(tmp_path, value):
+def test_fractions_and_negative_values_are_not_masks(tmp_path, value):
     with pytest.raises(InputError, match=r"contains values from .*whole numbers from 0"):
         read_mask(save(tmp_path / "a.mha", np.where(MASK, value, 0).astype(np.float32)))
 
@@ -142,7 +142,7 @@ def test_a_volume_of_one_slice_is_flat_and_stays_a_volume(tmp_path, axis):
     assert written.GetSpacing() == sitk.ReadImage(str(source)).GetSpacing()
 
 
-def test_the_resolution_of_a_print_is_no_spacing(tmp_path):
+def test_a_print_resolution_is_not_a_spacing(tmp_path):
     path = save(tmp_path / "a.tif", MASK * np.uint8(1), Spacing=(0.5, 0.25))
     assert read_mask(path).spacing_mm is None
 

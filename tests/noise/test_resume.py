@@ -79,7 +79,7 @@ def stopped_after(cases):
     return track
 
 
-def test_an_interrupted_run_goes_on_and_ends_the_same(folder, tmp_path):
+def test_an_interrupted_run_resumes_to_the_same_result(folder, tmp_path):
     corrupt_masks(folder, tmp_path / "whole", NoiseSettings(**RATES))
     with pytest.raises(KeyboardInterrupt):
         corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(3))
@@ -96,7 +96,7 @@ def test_an_interrupted_run_goes_on_and_ends_the_same(folder, tmp_path):
     assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
 
 
-def test_what_was_half_written_or_changed_is_done_again(folder, tmp_path):
+def test_half_written_or_changed_files_are_written_again(folder, tmp_path):
     corrupt_masks(folder, tmp_path / "whole", NoiseSettings(**RATES))
     with pytest.raises(KeyboardInterrupt):
         corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(4))
@@ -117,14 +117,14 @@ def test_a_mask_that_changed_since_the_kill_is_done_again(folder, tmp_path):
     assert contents(tmp_path / "dst") == contents(tmp_path / "whole")
 
 
-def test_a_run_killed_before_its_journal_goes_on(folder, tmp_path):
+def test_a_run_killed_before_its_journal_resumes(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(0))
     (tmp_path / "dst" / manifest.JOURNAL_NAME).unlink()
     assert corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES))["complete"] is True
 
 
-def test_an_unfinished_run_is_never_taken_for_another_or_for_a_whole_one(folder, tmp_path):
+def test_an_unfinished_run_is_never_confused_with_another_or_a_finished_one(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         corrupt_masks(folder, tmp_path / "dst", NoiseSettings(**RATES), track=stopped_after(3))
     with pytest.raises(InputError, match="was not finished"):
@@ -154,7 +154,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_killed_run_leaves_no_process_and_goes_on(folder, tmp_path, processes):
+def test_a_killed_run_leaves_no_process_and_resumes(folder, tmp_path, processes):
     target = tmp_path / "dst"
     settings = "NoiseSettings(eta_alpha=1, eta_beta=0.5, seed=2)"
     arguments = f"Path({str(folder)!r}), Path({str(target)!r}), {settings}, processes={processes}"

@@ -61,7 +61,7 @@ def test_a_share_out_of_range_is_refused(eta_alpha):
         choose(CASES, eta_alpha, seed=0)
 
 
-def test_other_kinds_come_only_when_asked_for():
+def test_other_kinds_are_chosen_only_on_request():
     assert set(choose(CASES, 1, 0, ["jitter", "polygon"]).values()) == {"jitter", "polygon"}
     with pytest.raises(InputError, match="kind must be one of"):
         choose(CASES, 1, 0, ["melt"])

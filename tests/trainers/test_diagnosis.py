@@ -28,7 +28,7 @@ def counts(*values):
     return np.array(values)
 
 
-def test_background_alone_is_said_once_and_early():
+def test_background_alone_is_reported_once_and_early():
     watch = MissingForeground(["lesion", "cyst"])
     said = [watch.update(counts(0, 0), counts(5, 0)) for _ in range(20)]
     assert [epoch for epoch, text in enumerate(said, 1) if text] == [PATIENCE_ALL]
@@ -41,7 +41,7 @@ def test_an_epoch_with_foreground_starts_the_count_again():
         assert watch.update(counts(predicted), counts(5)) is None
 
 
-def test_labels_without_foreground_are_no_fault():
+def test_labels_without_foreground_cause_no_warning():
     watch = MissingForeground(["lesion"])
     assert not any(watch.update(counts(0), counts(0)) for _ in range(20))
 

@@ -124,7 +124,7 @@ def test_a_broken_installation_says_why(monkeypatch):
         hasattr(load_discovery_module(), "nnUNetTrainerANL")
 
 
-def test_doctor_is_content(healthy, capsys):
+def test_doctor_finds_no_problem(healthy, capsys):
     code, text = doctor(capsys)
     assert code == 0, text
     assert "WRONG" not in text
@@ -186,7 +186,7 @@ def test_doctor_sees_numbers_with_which_nnunet_cannot_work(
     assert cure in text
 
 
-def test_doctor_is_content_with_other_numbers(healthy, monkeypatch, capsys):
+def test_doctor_accepts_other_numbers(healthy, monkeypatch, capsys):
     monkeypatch.setenv("nnUNet_n_proc_DA", "4")
     monkeypatch.setenv("nnUNet_def_n_proc", "2")
     _, text = doctor(capsys)

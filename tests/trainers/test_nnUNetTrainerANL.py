@@ -275,7 +275,7 @@ def test_what_a_configuration_inherits_counts_too(make_trainer, tmp_path, capsys
     assert "batch_size is 4, was 2" in capsys.readouterr().err
 
 
-def test_a_run_killed_while_it_saves_keeps_the_checkpoint_of_before(
+def test_a_run_killed_while_saving_keeps_the_previous_checkpoint(
     make_trainer, tmp_path, monkeypatch
 ):
     trainer = make_trainer()
@@ -340,7 +340,7 @@ def test_a_subclass_keeps_its_own_schedule(make_trainer):
         ({"protocol": "isic2017", "iterations": 1}, "an epoch has some cases twice"),
     ],
 )
-def test_what_single_process_loading_would_change_is_said(
+def test_effects_of_several_loading_processes_are_logged(
     make_trainer, monkeypatch, settings, message
 ):
     from pathlib import Path

@@ -54,7 +54,7 @@ def test_held_out_cases_and_the_softmax_of_nnunet(model, splits):
     assert held_out_cases(model, splits, ["0"], CASES) == expected
 
 
-def test_what_cannot_judge_is_named(model, splits):
+def test_folds_that_cannot_judge_are_named(model, splits):
     with pytest.raises(InputError, match=r"fold 1 has no checkpoint_final\.pth \(trained: 0\)"):
         held_out_cases(model, splits, ["1"], CASES)
     with pytest.raises(InputError, match="2 cases of fold 0 are not in labelsTr: case4, case5"):

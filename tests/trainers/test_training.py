@@ -122,7 +122,7 @@ def test_without_all_clean_labels_there_is_no_curve(make_trainer, preprocessed):
     assert log(trainer).count(said) == 1
 
 
-def test_clean_labels_are_prepared_once_and_said(make_trainer, nnunet_folders):
+def test_clean_labels_are_prepared_once_and_logged(make_trainer, nnunet_folders):
     first, second = prepared(make_trainer), prepared(make_trainer)
     second.log_file += "_second"
     for trainer in (first, second):
@@ -171,7 +171,7 @@ def test_clean_labels_that_do_not_fit_are_named(make_trainer, preprocessed, caps
 
 
 @pytest.mark.parametrize("gone", ["nnUNet_raw", "imagesTs", "labelsTs", "labelsTs/test1.nii.gz"])
-def test_test_images_that_are_missing_are_said_at_the_start(
+def test_missing_test_images_are_reported_at_the_start(
     make_trainer, preprocessed, monkeypatch, gone
 ):
     if gone == "nnUNet_raw":

@@ -197,7 +197,7 @@ def test_a_finished_training_stays_as_it_is(nnunet, fullres):
     assert torch.equal(weights(fullres / "checkpoint_final.pth"), before)
 
 
-def test_a_killed_training_ends_as_if_it_had_not_been(nnunet, fullres):
+def test_a_killed_training_ends_like_an_uninterrupted_one(nnunet, fullres):
     nnunet.run(f"anl-seg plan -d {PLAIN} --as killed {SETTINGS}")
     killed = start(training("3d_fullres", 0, plans="killed"), nnunet.log)
     folder = nnunet.model("3d_fullres", plans="killed") / "fold_0"

@@ -59,7 +59,7 @@ def test_differences(comparison):
     assert "Up to 1 cases are left out because one of the two is undefined" in differences.note
 
 
-def test_lengths_are_no_percentages(folders):
+def test_lengths_are_not_percentages(folders):
     runs = {name: [folders[name]] for name in ("far", "near1")}
     conventions = Conventions(surfaces=True)
     compared = compare(evaluate_methods(runs, folders["ref"], conventions=conventions), "HD95")
@@ -101,7 +101,7 @@ def test_the_page(comparison):
     assert all(s.startswith("data:") for s in re.findall(r'(?:src|href)="([^"]{0,30})', page))
 
 
-def test_runs_may_be_called_as_they_like(folders):
+def test_methods_may_have_any_name(folders):
     """A run on clean labels is called "clean" sooner or later."""
     runs = {"clean": [folders["near1"]], "case": [folders["far"]], "<i>": [folders["near2"]]}
     page = comparison_page(compare(evaluate_methods(runs, folders["ref"])))

@@ -63,7 +63,7 @@ def test_titles_and_notes_are_escaped_too():
     assert markdown_table(grid).endswith("than \\<x>\n")
 
 
-def test_brackets_are_no_arguments_and_no_markup():
+def test_brackets_are_plain_text():
     grid = Grid(title="to [b]", headings=("[b]",), rows=[[Cell("[red]")]], note="than [b]")
     assert r"{[}red] \\" in latex_table(grid, "x").splitlines()
     console = Console(file=io.StringIO(), width=80)

@@ -59,7 +59,7 @@ def tree(tmp_path):
     return tmp_path
 
 
-def test_all_runs_are_there_with_all_that_is_known(tree):
+def test_rows_of_all_runs_are_complete(tree):
     single, a, b, c = collect(tree)
     assert [row["folder"] for row in (single, a, b, c)] == [
         "single", "table2/a", "table2/b", "table6/c"

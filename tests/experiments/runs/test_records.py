@@ -20,7 +20,7 @@ def record():
     return RunRecord("digits-ce-1234", "classification", {"loss": "ce"})
 
 
-def test_what_is_written_is_read(tmp_path, record):
+def test_a_record_is_read_as_written(tmp_path, record):
     record = dataclasses.replace(record, status="done", attempts=2, metrics={"test_accuracy": 0.9})
     records.write_record(tmp_path, record)
     assert records.read_record(tmp_path) == record
@@ -56,7 +56,7 @@ def test_a_record_that_cannot_be_read(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("status", ["waiting", "stopped", "done", "failed"])
-def test_the_state_is_what_is_recorded(tmp_path, record, status):
+def test_the_state_is_the_recorded_one(tmp_path, record, status):
     record = dataclasses.replace(record, status=status)
     records.write_record(tmp_path, record)
     assert records.look(tmp_path) == (record, status)

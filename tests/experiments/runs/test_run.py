@@ -12,7 +12,7 @@ from anl_seg.experiments.runs.run import make_run
 from anl_seg.experiments.segmentation.run import SegmentationSettings
 
 
-def test_the_id_is_the_one_that_runs_on_disk_have():
+def test_ids_equal_those_of_existing_runs():
     """If this fails, folders of finished runs are no longer found: say so in CHANGELOG.md."""
     run = make_run("classification", {"noise": "symmetric", "eta": 0.4})
     assert run.id == "digits-symmetric-0.4-anl-ce-seed1-b89594a2"
@@ -20,7 +20,7 @@ def test_the_id_is_the_one_that_runs_on_disk_have():
     assert run.id == "isic2017-0-0-gce-seed1-9ed9a14c"
 
 
-def test_what_is_not_given_takes_its_default_and_is_spelt_out():
+def test_missing_settings_are_filled_in_with_defaults():
     run = make_run("classification", {"loss": "ce"})
     assert run.settings["protocol"] == "digits"
     assert run.settings["seed"] == 1

@@ -55,7 +55,7 @@ def test_a_grid_is_combined_and_single_runs_follow(tmp_path):
     assert {run.kind for run in runs} == {"classification"}
 
 
-def test_a_point_of_the_grid_goes_before_the_base():
+def test_the_grid_overrides_the_base():
     (run,) = expand(base={"loss": "ce"}, grid={"loss": ["gce"]})
     assert run.settings["loss"] == "gce"
 
@@ -93,7 +93,7 @@ def test_segmentation_too():
         ("runs: [1]", "runs must be a list of names with values"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(tmp_path, text, message):
+def test_errors_of_a_file_are_named(tmp_path, text, message):
     path = tmp_path / "sweep.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=message):
@@ -164,7 +164,7 @@ def do(root, runs, executor, retries=1):
     return found
 
 
-def test_what_is_missing_is_done_and_what_is_done_is_left_alone(tmp_path, runs):
+def test_missing_runs_are_done_and_finished_runs_skipped(tmp_path, runs):
     first = Pretended()
     found = do(tmp_path, runs[:2], first)
     assert [standing.state for standing in found] == ["done", "done"]
@@ -205,7 +205,7 @@ def test_a_run_that_fails_once_is_done_in_the_end(tmp_path, runs):
 
 
 @pytest.mark.parametrize("retries", [0, 1])
-def test_what_stops_a_run_from_outside_is_no_try_of_its_own(tmp_path, runs, retries):
+def test_stopped_attempts_do_not_count_as_retries(tmp_path, runs, retries):
     outcomes = ["stopped"] * 3 + ["failed"] * retries + ["stopped"]
     (standing,) = do(tmp_path, runs[:1], Pretended({runs[0].id: outcomes}), retries)
     assert (standing.state, standing.record.attempts) == ("done", len(outcomes) + 1)
@@ -230,14 +230,14 @@ class Requeueing(Pretended):
         return set(self.underway)
 
 
-def test_preemption_takes_no_try_away(tmp_path, runs):
+def test_preemption_does_not_count_as_a_retry(tmp_path, runs):
     executor = Requeueing({runs[0].id: ["stopped", "stopped", "failed"]})
     (standing,) = do(tmp_path, runs[:1], executor, retries=1)
     assert (standing.state, standing.record.attempts) == ("done", 4)
     assert len(executor.started) == 2
 
 
-def test_another_call_tries_again_what_failed(tmp_path, runs):
+def test_another_call_retries_failed_runs(tmp_path, runs):
     do(tmp_path, runs, Pretended({runs[0].id: ["failed", "failed"]}))
     again = Pretended()
     assert [standing.state for standing in do(tmp_path, runs, again)] == ["done"] * 3
@@ -254,7 +254,7 @@ class Queue(Pretended):
         return super().pending(folders) or (set(folders[:1]) if self.polls <= 3 else set())
 
 
-def test_what_is_underway_is_waited_for_and_not_started_again(tmp_path, runs):
+def test_running_runs_are_awaited_and_not_started_again(tmp_path, runs):
     executor = Queue()
     shown = []
     run_sweep(tmp_path, runs, executor, retries=0, watch=shown.append)
@@ -302,7 +302,7 @@ class Refusing(Pretended):
         super().start(folders)
 
 
-def test_a_retry_that_is_not_taken_stops_nothing_else(tmp_path, runs, caplog):
+def test_a_refused_retry_stops_no_other_run(tmp_path, runs, caplog):
     executor = Refusing({runs[0].id: ["failed"]})
     found = do(tmp_path, runs, executor, retries=2)
     assert [standing.state for standing in found] == ["failed", "done", "done"]
@@ -311,12 +311,12 @@ def test_a_retry_that_is_not_taken_stops_nothing_else(tmp_path, runs, caplog):
     assert "sbatch: try later; started runs continue" in caplog.text
 
 
-def test_runs_that_are_not_taken_at_all(tmp_path, runs):
+def test_an_executor_that_refuses_all_runs(tmp_path, runs):
     with pytest.raises(CommandFailedError, match="try later"):
         do(tmp_path, runs, Refusing(taken=0))
 
 
-def test_a_try_that_an_earlier_call_began_counts(tmp_path, runs):
+def test_an_attempt_started_by_an_earlier_call_counts(tmp_path, runs):
     executor = Queue({runs[0].id: ["failed"] * 9})
     executor.underway = {tmp_path / runs[0].id}
     (standing,) = do(tmp_path, runs[:1], executor, retries=1)
@@ -349,7 +349,7 @@ def test_a_plan_writes_nothing(tmp_path, runs):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
+def test_the_time_left_is_estimated_from_similar_runs(tmp_path, runs):
     long = make_run("classification", {"epochs": 500})
     assert seconds_left(standings_of(tmp_path, runs), workers=1) is None
     do(tmp_path, [*runs[:1], long], Pretended())
@@ -362,7 +362,7 @@ def test_the_time_left_is_that_of_runs_alike(tmp_path, runs):
     assert seconds_left(standings([tmp_path / long.id]), workers=1) == 0.0
 
 
-def test_the_time_that_a_run_has_had_is_not_left(runs):
+def test_the_elapsed_time_of_a_run_is_subtracted(runs):
     def standing(state, **fields):
         record = RunRecord("a", "classification", dict(runs[0].settings), **fields)
         return Standing(Path("a"), state, record)
@@ -388,7 +388,7 @@ def test_durations(seconds, words):
     assert in_words(seconds) == words
 
 
-def test_hyper_parameters_of_a_run_come_on_top_of_those_of_all():
+def test_hyper_parameters_of_a_run_are_merged_with_the_base():
     (run,) = expand(
         base={"epochs": 5, "loss_parameters": {"alpha": 2, "beta": 3}},
         runs=[{"loss_parameters": {"alpha": 1}}],

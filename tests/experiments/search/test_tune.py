@@ -105,7 +105,7 @@ def points(trials):
         ("segmentation", "anl-fl", {"alpha", "beta"}),
     ],
 )
-def test_what_the_loss_has_is_sought(kind, loss, sought):
+def test_parameters_of_the_loss_are_searched(kind, loss, sought):
     assert set(make_search(kind, {"loss": loss}).ranges) == sought
 
 
@@ -118,7 +118,7 @@ def test_images_are_held_out_of_every_run():
     assert make_search("segmentation", {"fold": 3}).run(values).settings["fold"] == "3"
 
 
-def test_values_reach_the_run_where_its_kind_has_them():
+def test_values_reach_the_settings_of_the_run():
     values = {"alpha": 1.23456, "beta": 2.0, "delta": 1e-5}
     ranges = parse_ranges(["delta"])
     classifier = make_search("classification", DIGITS | {"epochs": 3}, ranges).run(values)
@@ -130,7 +130,7 @@ def test_values_reach_the_run_where_its_kind_has_them():
     assert segmentation.settings["epochs"] == 3
 
 
-def test_what_is_fixed_is_not_sought():
+def test_fixed_parameters_are_not_searched():
     search = make_search("classification", DIGITS | {"loss": "anl-ce*", "lambda": 2.0})
     assert set(search.ranges) == {"alpha", "beta"}
     assert search.run({"alpha": 1, "beta": 1}).settings["loss_parameters"]["lambda_"] == 2
@@ -151,7 +151,7 @@ def test_what_is_fixed_is_not_sought():
         ({"settings": {"speed": 1.0}}, "speed"),
     ],
 )
-def test_bad_searches_are_told(arguments, told):
+def test_bad_searches_are_errors(arguments, told):
     with pytest.raises(InputError, match=told):
         make_search(**({"kind": "classification", "settings": {}} | arguments))
 
@@ -172,12 +172,12 @@ def test_ranges_are_read():
         ("alpha=1:inf", "0 < LOW < HIGH"),
     ],
 )
-def test_bad_ranges_are_told(text, told):
+def test_bad_ranges_are_errors(text, told):
     with pytest.raises(InputError, match=told):
         parse_ranges([text])
 
 
-def test_the_hill_is_climbed_and_tests_do_not_count(root):
+def test_the_search_finds_the_best_validation_accuracy(root):
     doer = Doer()
     search = make_search("classification", DIGITS)
     trials = tune(root, search, doer, trials=24, parallel=4, watch=quiet)
@@ -206,7 +206,7 @@ def test_trials_are_ordinary_runs(root):
     assert set(doer.done.values()) == {1}
 
 
-def test_the_clean_labels_count_if_asked(root):
+def test_the_objective_can_use_clean_labels(root):
     search = make_search("classification", DIGITS, objective="clean")
     trials = tune(root, search, Doer(), trials=6, watch=quiet)
     assert best(trials).objective == max(
@@ -214,7 +214,7 @@ def test_the_clean_labels_count_if_asked(root):
     )
 
 
-def test_the_seed_decides_what_is_tried(tmp_path):
+def test_the_seed_determines_the_trials(tmp_path):
     tried = [
         points(
             tune(
@@ -234,7 +234,7 @@ class Killed(BaseException):
     pass
 
 
-def test_a_stopped_search_goes_on_to_the_same_trials(tmp_path):
+def test_a_stopped_search_resumes_to_the_same_trials(tmp_path):
     search = make_search("classification", DIGITS)
     whole = tune(tmp_path / "whole", search, Doer(), trials=12, parallel=2, watch=quiet)
 
@@ -255,7 +255,7 @@ def test_a_stopped_search_goes_on_to_the_same_trials(tmp_path):
     assert (first.done.total(), second.done.total()) == (5, 7)
 
 
-def test_a_search_that_is_done_runs_nothing_and_more_trials_go_further(root):
+def test_a_finished_search_runs_nothing_until_more_trials_are_requested(root):
     search = make_search("classification", DIGITS)
     before = tune(root, search, Doer(), trials=3, watch=quiet)
     idle = Doer()
@@ -266,7 +266,7 @@ def test_a_search_that_is_done_runs_nothing_and_more_trials_go_further(root):
     assert further.done.total() == 2
 
 
-def test_a_trial_that_was_never_given_values_is_no_trial(root):
+def test_a_trial_without_values_does_not_count(root):
     search = make_search("classification", DIGITS)
     tune(root, search, Doer(), trials=2, watch=quiet)
     url = f"sqlite:///{root / 'study.db'}"
@@ -328,14 +328,14 @@ def test_failed_trials_are_tried_again_and_counted(root):
     )
 
 
-def test_a_figure_that_is_no_number_is_a_failure(root):
+def test_an_objective_of_nan_is_a_failure(root):
     doer = Doer(lambda values: {"metrics": {"validation_accuracy": math.nan}})
     search = make_search("classification", DIGITS)
     (trial,) = tune(root, search, doer, trials=1, watch=quiet)
     assert trial.failed
 
 
-def test_clean_labels_that_nobody_knows(root):
+def test_unknown_clean_labels(root):
     doer = Doer(lambda values: {"metrics": {"validation_accuracy": 0.5}})
     search = make_search("classification", DIGITS, objective="clean")
     told = r"no validation_accuracy_clean: .* has validation_accuracy; omit --objective clean"
@@ -343,7 +343,7 @@ def test_clean_labels_that_nobody_knows(root):
         tune(root, search, doer, trials=1, watch=quiet)
 
 
-def test_a_done_run_without_the_metric_is_told_as_it_is(root):
+def test_a_finished_run_without_the_metric_is_an_error(root):
     search = make_search("classification", DIGITS)
     told = "has no validation_accuracy: its record has {}; delete this folder"
     for metrics, has in (({"test_accuracy": 0.5}, "test_accuracy"), ({}, "no metrics")):
@@ -367,7 +367,7 @@ def test_a_folder_of_another_search_is_left_alone(root):
     assert len(tune(root, elsewhere, Doer(), trials=2, watch=quiet)) == 2
 
 
-def test_the_study_can_live_elsewhere(tmp_path):
+def test_the_study_can_be_in_another_database(tmp_path):
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     search = make_search("classification", DIGITS)
     tried = tune(tmp_path / "a", search, Doer(), trials=2, storage=url, watch=quiet)
@@ -390,7 +390,7 @@ def test_no_search_to_report(tmp_path):
         read_tuning(tmp_path)
 
 
-def test_a_study_that_is_elsewhere_is_not_made_anew(tmp_path):
+def test_a_study_in_another_database_is_not_created_again(tmp_path):
     root, url = tmp_path / "a", f"sqlite:///{tmp_path / 'elsewhere.db'}"
     tune(root, make_search("classification", DIGITS), Doer(), trials=1, storage=url, watch=quiet)
     with pytest.raises(InputError, match=r"no study anl-ce-.* in .*study\.db; give the --storage"):
@@ -421,7 +421,7 @@ def test_the_report_is_a_table_and_pictures(root, ranges):
     assert "test_accuracy" not in rows[0]
 
 
-def test_nothing_to_report_where_all_failed(root):
+def test_nothing_to_report_if_all_trials_failed(root):
     search = make_search("classification", DIGITS, parse_ranges(["alpha=2:3"]))
     trials = tune(root, search, Doer(fail_where_alpha_is_large), trials=2, watch=quiet)
     with pytest.raises(InputError, match="none of 2 trials is done"):
@@ -473,7 +473,7 @@ def test_the_command_reports_the_best(root, capsys, monkeypatch):
     assert (root / "surface.png").exists()
 
 
-def test_the_command_tells_what_failed(root, capsys, monkeypatch):
+def test_the_command_reports_failures(root, capsys, monkeypatch):
     doer = Doer(fail_where_alpha_is_large)
     monkeypatch.setattr(executors, "make_executor", lambda *arguments, **options: doer)
     assert command(*NOISE, "--trials", 8, "--retries", 0, "-o", root) == 0
@@ -500,7 +500,7 @@ def test_the_command_refuses(tmp_path, capsys, arguments, told):
 
 
 @pytest.mark.slow
-def test_kill_9_and_go_on(tmp_path):
+def test_a_killed_search_resumes(tmp_path):
     arguments = [
         *(*map(str, NOISE), "--set", "epochs=2", "--set", "device=cpu"),
         *("--trials", "4", "-np", "2", "-o", str(tmp_path)),

@@ -106,7 +106,7 @@ def test_rows_that_the_paper_lacks():
     assert table.cells["nfl+mae", "Clean"].published is None
 
 
-def test_on_digits_what_makes_no_sense_is_left_out():
+def test_impossible_columns_of_digits_are_left_out():
     table = lay_out(2, Choice(settings={"protocol": "digits"}))
     assert len(table.columns) == 9
     assert "Real" not in table.columns
@@ -114,7 +114,7 @@ def test_on_digits_what_makes_no_sense_is_left_out():
     assert table.changes == {"protocol": "digits"}
 
 
-def test_labels_of_photographs_are_noisy_as_they_are():
+def test_photographs_have_noisy_labels():
     table = lay_out(2, Choice(settings={"protocol": "animal10n"}))
     assert table.columns == ("Clean",)
     assert len(table.left_out) == 9
@@ -160,7 +160,7 @@ def test_settings_of_segmentation():
     assert (run.settings["iterations"], run.settings["precision"]) == (4, "bf16")
 
 
-def test_the_part_that_table_1_takes_away_stays_away():
+def test_the_part_that_table_1_removes_stays_removed():
     settings = {"alpha": 3.0, "beta": 2.0}
     assert run_of(1, "nce", "Clean", settings=settings).settings["loss_parameters"] == {
         "alpha": 3.0,
@@ -168,7 +168,7 @@ def test_the_part_that_table_1_takes_away_stays_away():
     }
 
 
-def test_what_leaves_the_experiment_the_papers():
+def test_settings_that_keep_the_papers_experiment():
     assert not lay_out(2, Choice(settings={"data": "x", "device": "cuda"})).changes
     assert lay_out(2, Choice(settings={"epochs": 3})).changes == {"epochs": 3}
 

@@ -36,7 +36,7 @@ def test_without_noise_there_is_no_second_rate():
     assert published_dice(0.0, None)["nce+rce"].mean == 82.9
 
 
-def test_nothing_asked_nothing_given():
+def test_without_rates_there_is_no_column():
     assert published_dice(None, None, "HD95") == {}
 
 

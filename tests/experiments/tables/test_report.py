@@ -91,7 +91,7 @@ def test_marks_of_ours_and_of_the_published_apart(report):
     ]
 
 
-def test_what_is_missing_and_the_command_that_makes_it(report):
+def test_missing_runs_and_their_command(report):
     assert report.notes == (f"16 of 24 runs are not done (1 failed, 15 waiting): {COMMAND}",)
 
 
@@ -125,7 +125,7 @@ def test_dice_with_one_decimal(tmp_path):
     assert lines == ["77.0±1.0", "77.3±0.4", "−0.3"]
 
 
-def test_another_experiment_says_so_at_the_head_and_takes_no_difference(tmp_path):
+def test_another_experiment_has_a_warning_and_no_difference(tmp_path):
     table = lay_out(6, Choice(scale="small", settings={"data": "sample", "epochs": 3}))
     for cell in table.cells.values():
         record(tmp_path, cell.runs[0], DONE, test_dice=0.7)

@@ -147,7 +147,7 @@ def test_confusion_and_rate_are_scikit_learns():
     assert noisy.rate == pytest.approx(1 - np.trace(expected) / expected.sum())
 
 
-def test_what_was_asked_for_is_kept_and_the_input_left_alone():
+def test_settings_are_recorded_and_the_input_is_unchanged():
     clean = CLEAN.astype(np.uint8)
     noisy = draw(clean, seed=7)
     np.testing.assert_array_equal(clean, CLEAN)

@@ -25,7 +25,7 @@ def path(tmp_path, noisy):
     return tmp_path / "folder" / "noisy.npz"
 
 
-def test_what_is_saved_comes_back(path, noisy):
+def test_saved_labels_are_loaded_unchanged(path, noisy):
     again = label_noise.load(path, CLEAN.tolist())
     np.testing.assert_array_equal(again.labels, noisy.labels)
     np.testing.assert_array_equal(again.clean, CLEAN)
@@ -42,7 +42,7 @@ def test_human_labels_have_no_matrix(tmp_path):
     assert (again.matrix, again.eta, again.seed, again.draw) == (None, None, None, None)
 
 
-def test_the_record_tells_what_was_asked_and_with_what(path, noisy):
+def test_the_record_has_settings_and_versions(path, noisy):
     with np.load(path) as content:
         record = json.loads(str(content["json"]))
     assert record["sha256"] == noisy.sha256

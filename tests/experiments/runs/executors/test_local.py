@@ -55,7 +55,7 @@ def epochs(folder):
     return [int(number) for number in re.findall(r"^{'epoch': (\d+)", text, re.MULTILINE)]
 
 
-def test_runs_are_done_and_failures_told(tmp_path, monkeypatch):
+def test_runs_are_done_and_failures_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "runs"
     runs = [run_of(seed=1), run_of(labels="missing.npz"), run_of(seed=2)]
@@ -81,7 +81,7 @@ def test_runs_are_done_and_failures_told(tmp_path, monkeypatch):
     assert [standing.record for standing in again] == [found[0].record, found[2].record]
 
 
-def test_a_killed_run_is_tried_again_and_goes_on(tmp_path):
+def test_a_killed_run_is_retried_and_resumed(tmp_path):
     run = make_run("classification", LONG)
     folder = tmp_path / run.id
     executor = LocalExecutor(2)
@@ -116,7 +116,7 @@ def test_two_sweeps_on_one_folder_do_each_run_once(tmp_path):
         assert [epochs(standing.folder) for standing in found] == [[1]] * 3
 
 
-def test_gpus_are_dealt_out(tmp_path):
+def test_gpus_are_distributed(tmp_path):
     executor = make_executor("local", tmp_path, workers=3, gpus="4,7")
     assert [executor._gpus.get() for _ in range(3)] == [4, 7, 4]
     assert LocalExecutor(2)._gpus.get() is None
@@ -125,7 +125,7 @@ def test_gpus_are_dealt_out(tmp_path):
 @pytest.mark.parametrize(
     ("workers", "gpus", "runs"), [(None, None, 1), (None, "4,7", 2), (3, "4,7", 3), (2, None, 2)]
 )
-def test_every_gpu_has_a_run_unless_said_otherwise(workers, gpus, runs):
+def test_one_run_per_gpu_by_default(workers, gpus, runs):
     assert at_once(workers, gpus) == runs
 
 

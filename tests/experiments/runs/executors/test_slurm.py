@@ -202,7 +202,7 @@ def report(sweeping):
     print("\n".join(line for line in text.splitlines() if any(word in line for word in wanted)))
 
 
-def test_no_cluster_here(tmp_path, monkeypatch):
+def test_a_machine_without_slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match="found no sbatch, scancel, squeue, srun in PATH"):
         slurm.SlurmExecutor(tmp_path, {}, parallel=1)
@@ -278,7 +278,7 @@ def test_one_array_for_all_runs(programs, tmp_path):
     assert f"{sys.executable} -u -m submitit" in text
 
 
-def test_what_an_earlier_call_submitted_is_pending_and_not_submitted_again(programs, tmp_path):
+def test_runs_of_an_earlier_call_are_pending_and_not_resubmitted(programs, tmp_path):
     folders = [tmp_path / name for name in "abc"]
     slurm.SlurmExecutor(tmp_path, {}, parallel=2).start(folders)
     name, _ = submission(tmp_path)
@@ -314,14 +314,14 @@ def test_stop_cancels_what_was_submitted_here(programs, tmp_path):
     assert (programs / "scancel.calls").read_text() == f"--name={name}\n"
 
 
-def test_what_sbatch_refuses_is_said(programs, tmp_path):
+def test_an_error_of_sbatch_is_shown(programs, tmp_path):
     executor = slurm.SlurmExecutor(tmp_path, {"partitoin": "gpu"}, parallel=1)
     (programs / "sbatch").write_text("#!/bin/sh\necho unrecognized option partitoin >&2; exit 255")
     with pytest.raises(CommandFailedError, match="unrecognized option partitoin"):
         executor.start([tmp_path / "a"])
 
 
-def test_what_is_queued_is_seen_from_another_shell(programs, tmp_path, caplog):
+def test_status_shows_queued_runs(programs, tmp_path, caplog):
     runs = [make_run("classification", {"seed": seed}) for seed in (1, 2)]
     folders = [tmp_path / run.id for run in runs]
     for folder, run in zip(folders, runs, strict=True):
@@ -358,7 +358,7 @@ Job(Path(sys.argv[1]), Path.cwd())()
 
 
 @pytest.mark.slow
-def test_scancel_stops_a_run_which_is_no_failure(tmp_path):
+def test_scancel_stops_a_run_without_a_failure(tmp_path):
     run = make_run("classification", {})
     folder = tmp_path / run.id
     records.write_record(folder, records.RunRecord(run.id, run.kind, dict(run.settings)))
@@ -375,7 +375,7 @@ def test_scancel_stops_a_run_which_is_no_failure(tmp_path):
 
 
 @pytest.mark.parametrize(("requeued", "stops"), [(True, 1), (False, 0)])
-def test_what_slurm_itself_requeued_was_stopped(tmp_path, monkeypatch, requeued, stops):
+def test_a_requeue_by_slurm_counts_as_a_stop(tmp_path, monkeypatch, requeued, stops):
     from anl_seg.experiments.runs import worker
 
     run = make_run("classification", {})
@@ -393,7 +393,7 @@ def test_what_slurm_itself_requeued_was_stopped(tmp_path, monkeypatch, requeued,
     assert (record.status, record.attempts, record.stops) == ("done", 2, stops)
 
 
-def test_a_job_is_asked_for_as_slurm_names_it(monkeypatch):
+def test_job_ids_are_those_of_slurm(monkeypatch):
     from anl_seg.experiments.runs.worker import _job
 
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
