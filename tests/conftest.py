@@ -1,4 +1,4 @@
-"""What all tests share: the installed package is tested, whichever way pytest was started."""
+"""Configuration of all tests: they test the installed package, however pytest was started."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every text can be printed in every encoding, and stays as it is where it can."""
+"""Every text can be printed in every encoding, and is unchanged if possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was started ends with who started it, also if that one is killed."""
+"""Child processes end with their parent, even if it is killed."""
 
 from __future__ import annotations
 

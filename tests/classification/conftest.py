@@ -1,4 +1,4 @@
-"""What the tests of this folder share: no time for pictures that no test looks at."""
+"""Shared fixtures: pictures that no test checks are not drawn."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PLAIN = dataclasses.replace(PROTOCOLS["cifar10"], augmentation=ShiftFlipRotate()
 
 
 def data(n=40):
-    """Images that say in their first pixel which they are."""
+    """Return images whose first pixel is their number."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
     x[:, 0, 0, 0] = np.arange(n)

@@ -20,7 +20,7 @@ def images(n=6, height=9, width=9, channels=3):
 
 
 def one_by_one(images, indices, draws):
-    """As torchvision does it: crop from the padded image, mirror, rotate; 0 is black."""
+    """Augment as torchvision does: crop from the padded image, mirror, rotate; 0 is black."""
     out = []
     for place, index in enumerate(indices.tolist()):
         image = images[index].numpy()

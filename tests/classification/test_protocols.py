@@ -1,4 +1,4 @@
-"""The rows against the numbers of Section VI-B, and what they name exists."""
+"""The rows against the numbers of Section VI-B; their models and data sets exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images held out of training: which, with which labels, and what a run says of them."""
+"""Images held out of training: their choice, their labels, and their accuracy in a run."""
 
 from __future__ import annotations
 

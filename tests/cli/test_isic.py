@@ -1,4 +1,4 @@
-"""`anl-seg isic` from the outside: what it writes, prints and refuses."""
+"""`anl-seg isic` from the outside: files, output and errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`anl-seg noise` in process: what it prints and how it exits."""
+"""`anl-seg noise` in process: output and exit codes."""
 
 import json
 

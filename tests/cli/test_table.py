@@ -1,4 +1,4 @@
-"""`anl-seg table`: what it prints, writes and runs."""
+"""`anl-seg table`: output, files and runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def table(*arguments):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """Instead of doing runs, write down what was asked for, and that all came to 90 %."""
+    """Record the requested runs instead of doing them, with a result of 90 % each."""
     calls = []
 
     def do_runs(root, runs, *options):

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 
 def batch(label_key: str, labels: list[int]) -> dict[str, object]:
-    """What one official file holds: rows of 1024 red, 1024 green, 1024 blue values."""
+    """Return the content of an official file: rows of 1024 red, 1024 green, 1024 blue values."""
     data = RNG.integers(256, size=(len(labels), 3072), dtype=np.uint8)
     return {"batch_label": "b", label_key: labels, "data": data, "filenames": ["x"] * len(labels)}
 

@@ -1,4 +1,4 @@
-"""Downloads against a server on this machine that resumes, breaks off, lies or is not there."""
+"""Downloads against a server on this machine that resumes, breaks off, lies or is missing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BODY = archive({f"Pictures/{name}": content for name, content in PICTURES.items(
 
 @dataclass
 class Site:
-    """What the server holds and how it behaves."""
+    """Content and behaviour of the server."""
 
     body: bytes = BODY
     stated: int | None = len(BODY)  # what it says the size is

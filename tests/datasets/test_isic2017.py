@@ -1,4 +1,4 @@
-"""The converter: what it writes, and that bad input is named before anything is written."""
+"""The converter: its output, and errors of bad input before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One `.npz` file: what is wrong with it is named."""
+"""One `.npz` file: its errors are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A comparison in words: what may be concluded, why interval and test disagree, what is unknown."""
+"""Comparisons in words: conclusions, disagreement of interval and test, warnings."""
 
 from __future__ import annotations
 

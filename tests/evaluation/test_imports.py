@@ -1,4 +1,4 @@
-"""What is slow to load is not loaded: it would take longer than to score hundreds of masks."""
+"""Slow modules are not imported, because that takes longer than scoring hundreds of masks."""
 
 from __future__ import annotations
 

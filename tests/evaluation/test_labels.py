@@ -1,4 +1,4 @@
-"""Where the classes come from, and how dataset.json is read, next to nnU-Net's own reading."""
+"""Sources of the classes; dataset.json is read as by nnU-Net."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_empty_rules(empty, expected, expected_volume):
 
 
 def test_rule_one_is_the_isic_challenges_own():
-    """For references that hold a lesion, as all of theirs do, or both masks empty."""
+    """This holds for references with a lesion, as in all of theirs, or if both masks are empty."""
     isic = pytest.importorskip("isic_challenge_scoring.metrics")
     pandas = pytest.importorskip("pandas")
     theirs = {

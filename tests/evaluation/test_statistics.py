@@ -1,4 +1,4 @@
-"""Statistics against NumPy and SciPy, and where there is too little to describe."""
+"""Statistics against NumPy and SciPy, and with too few values."""
 
 from __future__ import annotations
 

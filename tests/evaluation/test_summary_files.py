@@ -1,4 +1,4 @@
-"""What is written: equal to nnU-Net's own evaluation, read by its loader, complete in the CSV."""
+"""Files: equal to nnU-Net's own evaluation, readable by its loader, complete in the CSV."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ PartitionName=test Nodes=localhost Default=YES MaxTime=INFINITE State=UP
 
 
 class Unavailable(Exception):
-    """SLURM cannot be had here; the message says why."""
+    """Raised if SLURM cannot run here; the message gives the reason."""
 
 
 class Cluster:
@@ -63,7 +63,7 @@ class Cluster:
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *command: str) -> None:
-        """Start a daemon in the foreground of a process of ours; what it prints goes to a file."""
+        """Start a daemon in the foreground of a child process; its output goes to a file."""
         with (self.folder / f"{command[0]}.out").open("ab") as output:
             self._daemons[command[0]] = subprocess.Popen(
                 command, env=self.environment, stdout=output, stderr=output
@@ -80,7 +80,7 @@ class Cluster:
             daemon.wait()
 
     def end_all(self) -> None:
-        """End the daemons, and all that they started."""
+        """End the daemons and all processes that they started."""
         for name in reversed(list(self._daemons)):
             self.end(name)
         for process in marked(f"SLURM_CONF={self.folder}/slurm.conf"):
@@ -88,7 +88,7 @@ class Cluster:
                 os.kill(process, signal.SIGKILL)
 
     def ask(self, *command: str, timeout: float = START_SECONDS) -> str:
-        """What a command of SLURM prints."""
+        """Return the output of a command of SLURM."""
         run = subprocess.run(
             command, env=self.environment, capture_output=True, text=True, timeout=timeout
         )

@@ -1,4 +1,4 @@
-"""Every format gives the values that nnU-Net's own readers give, or is refused in true words."""
+"""Every format is read as by nnU-Net's own readers, or refused with a correct message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHEARED = np.array([[-0.5, 2e-4, 0, 3], [0, -0.75, 0, 7], [0, 0, 3, -9], [0, 0, 
 
 
 def nnunet(reader, path):
-    """What nnU-Net reads from a file of labels: one channel, a single slice in 2D."""
+    """Read a file of labels with nnU-Net: one channel, a single slice in 2D."""
     channels = reader().read_seg(str(path))[0]
     assert len(channels) == 1
     return channels[0][0] if channels.shape[1] == 1 else channels[0]

@@ -1,4 +1,4 @@
-"""Which files are masks, and that each format gives the labels that were written."""
+"""Search for masks in folders; each format returns the labels that were written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a new data set goes, and what is refused."""
+"""Folders of new data sets, and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest of `anl-seg noise`, as it is written, and what is no such file."""
+"""The manifest of `anl-seg noise`, and errors of other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON and YAML: what is read, and which line is said to be wrong."""
+"""JSON and YAML: content, and lines named in errors."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def test_nu_is_trained_and_saved():
 
 
 def test_image_size_does_not_change_the_step():
-    """The same picture in four times the pixels: the pull on all logits together stays the same."""
+    """With four times the pixels of the same picture, the sum of the gradients stays the same."""
     logits, labels = draw((1, 2, 32, 32))
     loss = losses.create("t-loss")
 

@@ -1,4 +1,4 @@
-"""The losses under `torch.func` and forward-mode differentiation, as cross entropy works there."""
+"""The losses under `torch.func` and forward-mode differentiation, like cross entropy."""
 
 import pytest
 import torch

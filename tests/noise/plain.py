@@ -1,6 +1,6 @@
 """The published generator written out plainly: pass by pass, candidate by candidate.
 
-The truth for `anl_seg.noise.published`, and what `benchmarks/noise.py` is measured against.
+Reference for the tests of `anl_seg.noise.published` and for `benchmarks/noise.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from skimage import transform
 
 
 def erode(mask, eta_beta):
-    """Passes of scipy's cross until the level is passed; of the last two results the nearer."""
+    """Erode with scipy's cross until the level is passed, and return the nearer of the last two."""
     goal = mask.sum() - int(mask.sum() * eta_beta)
     before = after = mask
     while after.sum() > goal and after.any():
@@ -32,12 +32,12 @@ def dilate(mask, eta_beta):
 
 
 def rotate(mask, angle_deg):
-    """Interpolated, then cut off: a pixel stays only where the value is a full 1."""
+    """Rotate with interpolation, and keep only pixels with the value 1."""
     return transform.rotate(mask.astype(float), angle_deg).astype(np.uint8).astype(bool)
 
 
 def displace(mask, eta_beta, angle_deg, direction):
-    """A bisection over 101 shifts of the whole image; the last one tried is the result."""
+    """Bisect over 101 shifts of the whole image, and return the last one tried."""
     rotated = rotate(mask, angle_deg)
     low, high = 0, 100
     while low < high:

@@ -1,4 +1,4 @@
-"""Displacement: where objects go, that they keep their area, and that they stay in view."""
+"""Displacement: objects move as drawn, keep their area, and stay in view."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The kinds that the paper does not have: their level, and what makes each what it is."""
+"""The kinds that the paper lacks: their level and their characteristics."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Folders and nnU-Net raw data sets, whole: what is written, refused, left untouched."""
+"""Whole folders and nnU-Net raw data sets: output, errors, unchanged files."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""The 21 faults of the generators that exist, by their numbers in the study of the field."""
+"""The 21 faults of existing generators, by their numbers in FIELD.md."""
 
 import ast
 import csv

@@ -1,4 +1,4 @@
-"""Label maps: every class its noise, one rule for overlaps, the ignore label untouched."""
+"""Label maps: noise of each class, overlaps, and the unchanged ignore label."""
 
 import numpy as np
 import pytest

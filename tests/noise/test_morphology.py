@@ -17,7 +17,7 @@ levels = st.floats(0.01, 0.99)
 
 
 def iterated(mask, kind, layers):
-    """What `layers` passes of scipy's operator give; outside the image is unknown to both."""
+    """Apply `layers` passes of scipy's operator; pixels outside the image are unknown to both."""
     if layers == 0:
         return mask
     if kind == "erosion":

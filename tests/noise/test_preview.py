@@ -1,4 +1,4 @@
-"""The contact sheet: a picture of what was done, mildest first."""
+"""The preview: pictures of the noise, mildest first."""
 
 import json
 

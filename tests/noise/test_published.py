@@ -33,7 +33,7 @@ def smooth(draw):
 
 
 def runs(mask, eta_beta, dilates):
-    """Whether the published code gets through: it needs a pass to make."""
+    """Return whether the published code runs: it needs at least one pass."""
     return int(mask.sum() * eta_beta) > 0 and not (dilates and mask.all())
 
 

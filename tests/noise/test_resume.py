@@ -1,4 +1,4 @@
-"""Runs that are killed, resumed, verified, spread over processes; what a policy does."""
+"""Runs that are killed, resumed, verified, run in several processes; policies."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Who is chosen: exact counts, nested sets, no matter the order."""
+"""Choice of cases: exact counts, nested sets, independent of the order."""
 
 import hashlib
 import random

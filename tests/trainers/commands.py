@@ -1,7 +1,7 @@
 """Runs commands of nnU-Net and anl-seg, each in a process of its own that has the imports done.
 
-A command line started anew imports torch and nnU-Net for many seconds. Here a server process has
-imported them once and forks for each command; what runs is the command's own entry point.
+A new process imports torch and nnU-Net for many seconds. Here a server process imports them once
+and forks for each command, which then runs its own entry point.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def start(line: str, log: Path) -> BaseProcess:
 
 
 def run(line: str, log: Path) -> None:
-    """Run a command to its end, which must be a good one."""
+    """Run a command, and check that it succeeds."""
     process = start(line, log)
     process.join()
     assert process.exitcode == 0, f"{line}\n{log.read_text()}"

@@ -188,7 +188,7 @@ def preprocessed(nnunet_folders: Path) -> Path:
 
 
 def preprocess(raw: Path, base: Path) -> None:
-    """What `nnUNetv2_preprocess` does, without its processes."""
+    """Preprocess like `nnUNetv2_preprocess`, without its processes."""
     from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
     from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 

@@ -1,4 +1,4 @@
-"""When labels are corrected, and to what."""
+"""The time of the label correction, and its result."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def noisy(curve, spread, seed):
 
 
 def has_passed(dice):
-    """Whether the peak was ever seen to have passed, looking after every epoch."""
+    """Return whether the peak was detected after any epoch."""
     epochs = len(dice)
     every = max(1, epochs // 50)
     return any(ValidationPeak(dice[:n], epochs=epochs).has_passed for n in range(4, epochs, every))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")
 
 
 def step(trainer, batch, ranks):
-    """Two steps; under DDP of this rank's part of the batch. Return what the second one gives."""
+    """Do two steps, under DDP on this rank's part of the batch, and return the second result."""
     size = len(batch["data"]) // ranks
     rank = dist.get_rank() if ranks > 1 else 0
     mine = slice(rank * size, (rank + 1) * size)

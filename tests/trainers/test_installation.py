@@ -1,4 +1,4 @@
-"""Does nnU-Net's own search find our trainer, and does `anl-seg doctor` say what is wrong?"""
+"""nnU-Net's own search finds our trainer, and `anl-seg doctor` names problems."""
 
 from __future__ import annotations
 

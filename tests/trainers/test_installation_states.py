@@ -20,7 +20,7 @@ from anl_seg.trainers.installation import START_FILE, TRAINER, VARIABLES
 
 
 def missing_tools():
-    """What building both packages needs, without a network, and is not here."""
+    """List the missing tools for building both packages without a network."""
     wanted = {"pip": 23, "setuptools": 77}
     missing = []
     for name, least in wanted.items():

@@ -1,4 +1,4 @@
-"""TrainerSettings: what is written comes back, and what is wrong is named."""
+"""TrainerSettings: written settings are read unchanged, and errors are named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whole trainings on a tiny data set in process: what is written, and that seeds fix everything."""
+"""Whole trainings on a tiny data set in process: files, and reproducibility with a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nnU-Net's commands do with our trainer, on small volumes: two nested balls in noise."""
+"""nnU-Net's commands with our trainer, on small volumes: two nested balls in noise."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def browser():
 
 
 class Page:
-    """What a reader does on a page."""
+    """Actions of a reader on a page."""
 
     def __init__(self, browser, first_figure):
         self.browser = browser

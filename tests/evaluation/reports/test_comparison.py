@@ -102,7 +102,7 @@ def test_the_page(comparison):
 
 
 def test_methods_may_have_any_name(folders):
-    """A run on clean labels is called "clean" sooner or later."""
+    """A likely name of a run on clean labels is "clean"."""
     runs = {"clean": [folders["near1"]], "case": [folders["far"]], "<i>": [folders["near2"]]}
     page = comparison_page(compare(evaluate_methods(runs, folders["ref"])))
     assert page.count('<button type="button">case</button>') == 2

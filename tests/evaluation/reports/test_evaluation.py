@@ -1,4 +1,4 @@
-"""The report of an evaluation: its figures, what it holds without a network, and what is empty."""
+"""The report of an evaluation: figures, no external files, empty masks."""
 
 from __future__ import annotations
 

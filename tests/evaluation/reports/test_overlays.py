@@ -24,7 +24,7 @@ from anl_seg.formats.html_pictures import MAX_SIDE, outline
 
 
 def filled(path, shape):
-    """What the outlines enclose by the rule of even and odd, by Pillow, tenfold enlarged."""
+    """Fill the outlines by the even-odd rule with Pillow, enlarged tenfold."""
     inside = np.zeros((10 * shape[0], 10 * shape[1]), dtype=bool)
     for line in re.findall(r"M([^Z]*)Z", path):
         points = [tuple(10 * float(x) for x in point.split()) for point in line.split("L")]

@@ -1,4 +1,4 @@
-"""Plots: what they say in words is right, and values that are missing do not stop them."""
+"""Plots: their words are correct, and missing values cause no error."""
 
 from __future__ import annotations
 

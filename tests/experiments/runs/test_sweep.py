@@ -1,4 +1,4 @@
-"""A sweep: the runs that a YAML file makes, and what is done of them by a pretended executor."""
+"""A sweep: the runs of a YAML file, and their execution by a fake executor."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_file_of_bytes_is_no_yaml(tmp_path):
 
 
 class Pretended:
-    """Does a run by writing what `outcomes` says of its attempts.
+    """Executor that does a run by writing the outcomes of its attempts.
 
     That is "done", "failed", "stopped" or "killed".
     """
@@ -220,7 +220,7 @@ def test_a_run_that_always_dies_is_not_tried_for_ever(tmp_path, runs):
 
 
 class Requeueing(Pretended):
-    """Has its run in the queue again after each attempt that was stopped, as SLURM does."""
+    """Executor that requeues a stopped run, as SLURM does."""
 
     def pending(self, folders):
         super().pending(folders)
@@ -245,7 +245,7 @@ def test_another_call_retries_failed_runs(tmp_path, runs):
 
 
 class Queue(Pretended):
-    """Has runs underway that an earlier call started, for three polls."""
+    """Executor with runs of an earlier call that are running for three polls."""
 
     polls = 0
 
@@ -265,7 +265,7 @@ def test_running_runs_are_awaited_and_not_started_again(tmp_path, runs):
 
 
 class Dying(Pretended):
-    """Loses its runs before they write a word."""
+    """Executor whose runs die before they write anything."""
 
     def pending(self, folders):
         return set()
@@ -289,7 +289,7 @@ def test_a_stopped_run_that_never_begins_again_is_not_tried_for_ever(tmp_path, r
 
 
 class Refusing(Pretended):
-    """Takes no runs but the first time, or never."""
+    """Executor that accepts runs only the first time, or never."""
 
     def __init__(self, outcomes=None, taken=1):
         super().__init__(outcomes)

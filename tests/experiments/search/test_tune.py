@@ -1,4 +1,4 @@
-"""The search for weights of a loss: what is tried, what is kept, and going on after a kill."""
+"""The search for weights of a loss: trials, records, and resuming after a kill."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ DIGITS = {"protocol": "digits", "noise": "symmetric", "eta": 0.8}
 
 
 class Doer:
-    """In place of an executor: runs are done at once, their accuracy a hill over alpha and beta.
+    """Executor that does runs at once. Their accuracy is a hill over alpha and beta.
 
-    Its top is at alpha 2, beta 8; test accuracies say the contrary.
+    Its top is at alpha 2, beta 8. Test accuracies are the opposite.
     """
 
     def __init__(self, outcome=None):
@@ -71,7 +71,7 @@ class Doer:
 
 @pytest.fixture(scope="session")
 def empty_study(tmp_path_factory):
-    """SQLite with the tables of a study, which take longer to make than all that a test does."""
+    """Create an SQLite file with the tables of a study once, because this takes long."""
     path = tmp_path_factory.mktemp("study") / "study.db"
     optuna.create_study(storage=f"sqlite:///{path}")
     return path

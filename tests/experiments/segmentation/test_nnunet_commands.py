@@ -1,4 +1,4 @@
-"""How nnU-Net's commands are called; test_demo.py and test_local.py let them work."""
+"""Calls of nnU-Net's commands; test_demo.py and test_local.py run them."""
 
 from __future__ import annotations
 

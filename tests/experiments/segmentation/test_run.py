@@ -1,4 +1,4 @@
-"""What a segmentation run reports, from files as a training leaves them."""
+"""Metrics of a segmentation run, from files of a training."""
 
 from __future__ import annotations
 

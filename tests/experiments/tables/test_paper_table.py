@@ -1,4 +1,4 @@
-"""Which runs make which cells of the paper's tables."""
+"""The runs of each cell of the paper's tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ours beside the published figures: means, marks, differences, what is missing; all formats."""
+"""Ours beside the published figures: means, marks, differences, missing runs; all formats."""
 
 from __future__ import annotations
 

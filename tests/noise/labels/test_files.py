@@ -1,4 +1,4 @@
-"""Saved noisy labels: they come back as they were, and nothing else does."""
+"""Saved noisy labels are loaded unchanged; other files are refused."""
 
 from __future__ import annotations
 

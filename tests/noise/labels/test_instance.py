@@ -1,4 +1,4 @@
-"""Part-dependent noise: its rates, its dependence on image and class, and nothing else."""
+"""Part-dependent noise: its rates, and its dependence only on image and class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which class may become which, and the matrices of that."""
+"""Possible wrong classes, and transition matrices."""
 
 from __future__ import annotations
 

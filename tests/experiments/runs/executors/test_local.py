@@ -1,4 +1,4 @@
-"""Sweeps on this machine, with processes that train, are killed, and go on."""
+"""Sweeps on this machine, with processes that train, are killed and are resumed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def wait_for(condition, process=None):
 
 
 def epochs(folder):
-    """The epochs that the log of a run tells of, in its order."""
+    """Return the epochs in the log of a run, in order."""
     path = folder / records.LOG_NAME
     text = path.read_text() if path.exists() else ""
     return [int(number) for number in re.findall(r"^{'epoch': (\d+)", text, re.MULTILINE)]
@@ -166,7 +166,7 @@ main(["sweep", "sweep.yaml", "-np", "2"])
 
 
 def end_in_the_middle(folder, run, number):
-    """Begin a sweep, and send it a signal when its run has trained three more epochs."""
+    """Start a sweep, and send it a signal after three more epochs of its run."""
     told = len(epochs(run))
     with begin(folder) as process:
         wait_for(lambda: len(epochs(run)) >= told + 3, process)

@@ -1,4 +1,4 @@
-"""A sweep on a real SLURM, on this machine, with all that goes wrong on clusters."""
+"""A sweep on a real SLURM on this machine, with typical failures of clusters."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def sweeping(site, tmp_path):
 
 
 def write_sweep(folder):
-    """20 runs: 17 short ones, two longer ones to be ended from outside, one that must fail."""
+    """Write 20 runs: 17 short ones, two longer ones to be killed, one that must fail."""
     content = {
         "base": {"noise": "symmetric", "eta": 0.4, "device": "cpu", "epochs": 1},
         "runs": [
@@ -182,7 +182,7 @@ def test_a_sweep_survives_what_clusters_do(site, sweeping, tmp_path, monkeypatch
 
 
 def report(sweeping):
-    """Print what there is to show: the controllers' words, the runs, and SLURM's log."""
+    """Print the controllers' output, the runs, and SLURM's log."""
     print("--- anl-seg sweep, both calls")
     print((sweeping.folder / "controller.log").read_text())
     print("--- records")
