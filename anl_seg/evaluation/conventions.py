@@ -16,8 +16,8 @@ from anl_seg.evaluation.statistics import CONFIDENCE, RESAMPLES
 
 _BOTH_EMPTY = {
     "nan": "undefined, left out of the means over cases, and counted",
-    "one": "scored as perfect, where the metric is otherwise 0/0",
-    "zero": "scored as worst (lengths: the image's diagonal), where the metric is otherwise 0/0",
+    "one": "scored as perfect if the metric is otherwise 0/0",
+    "zero": "scored as worst (lengths: the image's diagonal) if the metric is otherwise 0/0",
 }
 
 
@@ -57,9 +57,9 @@ class Conventions:
         """Describe each convention in words."""
         words = {
             "both_empty": f"{self.empty} ({_BOTH_EMPTY[self.empty]})",
-            "one_empty": "0 (a missed object, or one that is not there), and never left out; "
+            "one_empty": "0 (a missed object, or one that does not exist), and never left out; "
             "RVD is undefined if the reference is empty",
-            "mean": "over cases; foreground_mean: over the means of the classes but 0",
+            "mean": "over cases; foreground_mean: over the means of all classes except 0",
             "pooled": "from the pixels of all cases taken as one image",
             "std": "over cases, n - 1",
             "confidence_interval": f"of the mean, {CONFIDENCE:.0%}: BCa bootstrap over cases, "
@@ -69,8 +69,8 @@ class Conventions:
         }
         if self.threshold is not None:
             words["threshold"] = (
-                f"pixels of masks with other values than 0 and 1 are foreground from "
-                f"{self.threshold:g} on"
+                f"in masks with other values than 0 and 1, pixels of at least "
+                f"{self.threshold:g} are foreground"
             )
         if self.surfaces:
             spacing = "from the files' headers" if self.unit == "mm" else "none in the files"

@@ -312,7 +312,7 @@ LOSSES: Mapping[str, LossSpec] = MappingProxyType(
             formula="Σ_c>0 -log Student-t(p_c - [y = c]; 0, I, nu) / D, D pixels an image",
             source="Gonzalez-Jimenez et al., MICCAI 2023",
             parameters={"nu": Parameter(1.0, "(0, inf)")},
-            note="nu is where the trained parameter starts. The published code: t-loss-published.",
+            note="nu is the initial value of a parameter. The published code: t-loss-published.",
         ),
         "fl-published": LossSpec(
             formula="-(1 - p_y)^gamma log p_y",
