@@ -24,7 +24,7 @@ from anl_seg.formats.text import read_json
 from anl_seg.geometry import Mask
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
-#: Path in a noisy data set. In a folder of its own, the preview cannot be taken for a mask.
+#: Path in a noisy data set. In its own folder, the preview cannot be mistaken for a mask.
 PREVIEW = Path("preview", "noise_preview.png")
 #: Largest number of cases shown, spread evenly over the severities.
 SHOWN, COLUMNS = 24, 6

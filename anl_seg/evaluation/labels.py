@@ -27,7 +27,7 @@ class LabelSet:
 
     @property
     def allowed(self) -> set[int]:
-        """Every value that a mask may hold in pixels that are not ignored."""
+        """Values allowed in pixels that are not ignored."""
         return {0}.union(*map(labels_of, self.names))
 
     def title(self, label: Label) -> str:

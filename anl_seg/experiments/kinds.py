@@ -62,7 +62,7 @@ class HoldOutSetting:
 
 @dataclass(frozen=True)
 class RunKind:
-    """One kind of run. The setting `loss_parameters` holds the hyper-parameters of its loss.
+    """One kind of run. The setting `loss_parameters` has the hyper-parameters of its loss.
 
     Attributes:
         names: Names of the settings.

@@ -313,7 +313,7 @@ def _write_with_nibabel(path: Path, pixels: NDArray[Any], like: Path) -> None:
 def _check_whole(path: Path, file: Any) -> None:  # noqa: ANN401 (a TiffFile)
     """Refuse a truncated TIFF, because tifffile skips missing pages and fills in missing tiles."""
     stream, form = file.filehandle, file.tiff
-    places = [(form.offsetsize, form.offsetsize)]  # of the link to the first page
+    places = [(form.offsetsize, form.offsetsize)]  # first the link to the first page
     offset, seen = -1, set[int]()
     while offset and offset not in seen:
         seen.add(offset)

@@ -117,7 +117,7 @@ def begin(folder: Path, settings: Mapping[str, Any]) -> dict[str, Entry]:
     entries = []
     if can_resume(folder, settings):
         entries = _read_journal(folder)
-        for half_written in folder.rglob(".partial-*"):  # of `anl_seg.formats.files`
+        for half_written in folder.rglob(".partial-*"):  # from `atomic_path`
             half_written.unlink()
     write_json(folder / JSON_NAME, _head(settings, complete=False))
     write_text(folder / JOURNAL_NAME, "".join(map(_line, entries)))

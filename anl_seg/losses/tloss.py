@@ -107,7 +107,7 @@ class TLoss(nn.Module):
     ) -> Tensor:
         others = [x.unsqueeze(1) for x in (labels, counts) if x is not None]
         squares = sum_pixels(_squared_error, logits, *others)
-        squares = squares[:, 1:]  # of the foreground classes, (B, K - 1)
+        squares = squares[:, 1:]  # foreground classes only, (B, K - 1)
         pixels = pixels.to(squares.dtype)
         nu, s = self.nu.to(squares.dtype), self.precision
         per_class = (

@@ -1,4 +1,4 @@
-"""Read the CSV files of this folder, one for each table of the paper."""
+"""Reader of the CSV files in this folder, one for each table of the paper."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class PublishedCell:
 
     Attributes:
         loss: Our name of the row's loss.
-        printed: The row's method as the table prints it.
-        column: The column as the table prints it, or nearly.
+        printed: Method of the row, as printed in the table.
+        column: Column, about as printed in the table.
         settings: Noise of the column: noise and eta, or eta_alpha and eta_beta.
         mean: Mean in per cent.
-        std: Standard deviation over the seeds in per cent; NaN if the table prints none.
+        std: Standard deviation over the seeds in per cent; NaN if the table has none.
     """
 
     loss: str
@@ -34,14 +34,14 @@ class PublishedCell:
 
 @dataclass(frozen=True)
 class HyperParameters:
-    """A cell of Table VIII that is not "-".
+    """A cell of Table VIII, except for cells with "-".
 
     Attributes:
         loss: Our name of the row's loss.
-        printed: The row's method as the table prints it.
-        column: The data set.
-        symbols: Symbols of the parameters in the table; empty for a loss without any.
-        values: Our name of the parameter -> its value; `delta` is the paper's δ.
+        printed: Method of the row, as printed in the table.
+        column: Data set.
+        symbols: Symbols of the parameters in the table; empty for a loss without parameters.
+        values: Values by our name of the parameter; `delta` is the paper's δ.
     """
 
     loss: str
@@ -53,7 +53,7 @@ class HyperParameters:
 
 @cache
 def published(number: int) -> tuple[PublishedCell, ...]:
-    """Read Table `number`, from 1 to 7, row by row; its source stands at the head of its file."""
+    """Read Table `number`, 1 to 7, row by row. The header of its file names the source."""
     return tuple(
         PublishedCell(
             loss=row.pop("loss"),

@@ -82,7 +82,7 @@ def checked(matrix: Matrix) -> Matrix:
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"a transition matrix must be square, got shape {matrix.shape}")
     if not (matrix >= 0).all():
-        raise ValueError("a transition matrix must hold probabilities, got negative or NaN entries")
+        raise ValueError("a transition matrix has probabilities only, got negative or NaN entries")
     rows = matrix.sum(axis=1)
     if not np.allclose(rows, 1, rtol=0, atol=ROW_SUM_TOLERANCE):
         raise ValueError(f"rows of a transition matrix must sum to 1, got {rows}")

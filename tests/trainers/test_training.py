@@ -164,7 +164,7 @@ def test_clean_labels_that_do_not_fit_are_named(make_trainer, preprocessed, caps
     for text in (capsys.readouterr().err, log(trainer)):
         assert "2 clean masks do not fit" in text
         assert f"{folder}/case1.nii.gz has 1x40x32 pixels, its image 1x32x32" in text
-        assert f"{folder}/case4.nii.gz holds 255, but dataset.json has the labels 0, 1" in text
+        assert f"{folder}/case4.nii.gz contains 255, but dataset.json has the labels 0, 1" in text
         assert "correct them, or move their folder away" in text
     shutil.rmtree(folder)
     assert trained(make_trainer).current_epoch == 2

@@ -46,7 +46,7 @@ def draw_gradients(placed: Placed) -> Drawing:
         panel.set_xticks(range(len(epochs)), [str(epoch) for epoch in epochs])
         panel.set_yscale("symlog", linthresh=SMALLEST)
     highest = max(max(box["mean"], box["high"]) for box in drawn)
-    figure.axes[0].set_ylim(-SMALLEST / 2, 3 * highest)  # of all panels, which share it
+    figure.axes[0].set_ylim(-SMALLEST / 2, 3 * highest)  # shared by all panels
     figure.supxlabel("epoch", fontsize="medium")
     figure.supylabel(
         r"$\max_{j \neq y}\ \partial\mathcal{L}_{\mathrm{NNCE}}\,/\,\partial p(j|x)$",
