@@ -16,8 +16,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, fields
+from itertools import cycle, product
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import minimize
+from scipy.special import expit
 from scipy.stats import rankdata
 
 from anl_seg.formats.files import write_json, write_text
 from anl_seg.formats.folders import atomic_folder
 from anl_seg.formats.text import read_json
+from anl_seg.suspects import scoring
 from anl_seg.suspects.calibration import sample, spread, temperature
 from anl_seg.suspects.cases import Case, judge
 from anl_seg.suspects.classes import plain_classes
@@ -39,7 +41,7 @@ from anl_seg.suspects.evidence import Evidence, measure
 from anl_seg.suspects.examine import dataset_files
 from anl_seg.suspects.kinds import KINDS, guess_kind
 from anl_seg.suspects.revise import CORRECT, DROP, IGNORE, PREDICT, Revision, revise
-from anl_seg.suspects.scoring import SUSPICIOUS, features, score
+from anl_seg.suspects.scoring import FREE, WEIGHTS, Weights, features, score
 from common import conditions
 
 SIZE = 64
@@ -58,8 +60,14 @@ NOISES = {
     "spurious-blob 0.5/0.5": ("0.5", "0.5", "spurious-blob"),
     "0.3/0.7": ("0.3", "0.7", PAPER),
 }
-#: Noises whose cases trained the weights of the score. The others are new to it.
-TAUGHT = tuple(noise for noise in NOISES if noise != "0.3/0.7")
+#: The weights of the score are trained on these masks. The others are new to it.
+LEARNED = tuple(noise for noise in NOISES if noise != "0.3/0.7")
+#: Further masks that the weights are trained on: name -> eta_alpha, eta_beta and kinds of noise.
+EVERY_KIND = f"{PAPER},jitter,polygon,spurious-blob"
+FURTHER = {f"every kind 0.5/{rate}": ("0.5", rate, EVERY_KIND) for rate in ("0.3", "0.5", "0.7")}
+#: Units of the network that makes the score, and the strength of its L2 penalty.
+UNITS = 8
+PENALTY = 3.0
 #: The ignore label that `revise` declares.
 IGNORED = 2
 #: Number of masks that the oracle inspects.
@@ -111,7 +119,7 @@ def prepare(study: Study) -> None:
             )
             pictures.append(np.asarray(shrunk(image_of(path), "RGB")))
         np.save(images, np.stack(pictures))
-    for noise, (eta_alpha, eta_beta, kinds) in NOISES.items():
+    for noise, (eta_alpha, eta_beta, kinds) in {**NOISES, **FURTHER}.items():
         if not study.masks(noise).exists():
             command = ["anl-seg", "noise", right, study.masks(noise), "--kinds", kinds]
             command += ["--eta-alpha", eta_alpha, "--eta-beta", eta_beta, "--seed", SEED]
@@ -303,13 +311,25 @@ def predict(network, images: Floats) -> Floats:  # noqa: ANN001
     return np.concatenate(found)
 
 
-def found_evidence(study: Study, loss: str, noise: str) -> tuple[list[Evidence], Cases, Cases]:
-    """Return evidence of the judged cases, their numbers, and whether their mask is wrong."""
-    right, given = (load_masks(study.masks(each)) > 0 for each in (None, noise))
+def found_evidence(
+    study: Study, loss: str, noise: str, half: int, judged_masks: str | None = None
+) -> tuple[list[Evidence], Cases, Cases]:
+    """Return evidence of the cases of one half, their numbers, and whether their mask is wrong.
+
+    Args:
+        study: The study.
+        loss: Loss of the networks.
+        noise: Masks that the networks learned from.
+        half: 0 for the first and every second case by name, 1 for the others.
+        judged_masks: Masks that are judged (default: the same).
+    """
+    right, given = (load_masks(study.masks(each)) > 0 for each in (None, judged_masks or noise))
     parts = predictions_of(study, loss, noise)
     if not parts:
         return [], np.array([], dtype=np.int64), np.array([], dtype=bool)
     numbers, foreground = (np.concatenate(each) for each in zip(*parts, strict=True))
+    kept = numbers % 2 == half
+    numbers, foreground = numbers[kept], foreground[kept]
     classes = plain_classes(2)
     cases = [
         Case(
@@ -340,52 +360,66 @@ def predictions_of(study: Study, loss: str, noise: str) -> list[tuple[Cases, Flo
 
 
 def fit_weights(study: Study) -> None:
-    """Print the weights of the score, trained on every second case of `TAUGHT`, both networks.
+    """Learn the weights of the score on every second case, and write them into the package.
 
-    In each set of masks, correct and wrong ones have the same weight. Weights of lengths and of
-    separate parts must not be negative, because a larger distance is not less suspicious.
+    Each network judges the masks of `LEARNED` that it was trained with, and one set of `FURTHER`.
+    In each set, right and wrong masks weigh the same.
     """
-    names, columns, wrong, balance = [], [], [], []
-    for loss, noise in product(LOSSES, TAUGHT):
-        evidence, numbers, faulty = found_evidence(study, loss, noise)
-        if not evidence:
-            continue
-        half = numbers % 2 == 0
-        table = features(evidence)
-        names = list(table)
-        columns.append(np.stack(list(table.values()), axis=1)[half])
-        wrong.append(faulty[half])
-        share = faulty[half].mean()
-        balance.append(np.where(faulty[half], 0.5 / share, 0.5 / (1 - share)))
-    bounds = [(0, None) if name in SUSPICIOUS else (None, None) for name in names]
-    weights, intercept = regression(*map(np.concatenate, (columns, wrong, balance)), bounds)
-    for name, weight in zip(names, weights, strict=True):
-        print(f'    "{name}": {weight:.3f},')
-    print(f"INTERCEPT = {intercept:.3f}")
+    tables, wrong, balance = [], [], []
+    further = cycle(FURTHER)
+    for loss, noise in product(LOSSES, LEARNED):
+        for masks in (noise, next(further)):
+            evidence, _, faulty = found_evidence(study, loss, noise, 0, masks)
+            if not evidence:
+                continue
+            tables.append(features(evidence))
+            wrong.append(faulty)
+            share = faulty.mean()
+            balance.append(np.where(faulty, 0.5 / share, 0.5 / (1 - share)))
+    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    found = learned(joined, np.concatenate(wrong), np.concatenate(balance))
+    content = {
+        field.name: np.round(getattr(found, field.name), 4).tolist()
+        if field.name != "features"
+        else list(found.features)
+        for field in fields(found)
+    }
+    write_json(Path(scoring.__file__).with_name(WEIGHTS), content)
 
 
-def regression(
-    columns: Cases, wrong: Cases, balance: Cases, bounds: list[tuple[int | None, None]]
-) -> tuple[Cases, float]:
-    """Fit a logistic regression with an L2 penalty on standardised columns."""
-    mean, spread = columns.mean(0), columns.std(0)
-    table = (columns - mean) / spread
+def learned(table: Mapping[str, Cases], wrong: Cases, balance: Cases) -> Weights:
+    """Fit the monotone network of the score: logistic loss with an L2 penalty, by L-BFGS-B."""
+    names = list(table)
+    columns = np.stack(list(table.values()), axis=1)
+    centres, scales = columns.mean(0), columns.std(0)
+    standard = (columns - centres) / scales
+    count = len(names)
+    ends = np.cumsum([UNITS * count, UNITS, UNITS])
 
     def objective(parameters: Cases) -> tuple[float, Cases]:
-        *weights, intercept = parameters
-        odds = table @ weights + intercept
-        error = balance * (1 / (1 + np.exp(-odds)) - wrong)
+        slopes, biases, heights, intercept = np.split(parameters, ends)
+        slopes = slopes.reshape(UNITS, count)
+        units = expit(standard @ slopes.T + biases)
+        odds = units @ heights + intercept
+        error = balance * (expit(odds) - wrong)
+        below = error[:, None] * heights * units * (1 - units)
         loss = (balance * (np.logaddexp(0, odds) - wrong * odds)).sum()
-        slope = np.append(table.T @ error + weights, error.sum())
-        return loss + 0.5 * np.square(weights).sum(), slope
+        loss += PENALTY * (0.5 * np.square(slopes).sum() + 0.05 * np.square(heights).sum())
+        slope = [(below.T @ standard + PENALTY * slopes).ravel(), below.sum(0)]
+        slope += [units.T @ error + 0.1 * PENALTY * heights, [error.sum()]]
+        return float(loss), np.concatenate(slope)
 
-    start = np.zeros(columns.shape[1] + 1)
+    random = np.random.default_rng(SEED)
+    start = [np.abs(random.normal(0, 0.3, UNITS * count)), random.normal(0, 1, UNITS)]
+    bounds = [(None if name in FREE else 0, None) for name in names] * UNITS
+    bounds += [(None, None)] * UNITS + [(0, None)] * UNITS + [(None, None)]
     found = minimize(
-        objective, start, jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)],
-        options={"maxiter": 5000, "maxfun": 20_000},
+        objective, np.concatenate([*start, np.full(UNITS, 3.0), [-6.0]]), jac=True,
+        method="L-BFGS-B", bounds=bounds, options={"maxiter": 3000, "maxfun": 10_000},
     )  # fmt: skip
-    weights = found.x[:-1] / spread
-    return weights, float(found.x[-1] - weights @ mean)
+    slopes, biases, heights, intercept = np.split(found.x, ends)
+    shaped = slopes.reshape(UNITS, count)
+    return Weights(names, centres, scales, shaped, biases, heights, float(intercept[0]))
 
 
 @dataclass(frozen=True)
@@ -528,9 +562,9 @@ def heading(study: Study) -> list[str]:
         f"{FOLDS} folds, a U-Net of nnU-Net's kind in this process (16 to 128 features, logits at "
         f"half the size, {EPOCHS} epochs, batch {BATCH}, AdamW, bf16), seed {SEED}. {done} of "
         f"{len(jobs())} trainings are done; the other folds are not judged, so columns differ in "
-        "their number of cases. Every second case by name taught the weights of the score "
-        "(all masks but 0.3/0.7); the tables are of the other half. The choice of "
-        "features saw both halves of 0.7/0.7 and 340 cases of 0.3/0.5, network dice+ce. "
+        "their number of cases. The features and weights of the score were chosen on "
+        "every second case by name (all masks but 0.3/0.7, and masks with every kind of noise). "
+        "The tables are of the other half. "
         "Brackets: 95 % bootstrap intervals over cases.",
         "",
         conditions("nnunetv2", "torch", "numpy", "scipy", "cleanlab", threads=1)
@@ -681,9 +715,9 @@ def guesses(study: Study) -> list[str]:
     counts: dict[str, Counter[str]] = {}
     for noise in NOISES:
         names = kinds_of(study, noise)
-        evidence, chosen, wrong = found_evidence(study, "dice+ce", noise)
+        evidence, chosen, wrong = found_evidence(study, "dice+ce", noise, 1)
         for each, number, faulty in zip(evidence, chosen, wrong, strict=True):
-            if faulty and number % 2 == 1:
+            if faulty:
                 counts.setdefault(str(names[number]), Counter())[guess_kind(each)] += 1
     lines = ["## What is wrong with them", "", "Share of each guess, in %, network dice+ce.", ""]
     lines += ["| noise | wrong | " + " | ".join(KINDS) + " |", "|" + "---|" * (len(KINDS) + 2)]

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.special import expit
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: Half the width of the band around both contours, as a part of the object's radius.
-BAND = 0.15
-#: Probabilities are kept this far from 0 and 1, so that no pixel decides alone.
-FLOOR = 1e-4
 #: Log-odds are those of probabilities at least this far from 0 and 1.
 CLOSEST = 1e-6
 #: Thresholds on the probability at which the prediction is cut, as log-odds.
@@ -33,47 +30,46 @@ class Evidence:
     Attributes:
         given: Pixels of the given mask.
         predicted: Pixels of the predicted mask.
-        expected: Sum of the probabilities, in pixels.
         dice: Dice of the given and the predicted mask; 1 if both are empty.
-        soft_dice: Expected Dice of the given mask and one drawn from the probabilities.
-        own_dice: The same of the predicted mask: how sure the network is of itself.
-        band: Mean log-probability of the given mask near both contours.
-        own_band: The same of the predicted mask.
+        own_dice: Expected Dice of the predicted mask and one drawn from the probabilities: how
+            sure the network is of itself.
         best_dice: Dice at the threshold on the probability that suits the given mask best.
-        best_cut: This threshold, as log-odds.
-        offset: Mean signed distance of the given from the predicted contour, outwards, over the
-            radius.
-        spread: Standard deviation of this signed distance, over the radius.
+        aligned_dice: Dice if the given mask is moved so that both centres coincide.
+        median: Median signed distance between both contours, outwards, over the radius.
+        spread_given: Standard deviation of the signed distance from the given contour to the
+            predicted one, over the radius.
+        spread_predicted: The same from the predicted contour to the given one.
+        reach: 95th percentile of the absolute distance, over the radius.
         shift: Distance of the centres of both masks, over the radius.
+        thickness: Radius of the largest disc or ball in the difference of both masks, over the
+            radius.
+        roughness: Logarithm of the given over the predicted outline's length, each relative to
+            its area; 0 if a mask is empty.
         extra: Part of the given mask in components that the prediction does not touch.
         missing: Part of the predicted mask in components that the given mask does not touch.
         lost: Predicted pixels outside the given mask, over the predicted and the given.
         gained: Given pixels outside the predicted mask, over the predicted and the given.
-        median: Median of the signed distance, over the radius.
-        reach: 95th percentile of the absolute distance, over the radius.
         other: Part of `lost` and `gained` that belongs to another class in the other mask.
         radius: Radius of a disc or ball of the expected size, in units of the spacing.
     """
 
     given: float
     predicted: float
-    expected: float
     dice: float
-    soft_dice: float
     own_dice: float
-    band: float
-    own_band: float
     best_dice: float
-    best_cut: float
-    offset: float
-    spread: float
+    aligned_dice: float
+    median: float
+    spread_given: float
+    spread_predicted: float
+    reach: float
     shift: float
+    thickness: float
+    roughness: float
     extra: float
     missing: float
     lost: float
     gained: float
-    median: float
-    reach: float
     other: float
     radius: float
 
@@ -96,43 +92,44 @@ def measure(
     """
     expected = float(probability.sum(dtype=np.float64))
     areas = float(given.sum()), float(predicted.sum())
-    volume = float(np.prod(spacing)) * max(expected, 1.0)
-    either = given | predicted
+    radius = _radius(max(expected, 1.0) * float(np.prod(spacing)), given.ndim)
     differs = given ^ predicted
-    axes = probability.ndim
-    radius = (volume / np.pi) ** 0.5 if axes == 2 else (volume * 3 / (4 * np.pi)) ** (1 / 3)
-    inside = float(probability[given].sum(dtype=np.float64))
+    either = given | predicted
     own = float(probability[predicted].sum(dtype=np.float64))
-    best_dice, best_cut = _best_cut(probability, given)
+    move = _move(given, predicted)
     to_given, to_predicted = (_signed_distance(mask, spacing) for mask in (given, predicted))
-    offsets = np.concatenate(
-        [to_predicted[_contour(given)] / radius, -to_given[_contour(predicted)] / radius]
-    )
-    width = max(BAND * radius, 1.5 * max(spacing))
-    near = (np.abs(to_given) <= width) | (np.abs(to_predicted) <= width)
+    of_given = to_predicted[_contour(given)] / radius
+    of_predicted = -to_given[_contour(predicted)] / radius
+    offsets = np.concatenate([of_given, of_predicted])
+    depth = np.minimum(np.abs(to_given), np.abs(to_predicted))[differs]
     return Evidence(
         given=areas[0],
         predicted=areas[1],
-        expected=expected,
         dice=_ratio(2 * float((given & predicted).sum()), sum(areas)),
-        soft_dice=_ratio(2 * inside, expected + areas[0]),
         own_dice=_ratio(2 * own, expected + areas[1]),
-        band=_log_probability(probability, given, near),
-        own_band=_log_probability(probability, predicted, near),
-        best_dice=best_dice,
-        best_cut=best_cut,
-        offset=float(offsets.mean()) if offsets.size else 0.0,
-        spread=float(offsets.std()) if offsets.size else 0.0,
-        shift=_shift(given, predicted, spacing) / radius,
+        best_dice=_best_dice(probability, given),
+        aligned_dice=_ratio(2 * _overlap(given, predicted, move), sum(areas)),
+        median=float(np.median(offsets)) if offsets.size else 0.0,
+        spread_given=float(of_given.std()) if of_given.size else 0.0,
+        spread_predicted=float(of_predicted.std()) if of_predicted.size else 0.0,
+        reach=float(np.quantile(np.abs(offsets), 0.95)) if offsets.size else 0.0,
+        shift=float(np.linalg.norm(move * spacing)) / radius,
+        thickness=float(depth.max()) / radius if depth.size else 0.0,
+        roughness=_outline(given, spacing) - _outline(predicted, spacing) if all(areas) else 0.0,
         extra=_untouched(given, predicted),
         missing=_untouched(predicted, given),
         lost=_share(predicted & ~given, either),
         gained=_share(given & ~predicted, either),
-        median=float(np.median(offsets)) if offsets.size else 0.0,
-        reach=float(np.quantile(np.abs(offsets), 0.95)) if offsets.size else 0.0,
         other=0.0 if other is None else _share(differs & other, differs),
         radius=radius,
     )
+
+
+def _radius(volume: float, axes: int) -> float:
+    """Radius of a disc of this area or a ball of this volume."""
+    if axes == 2:
+        return float(np.sqrt(volume / np.pi))
+    return float(np.cbrt(volume * 3 / (4 * np.pi)))
 
 
 def _share(part: Mask, whole: Mask) -> float:
@@ -147,22 +144,20 @@ def log_odds(probability: Floats) -> Floats:
 
 def tempered(probability: Floats, temperature: float) -> Floats:
     """Probability with its log-odds divided by a temperature."""
-    return np.asarray(1 / (1 + np.exp(-log_odds(probability) / temperature)), dtype=np.float32)
+    return np.asarray(expit(log_odds(probability) / temperature), dtype=np.float32)
 
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else 1.0
 
 
-def _best_cut(probability: Floats, given: Mask) -> tuple[float, float]:
-    """Dice of the given mask with the best cut of the probability, and where it is cut."""
+def _best_dice(probability: Floats, given: Mask) -> float:
+    """Dice of the given mask with the best cut of the probability."""
     places = np.searchsorted(CUTS, log_odds(probability))  # cut k keeps the places above k
     both = np.bincount(places[given], minlength=len(CUTS) + 1)
     whole = np.bincount(places.ravel(), minlength=len(CUTS) + 1)
     both, whole = (np.cumsum(counts[::-1])[::-1][1:] for counts in (both, whole))
-    dice = 2 * both / np.maximum(whole + given.sum(), 1)
-    best = np.flatnonzero(dice >= dice.max() - 1e-9)
-    return float(dice.max()), float(CUTS[best].mean())
+    return float((2 * both / np.maximum(whole + given.sum(), 1)).max())
 
 
 def _contour(mask: Mask) -> Mask:
@@ -179,16 +174,42 @@ def _signed_distance(mask: Mask, spacing: Sequence[float]) -> Floats:
     return np.asarray(np.where(mask, half - inside, outside - half), dtype=np.float32)
 
 
-def _log_probability(probability: Floats, mask: Mask, where: Mask) -> float:
-    right = np.where(mask, probability, 1 - probability)[where]
-    return float(np.log(np.clip(right, FLOOR, 1)).mean()) if right.size else 0.0
-
-
-def _shift(given: Mask, predicted: Mask, spacing: Sequence[float]) -> float:
+def _move(given: Mask, predicted: Mask) -> NDArray[np.float64]:
+    """Way from the centre of the given to that of the predicted mask, in pixels, `(axes,)`."""
     if not (given.any() and predicted.any()):
-        return 0.0
+        return np.zeros(given.ndim)
     centres = [np.asarray(ndimage.center_of_mass(mask)) for mask in (given, predicted)]
-    return float(np.linalg.norm((centres[0] - centres[1]) * spacing))
+    return np.asarray(centres[1] - centres[0])
+
+
+def _overlap(given: Mask, predicted: Mask, move: NDArray[np.float64]) -> float:
+    """Pixels in both masks if the given one is moved by whole pixels."""
+    steps = [int(step) for step in np.rint(move)]
+    source = tuple(
+        slice(max(0, -step), size - max(0, step))
+        for step, size in zip(steps, given.shape, strict=True)
+    )
+    target = tuple(
+        slice(max(0, step), size - max(0, -step))
+        for step, size in zip(steps, given.shape, strict=True)
+    )
+    return float((given[source] & predicted[target]).sum())
+
+
+def _outline(mask: Mask, spacing: Sequence[float]) -> float:
+    """Logarithm of the area of a mask's outer faces, relative to its size.
+
+    Faces are those of pixels or voxels, so stairs along a slanted outline count no more than a
+    straight outline; bays and bumps do.
+    """
+    volume = float(np.prod(spacing))
+    padded = np.pad(mask, 1)
+    faces = sum(
+        float(np.count_nonzero(np.diff(padded, axis=axis))) * volume / step
+        for axis, step in enumerate(spacing)
+    )
+    size = float(mask.sum()) * volume
+    return float(np.log(faces) - (1 - 1 / mask.ndim) * np.log(size))
 
 
 def _untouched(mask: Mask, other: Mask) -> float:

@@ -1,16 +1,22 @@
 """The score: evidence of one case and class, and of its peers, as the log-odds of a wrong mask.
 
-The score is a logistic regression on features without units. Its weights were learned on one half
-of the cases of the study in benchmarks/suspects.md (every second case by name); the tables there
-are of the other half.
+A small network turns twelve features without units into log-odds. Its weights are monotone: more
+difference between the given and the predicted mask never makes a mask less suspicious. The weights
+were learned on one half of the cases of the study in benchmarks/suspects.md (every second case by
+name). The tables there are of the other half.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 
 from anl_seg.formats.dataset_json import Label
 from anl_seg.suspects.calibration import sample, spread, temperature
@@ -24,34 +30,51 @@ Values = NDArray[np.float64]
 MIN_PEERS = 10
 #: Lengths count up to this many radii.
 FARTHEST = 1.0
-#: Features whose weights may not be negative: a mask that lies farther away, or in other parts, is
-#: not less suspicious.
-SUSPICIOUS = ("offset", "spread", "shift", "apart")
-#: Feature of `features` -> its weight.
-WEIGHTS = {
-    "offset": 5.743,
-    "spread": 11.413,
-    "shift": 3.997,
-    "log_offset": -6.493,
-    "log_spread": -5.897,
-    "log_shift": -1.077,
-    "log_dice_gap": 0.035,
-    "log_band_gap": -0.095,
-    "apart": 0.000,
-    "dice_gap": 3.411,
-    "band_gap": -4.704,
-    "own_dice": 1.369,
-    "own_band": 0.702,
-    "dice_ratio": 3.817,
-    "band_ratio": 2.040,
-    "log_best_dice": 0.808,
-    "band_gap_if_sure": 4.198,
-    "dice_gap_if_sure": 3.090,
-    "offset_if_sure": 0.043,
-    "offset_and_spread": -3.039,
-    "spread_and_gap": 0.573,
-}
-INTERCEPT = -18.985
+#: Features whose weights may have either sign: how sure the network is of itself, and how unevenly
+#: the given outline runs around the predicted one.
+FREE = ("unsure", "unevenness")
+#: The network that makes log-odds of the features, learned by benchmarks/suspects.py.
+WEIGHTS = "weights.json"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A network with one layer of sigmoid units.
+
+    Attributes:
+        features: Names of the features.
+        centres: Mean of each feature, `(features,)`.
+        scales: Standard deviation of each feature, `(features,)`.
+        slopes: Weight of each feature in each unit, `(units, features)`; at least 0 unless the
+            feature is in `FREE`.
+        biases: Bias of each unit, `(units,)`.
+        heights: Weight of each unit, `(units,)`; at least 0.
+        intercept: Log-odds if all units are 0.
+    """
+
+    features: Sequence[str]
+    centres: Values
+    scales: Values
+    slopes: Values
+    biases: Values
+    heights: Values
+    intercept: float
+
+    def log_odds(self, table: Mapping[str, Values]) -> Values:
+        """Log-odds of a wrong mask, `(cases,)`, from the table of `features`."""
+        columns = np.stack([table[name] for name in self.features], axis=1)
+        standard = (columns - self.centres) / self.scales
+        return np.asarray(expit(standard @ self.slopes.T + self.biases) @ self.heights) + (
+            self.intercept
+        )
+
+
+@cache
+def weights() -> Weights:
+    """Read the weights that come with the package."""
+    content = json.loads((files("anl_seg.suspects") / WEIGHTS).read_text(encoding="utf-8"))
+    names, intercept = content.pop("features"), content.pop("intercept")
+    return Weights(names, intercept=intercept, **{k: np.array(v) for k, v in content.items()})
 
 
 def score(
@@ -110,7 +133,7 @@ def score(
 
 def as_scores(odds: ArrayLike) -> Values:
     """Turn log-odds into scores from 0 to 1."""
-    return 1 / (1 + np.exp(-np.asarray(odds, dtype=np.float64)))
+    return np.asarray(expit(np.asarray(odds, dtype=np.float64)))
 
 
 def log_odds(cases: Sequence[Mapping[Label, Evidence]]) -> list[dict[Label, float]]:
@@ -124,60 +147,47 @@ def log_odds(cases: Sequence[Mapping[Label, Evidence]]) -> list[dict[Label, floa
     found: list[dict[Label, float]] = [{} for _ in cases]
     for label in {label for case in cases for label in case}:
         places = [place for place, case in enumerate(cases) if label in case]
-        values = _log_odds([cases[place][label] for place in places])
+        values = weights().log_odds(features([cases[place][label] for place in places]))
         for place, value in zip(places, values, strict=True):
             found[place][label] = float(value)
     return found
 
 
-def _log_odds(peers: Sequence[Evidence]) -> Values:
-    """Log-odds of the cases of one class, `(cases,)`."""
-    columns = features(peers)
-    weighted = (weight * columns[name] for name, weight in WEIGHTS.items())
-    return np.asarray(np.sum(list(weighted), axis=0) + INTERCEPT)
-
-
 def features(peers: Sequence[Evidence]) -> dict[str, Values]:
     """Features of the cases of one class: name -> `(cases,)`.
 
-    Each feature compares a case with the agreement that the network expects of a right mask, or is
-    a difference of outlines. The median of the signed offsets is taken from all of them: a network
-    that was trained on biased masks predicts with their bias. Too large and too small masks differ
-    in the sign of the offset only, which no feature keeps.
+    The median signed distance and the roughness are compared with the median of all cases: a
+    network that was trained on biased masks predicts with their bias, and its outlines are
+    smoother than those of any mask. No feature keeps the direction of a difference, so masks that
+    are too large and too small are treated alike.
+
+    Args:
+        peers: Evidence of the class in each case.
     """
 
     def column(name: str) -> Values:
         return np.array([getattr(each, name) for each in peers], dtype=np.float64)
 
-    offset = column("offset")
-    if len(peers) >= MIN_PEERS:
-        offset = offset - np.median(offset)
+    def above_peers(name: str) -> Values:
+        values = column(name)
+        return values - np.median(values) if len(peers) >= MIN_PEERS else values
+
     lengths = {
-        "offset": np.minimum(np.abs(offset), FARTHEST),
-        "spread": np.minimum(column("spread"), FARTHEST),
-        "shift": np.minimum(column("shift"), FARTHEST),
+        "offset": np.abs(above_peers("median")),
+        "outliers": column("spread_given"),
+        "unevenness": column("spread_predicted"),
+        "reach": column("reach"),
+        "shift": column("shift"),
+        "thickness": column("thickness"),
     }
-    own_dice, own_band = column("own_dice"), column("own_band")
-    dice_gap = np.maximum(own_dice - column("soft_dice"), -0.1)
-    band_gap = np.maximum(own_band - column("band"), 0)
-    logs = {f"log_{name}": _log(values, 0.05) for name, values in lengths.items()}
-    logs |= {"log_dice_gap": _log(dice_gap, 0.03), "log_band_gap": _log(band_gap, 0.03)}
     return {
-        **lengths,
-        **logs,
-        "apart": np.maximum(column("extra"), column("missing")),
-        "dice_gap": dice_gap,
-        "band_gap": band_gap,
-        "own_dice": own_dice,
-        "own_band": own_band,
-        "dice_ratio": _log(1 - column("soft_dice"), 0.02) - _log(1 - own_dice, 0.02),
-        "band_ratio": _log(-column("band"), 0.02) - _log(-own_band, 0.1),
-        "log_best_dice": _log(1 - column("best_dice"), 0.05),
-        "band_gap_if_sure": logs["log_band_gap"] * own_dice,
-        "dice_gap_if_sure": logs["log_dice_gap"] * own_band,
-        "offset_if_sure": logs["log_offset"] * own_dice,
-        "offset_and_spread": logs["log_offset"] * logs["log_spread"],
-        "spread_and_gap": logs["log_spread"] * logs["log_dice_gap"],
+        "difference": _log(1 - column("dice"), 0.03),
+        "unsure": _log(1 - column("own_dice"), 0.03),
+        "best_difference": _log(1 - column("best_dice"), 0.03),
+        "aligned_difference": _log(1 - column("aligned_dice"), 0.03),
+        **{name: _log(np.minimum(values, FARTHEST), 0.05) for name, values in lengths.items()},
+        "roughness": np.clip(above_peers("roughness"), -1, 1),
+        "apart": _log(np.maximum(column("extra"), column("missing")), 0.03),
     }
 
 

@@ -8,7 +8,7 @@ from suspects.discs import FAULTS, disc, softmax
 
 from anl_seg.suspects import guess_kind, measure, plain_classes, score
 from anl_seg.suspects.evidence import Evidence
-from anl_seg.suspects.scoring import SUSPICIOUS, WEIGHTS, features
+from anl_seg.suspects.scoring import FREE, as_scores, features, weights
 
 
 @pytest.fixture
@@ -98,8 +98,60 @@ def test_wrong_shapes_are_named():
         score([np.full((2, 8, 8), 0.5)], [np.zeros((8, 8), dtype=int)] * 2)
 
 
-def test_every_feature_has_a_weight_and_farther_is_never_better():
+def test_every_feature_has_weights_and_more_difference_is_never_better():
     names = vars(measure(np.ones((4, 4), np.float32), *np.ones((2, 4, 4), bool), (1, 1)))
-    table = features([Evidence(**dict.fromkeys(names, 0.5))])
-    assert set(table) == set(WEIGHTS)
-    assert all(WEIGHTS[name] >= 0 for name in SUSPICIOUS)
+    found = weights()
+    assert set(features([Evidence(**dict.fromkeys(names, 0.5))])) == set(found.features)
+    bound = [place for place, name in enumerate(found.features) if name not in FREE]
+    assert (found.slopes[:, bound] >= 0).all()
+    assert (found.heights >= 0).all()
+
+
+def ball(row, column, radius):
+    planes, rows, columns = np.mgrid[:16, :40, :40]
+    return radius - np.sqrt((2 * (planes - 8)) ** 2 + (rows - row) ** 2 + (columns - column) ** 2)
+
+
+def circle(row, column, radius):
+    return disc(row, column, radius, size=40)
+
+
+#: Kind of error -> the distance inside the given outline for a severity from 0 to 1.
+GROWING = {
+    "too small": lambda shape, severity: shape(20, 20, 10 - 7 * severity),
+    "too large": lambda shape, severity: shape(20, 20, 10 + 6 * severity),
+    "displaced": lambda shape, severity: shape(20, 20 + 9 * severity, 10),
+    "extra part": lambda shape, severity: np.maximum(
+        shape(20, 20, 10), shape(5, 34, 5 * severity - 0.01)
+    ),
+}
+
+
+@pytest.mark.parametrize("shape", [circle, ball], ids=["2D", "3D"])
+@pytest.mark.parametrize("kind", GROWING)
+def test_a_larger_fault_scores_higher(kind, shape):
+    softmax_ = softmax(shape(20, 20, 10))
+    spacing = (2.0, 1.0, 1.0)[-shape(20, 20, 10).ndim :]
+    masks = [(GROWING[kind](shape, step / 5) > 0).astype(np.uint8) for step in range(6)]
+    scores = score([softmax_] * len(masks), masks, spacing)
+    assert (np.diff(scores) > -0.03).all()
+    assert scores[-1] > 0.9
+    assert scores[-1] > scores[0] + 0.5
+
+
+def test_a_ragged_outline_is_suspicious():
+    rows, columns = np.mgrid[:48, :48] - 24
+    waves = 2 * np.sin(9 * np.arctan2(rows, columns))
+    outline = disc(24, 24, 12)
+    masks = [(outline > 0).astype(np.uint8), (outline + waves > 0).astype(np.uint8)]
+    right, wrong = score([softmax(outline)] * 2, masks)
+    assert wrong > right + 0.3
+
+
+def test_scores_are_the_odds_of_the_weights():
+    """The network is what its docstring says: sigmoid units on standardised features."""
+    found = weights()
+    table = {name: np.array([0.3]) for name in found.features}
+    standard = (0.3 - found.centres) / found.scales
+    units = as_scores(found.slopes @ standard + found.biases)
+    assert found.log_odds(table)[0] == pytest.approx(found.heights @ units + found.intercept)
