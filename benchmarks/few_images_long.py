@@ -3,8 +3,8 @@
     anl-seg sweep results/isic2017/few_images_long.yaml --runs RUNS
     python benchmarks/few_images_long.py RUNS
 
-Methods are compared with nnU-Net's own loss on the 300 clean test images, case by case, trainings
-of several seeds averaged first. Writes few_images_long.md, memorisation.png and runs.csv.
+Methods are compared with nnU-Net's own loss on the 300 clean test images, case by case, after
+averaging over seeds. The output is few_images_long.md, memorisation.png and runs.csv.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from anl_seg.experiments.runs.collect import collect, write_csv
 
 RESULTS = Path(__file__).parents[1] / "results/isic2017"
 BASELINE, DEFAULT = "nnU-Net's own loss", "our default"
-#: A noise in words, a run with it: eta_alpha and kinds of noise -> name. The order of the table.
+#: Noises in words, by eta_alpha and kinds of noise, in the order of the table.
 NOISE = {
     (0.7, "published"): "0.7/0.7",
     (0.3, "published"): "0.3/0.7",
     (0.5, "corrected"): "half too large",
     (0.0, "published"): "clean",
 }
-#: Colours that colour-blind readers tell apart.
+#: Colours that colour-blind readers can distinguish.
 COLOURS = {BASELINE: "#D55E00", DEFAULT: "#0072B2"}
 
 
@@ -51,7 +51,7 @@ class Training:
 
     @property
     def method(self) -> str:
-        """The method in words."""
+        """Method in words."""
         loss, settings = self.settings["loss"], self.settings
         if loss == "dice+ce":
             return BASELINE
@@ -63,18 +63,18 @@ class Training:
 
     @property
     def noise(self) -> str:
-        """The noise in words."""
+        """Noise in words."""
         return NOISE[self.settings["eta_alpha"], self.settings["noise_method"]]
 
     def curve(self, key: str) -> list[float]:
-        """A row of the memorisation curve, a value for each epoch."""
+        """Return a row of the memorisation curve, one value per epoch."""
         (file,) = self.folder.glob("nnUNet_results/*/*/fold_0/memorisation.jsonl")
         points = map(json.loads, file.read_text(encoding="utf-8").splitlines())
         return [np.nan if point[key] is None else point[key] for point in points]
 
 
 def find(runs: Path) -> dict[str, dict[str, list[Training]]]:
-    """Finished trainings by noise and method, in the order of their seeds."""
+    """Read the finished trainings by noise and method, in the order of their seeds."""
     found: dict[str, dict[str, list[Training]]] = {noise: {} for noise in NOISE.values()}
     for path in sorted(runs.glob("*/record.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def find(runs: Path) -> dict[str, dict[str, list[Training]]]:
 
 
 def differences(methods: Mapping[str, Sequence[Training]], masks: Path) -> dict[str, Difference]:
-    """Differences to nnU-Net's own loss, from the same seeds of both."""
+    """Compute differences to nnU-Net's own loss, from the same seeds of both."""
     found = {}
     for name, trainings in methods.items():
         seeds = {each.settings["seed"] for each in trainings}
@@ -106,7 +106,7 @@ def differences(methods: Mapping[str, Sequence[Training]], masks: Path) -> dict[
 
 
 def table(found: Mapping[str, Mapping[str, Sequence[Training]]], masks: Path) -> str:
-    """All methods in Markdown, with their differences to nnU-Net's own loss."""
+    """Format all methods in Markdown, with their differences to nnU-Net's own loss."""
     lines = [
         "| masks | training | seeds | test Dice (%) | difference (95 % interval) "
         "| predicted / true area | wrong pixels memorised |",
@@ -139,7 +139,7 @@ def _in_words(difference: Difference | None) -> str:
 
 
 def draw(found: Mapping[str, Mapping[str, Sequence[Training]]], file: Path) -> None:
-    """Draw how many wrong pixels both trainings memorise, and the fit of the clean labels."""
+    """Draw the share of wrong pixels that both trainings memorise, and the fit of clean labels."""
     rows = {"memorised": "wrong pixels memorised", "dice_clean": "Dice, clean training labels"}
     figure = Figure(figsize=(2.6 * len(found), 4.6), layout="constrained")
     panels = figure.subplots(len(rows), len(found), sharex=True, sharey="row", squeeze=False)

@@ -38,17 +38,17 @@ BISECTIONS = 14
 #: OpenCV counts the pixels along an axis in 16 bits.
 OPENCV_MAX_SIZE = 2**15 - 2
 
-#: Along every axis of a mask.
+#: Numbers along every axis of a mask.
 Vector = tuple[float, ...]
-#: Pixels and where they lie, in indices into the object's bounding box that may be negative.
+#: Pixels and their window, in indices into the object's bounding box that may be negative.
 Moved = tuple[Window, Mask]
 
 
 class Pose(NamedTuple):
-    """Where the object goes: rotated about its centre, then shifted.
+    """New pose of the object: rotated about its centre, then shifted.
 
     Attributes:
-        shift: Along every axis, in pixels or mm.
+        shift: Shift along every axis, in pixels or mm.
         rotation: Rows of an orthogonal matrix in the order of the axes.
         turn: The same rotation as a rotation vector in radians.
     """
@@ -60,16 +60,16 @@ class Pose(NamedTuple):
 
 @dataclass(frozen=True)
 class _Scene:
-    """An object and the image around it, seen at every `stride`-th pixel.
+    """An object and the image around it, sampled at every `stride`-th pixel.
 
     Attributes:
         clean: The object in its bounding box.
-        area: Its pixels.
+        area: Number of pixels of the object.
         steps: Length of a step along every axis of `clean`.
-        centre: Of the bounding box, as lengths from its first pixel.
-        ends: Of `clean` along every axis, as lengths from the centre.
-        first: The first pixel of the image, as an index into `clean`.
-        last: The last one.
+        centre: Centre of the bounding box, as lengths from its first pixel.
+        ends: Ends of `clean` along every axis, as lengths from the centre.
+        first: First pixel of the image, as an index into `clean`.
+        last: Last pixel of the image, as an index into `clean`.
         frozen: Pixels of the image that must not change, from `first` on.
     """
 
@@ -84,7 +84,7 @@ class _Scene:
 
     @cached_property
     def faces(self) -> list[int]:
-        """How often the object begins or ends along every axis."""
+        """Number of times that the object begins or ends along every axis."""
         count = []
         for axis in range(self.clean.ndim):
             along = np.moveaxis(self.clean, axis, 0)
@@ -94,7 +94,7 @@ class _Scene:
 
 
 class _Candidate(NamedTuple):
-    """A pose, the share of pixels that it changes, and the moved object where it is kept."""
+    """A pose, the share of pixels that it changes, and the moved object if it is kept."""
 
     pose: Pose
     ratio: float
@@ -102,12 +102,12 @@ class _Candidate(NamedTuple):
 
 
 class _Finding(NamedTuple):
-    """What a search along one direction ends with.
+    """Result of a search along one direction.
 
     Attributes:
         best: The candidate nearest to the level.
-        below: The last one below the level.
-        above: The last one at the level or above; None if the object cannot go that far.
+        below: The last candidate below the level.
+        above: The last candidate at or above the level; None if the object cannot go that far.
     """
 
     best: _Candidate
@@ -203,15 +203,15 @@ def _displaced(
 
 
 def _place(mask: Mask, box: Window, scene: _Scene, candidate: _Candidate) -> Mask:
-    """The object of `mask` in its new pose, in the whole image."""
+    """Place the object of `mask` into the whole image in its new pose."""
     window, moved = candidate.moved or _render(scene, candidate.pose)
-    noisy = np.zeros(mask.shape, bool)  # unlike zeros_like, leaves untouched memory alone
+    noisy = np.zeros(mask.shape, bool)  # zeros_like would touch all of the memory
     noisy[_shifted(window, [span.start for span in box])] = moved
     return noisy
 
 
 def _unchanged_or_gone(noisy: Mask, mask: Mask, box: Window, area: int) -> bool:
-    """Whether `noisy` is empty or equals `mask`, whose object of `area` pixels lies in `box`."""
+    """Return whether `noisy` is empty or equals `mask`, whose object of `area` is in `box`."""
     pixels = int(np.count_nonzero(noisy))
     if pixels != area:
         return pixels == 0
@@ -232,7 +232,7 @@ def _go_part_of_the_way(noisy: Mask, further: Mask, mask: Mask, eta_beta: float,
 
 @cache
 def _nearest_first(direction: tuple[int, ...]) -> list[Vector]:
-    """All directions as unit vectors, those that differ least from `direction` first."""
+    """List all directions as unit vectors, from the nearest to `direction` to the farthest."""
     units = [np.array(each) / np.linalg.norm(each) for each in directions(len(direction))]
     wanted = np.array(direction) / np.linalg.norm(direction)
     ranked = sorted(units, key=lambda unit: -round(float(unit @ wanted), 6))
@@ -268,7 +268,7 @@ def _scene(mask: Mask, box: Window, around: Surroundings, stride: int) -> _Scene
 def _follow(
     scenes: list[_Scene], eta_beta: float, towards: Vector, turn: Vector, nearest: _Candidate
 ) -> _Finding:
-    """Search on the coarse scene; if its answer is off on the fine one, search there instead."""
+    """Search on the coarse scene; if its result is off on the fine one, search the fine one."""
     finding = _search(scenes[0], eta_beta, towards, turn, nearest)
     if len(scenes) == 1 or finding.above is None:
         return finding
@@ -284,10 +284,10 @@ def _search(
 ) -> _Finding:
     """Bisect along one direction, within the room that the image leaves.
 
-    The search ends early if nothing on its way can come nearer to the level than `nearest`, the
-    best of other directions, which all stay below it.
+    The search ends early if no pose on its way can be nearer to the level than `nearest`, the best
+    of the other directions, which all stay below the level.
     """
-    # More than half the diagonal, so that specks can move by a pixel as well.
+    # More than half the diagonal, so that even specks can move by a pixel.
     radius = float(np.linalg.norm(np.add(scene.centre, scene.steps)))
     most = _most_change(scene, radius, towards, turn) if nearest.ratio else None
     best = below = _Candidate(_stay(scene.clean.ndim), 0.0)
@@ -316,10 +316,10 @@ def _search(
 def _most_change(
     scene: _Scene, radius: float, towards: Vector, turn: Vector
 ) -> Callable[[float], float]:
-    """The most that the ratio can change over a part of the way.
+    """Bound the change of the ratio over a part of the way.
 
-    No place of the object moves further along an axis than the shift and the arc of a corner; each
-    pixel that this face passes, and one more by rounding, may change.
+    No point of the object moves further along an axis than the shift and the arc of a corner. Each
+    pixel that this face passes may change, and one more because of rounding.
     """
     arc = math.hypot(*turn) * radius
     paths = [
@@ -331,7 +331,7 @@ def _most_change(
 
 
 def _ratio(scene: _Scene, moved: Moved) -> tuple[float, float]:
-    """Changed pixels over object pixels, and the growth of the object over the object."""
+    """Compute changed pixels over object pixels, and the relative growth of the object."""
     window, pixels = moved
     shared, within = [], []
     for span, size in zip(window, scene.clean.shape, strict=True):
@@ -347,7 +347,7 @@ def _render(scene: _Scene, pose: Pose) -> Moved:
     """Sample the object in its new pose, from the nearest old pixel.
 
     Returns:
-        Where the moved object lies, and its pixels there.
+        The window of the moved object, and its pixels in this window.
     """
     low, high = [], []
     for axis, (row, step) in enumerate(zip(pose.rotation, scene.steps, strict=True)):
@@ -379,10 +379,10 @@ def _render(scene: _Scene, pose: Pose) -> Moved:
 def _warp(
     clean: Mask, back: list[list[float]], offset: list[float], shape: tuple[int, ...]
 ) -> Mask:
-    """Sample `clean` at `back @ index + offset`, from the nearest pixel; background beyond it.
+    """Sample `clean` at `back @ index + offset` from the nearest pixel; background outside it.
 
-    OpenCV does this for images, about ten times faster than SciPy, which it equals but for rare
-    pixels midway between two. SciPy does it for volumes, and for images too large for OpenCV.
+    Images use OpenCV, which is about ten times faster than SciPy and differs only at rare points
+    midway between two pixels. Volumes, and images too large for OpenCV, use SciPy.
     """
     if clean.ndim == 2 and max(*clean.shape, *shape) <= OPENCV_MAX_SIZE and min(shape) > 0:
         (down, aslant), (steep, across) = back
@@ -396,7 +396,7 @@ def _warp(
         offset,
         shape,
         order=0,
-        mode="grid-constant",  # else half a pixel is lost at the edges of the crop
+        mode="grid-constant",  # other modes lose half a pixel at the edges of the crop
     ).view(bool)
     return moved
 
@@ -419,7 +419,7 @@ def _shifted(window: Window, by: Sequence[int]) -> Window:
 
 
 def _rotation(turn: Vector, ndim: int) -> tuple[Vector, ...]:
-    """The matrix of a rotation vector; in 2D its length is the angle, from rows to columns."""
+    """Convert a rotation vector to a matrix; in 2D its length is the angle from rows to columns."""
     if ndim == 3:
         return tuple(map(tuple, Rotation.from_rotvec(turn).as_matrix().tolist()))
     cosine, sine = math.cos(turn[0]), math.sin(turn[0])

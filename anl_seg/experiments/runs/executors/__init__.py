@@ -1,4 +1,4 @@
-"""The executors by name. Each is a module here, which is imported when it is used."""
+"""Executors by name. Each is a module in this folder, imported when it is used."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def make_executor(
         slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
 
     Raises:
-        InputError: If there is no such executor, an option is for another one, a value is
-            invalid, or a package is missing.
+        InputError: If the executor is unknown, an option is for another one, a value is invalid, or
+            a package is missing.
     """
     if name not in EXECUTORS:
         raise InputError(f"--executor must be {' or '.join(EXECUTORS)}, got {name!r}")

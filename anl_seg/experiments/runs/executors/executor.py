@@ -1,4 +1,4 @@
-"""What an executor is, and the options that the executors take."""
+"""Interface of executors, and their options."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Options of a command, of which each executor takes its own and refuses the others.
+    """Options of a command. Each executor takes its own and refuses the others.
 
     Attributes:
         workers: Number of runs at a time.
@@ -41,11 +41,11 @@ class ExecutorOptions:
 
 
 class ExecutorModule(Protocol):
-    """The functions that the module of an executor has."""
+    """Functions of an executor's module."""
 
     @staticmethod
     def make(root: Path, options: ExecutorOptions) -> Executor:
-        """Make the executor of the runs in a folder.
+        """Create the executor of the runs in a folder.
 
         Raises:
             InputError: If an option is for another executor, a value is invalid, or a package is

@@ -24,7 +24,7 @@ PRELOADED = (
 
 
 def make(root: Path, options: ExecutorOptions) -> LocalExecutor:
-    """Make the executor; it is the same for every folder of runs.
+    """Create the executor, which is the same for every folder of runs.
 
     Raises:
         InputError: If options are for another executor, or `gpus` are not numbers.
@@ -35,7 +35,7 @@ def make(root: Path, options: ExecutorOptions) -> LocalExecutor:
 
 
 def in_queue(root: Path) -> set[Path]:
-    """Return no runs: those of other processes show that they run by themselves."""
+    """Return no runs, because the records of other processes' runs show that they are running."""
     return set()
 
 

@@ -44,7 +44,7 @@ OURS = ("array", "chdir", "error", "job_name", "open_mode", "output", "requeue",
 
 
 def make(root: Path, options: ExecutorOptions) -> SlurmExecutor:
-    """Make the executor of the runs in a folder, which the nodes of the cluster must see too.
+    """Create the executor of the runs in a folder, which the nodes of the cluster can access.
 
     Raises:
         InputError: If options are for another executor, a value is invalid, or submitit or
