@@ -1,6 +1,6 @@
 """Image files of one channel, read with the same pixels and spacing as nnU-Net's readers.
 
-Each format has one class with its reader and writer, chosen by `_format`.
+Each format has one class with its reader and writer. `FORMATS` is the table of them.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import os
 import re
 import struct
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,11 +30,6 @@ from anl_seg.formats.text import read_json
 PILLOW_ENDINGS = (".png", ".bmp")
 #: Read with tifffile, as nnU-Net does. SimpleITK reads tiles, 1-bit pixels and 3 slices as colour.
 TIFF_ENDINGS = (".tif", ".tiff")
-#: Read with SimpleITK, or with nibabel if SimpleITK cannot.
-NIFTI_ENDINGS = (".nii.gz", ".nii")
-#: Lossless formats, including all of nnU-Net's. Files with other endings (.json, .npz) are not
-#: masks.
-ENDINGS = (*PILLOW_ENDINGS, *TIFF_ENDINGS, *NIFTI_ENDINGS, ".nrrd", ".mha", ".mhd", ".gipl")
 
 #: Pillow's modes of one channel whose pixels are numbers, not indices into a palette.
 PILLOW_LABEL_MODES = ("1", "L", "I", "I;16", "I;16B")
@@ -65,6 +61,8 @@ class Geometry:
 
 
 class _Format(Protocol):
+    """The reader and the writer of a format."""
+
     @staticmethod
     def read(path: Path) -> tuple[NDArray[Any], Geometry | None]: ...
 
@@ -148,14 +146,7 @@ def write_image(path: Path, pixels: NDArray[Any], like: Path) -> None:
 
 
 def _format(path: Path) -> _Format:
-    ending = ending_of(path)
-    if ending in PILLOW_ENDINGS:
-        return _Picture
-    if ending in TIFF_ENDINGS:
-        return _Tiff
-    if ending in NIFTI_ENDINGS:
-        return _Nifti
-    return _Itk
+    return FORMATS.get(ending_of(path) or "", _Itk)
 
 
 class _Picture:
@@ -259,7 +250,7 @@ class _Itk:
 
 
 class _Nifti:
-    """Reader and writer of NIfTI, with SimpleITK, or nibabel if the axes are not orthogonal."""
+    """Reader and writer of NIfTI: SimpleITK, or nibabel if the axes are not orthogonal."""
 
     @staticmethod
     def read(path: Path) -> tuple[NDArray[Any], Geometry | None]:
@@ -277,6 +268,25 @@ class _Nifti:
             _Itk.write(path, pixels, like)
         except RuntimeError:
             _write_with_nibabel(path, pixels, like)
+
+
+#: Ending of a file -> its format: lossless ones, including all of nnU-Net's. A new format is one
+#: class and one row. Files with other endings (.json, .npz) are not masks.
+FORMATS: Mapping[str, _Format] = MappingProxyType(
+    {
+        ".png": _Picture,
+        ".bmp": _Picture,
+        ".tif": _Tiff,
+        ".tiff": _Tiff,
+        ".nii.gz": _Nifti,
+        ".nii": _Nifti,
+        ".nrrd": _Itk,
+        ".mha": _Itk,
+        ".mhd": _Itk,
+        ".gipl": _Itk,
+    }
+)
+ENDINGS = tuple(FORMATS)
 
 
 def _read_with_nibabel(path: Path) -> tuple[NDArray[Any], Geometry | None]:
