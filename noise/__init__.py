@@ -16,7 +16,7 @@ from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.dataset import corrupt_masks, rehearse
 from anl_seg.noise.kinds import KINDS, PAPER_KINDS
 from anl_seg.noise.label_maps import apply_labels, corrupt_labels
-from anl_seg.noise.masks import Record, apply, corrupt, draw
+from anl_seg.noise.masks import NoiseRecord, apply, corrupt, draw
 from anl_seg.noise.measures import Measures, measure
 from anl_seg.noise.methods import CORRECTED, METHODS, PUBLISHED, NoiseMethod, find_method
 from anl_seg.noise.plan import plan_masks
@@ -34,8 +34,8 @@ __all__ = [
     "SITUATIONS",
     "Measures",
     "NoiseMethod",
+    "NoiseRecord",
     "NoiseSettings",
-    "Record",
     "apply",
     "apply_labels",
     "choose",

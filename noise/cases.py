@@ -14,7 +14,7 @@ from anl_seg.formats.files import copy_file
 from anl_seg.formats.masks import are_grey, grey_message
 from anl_seg.noise.label_maps import confusion, distort_labels
 from anl_seg.noise.mask_files import MaskImage, read_mask, write_mask
-from anl_seg.noise.masks import Record, draw
+from anl_seg.noise.masks import NoiseRecord, draw
 from anl_seg.noise.measures import UNCHANGED, UNKNOWN
 from anl_seg.noise.plan import Task
 from anl_seg.noise.selection import generator
@@ -35,7 +35,7 @@ class Case:
 
     image: MaskImage
     noisy: NDArray[Any]
-    records: dict[int, Record]
+    records: dict[int, NoiseRecord]
     skipped: bool
 
     @property
@@ -121,7 +121,7 @@ def _corrupt(source: Path, settings: NoiseSettings, ignore_label: int | None, ta
 
 def _distort(
     image: MaskImage, task: Task, settings: NoiseSettings, ignore_label: int | None
-) -> tuple[NDArray[Any], dict[int, Record]]:
+) -> tuple[NDArray[Any], dict[int, NoiseRecord]]:
     """Return the noisy labels and a record per class (of class 0 if empty; none if clean)."""
     method, eta_beta = settings.method, settings.eta_beta
     if task.kind is None:
@@ -129,7 +129,7 @@ def _distort(
     if not image.classes:
         reason = "the mask is empty"
         return image.labels, {
-            0: Record(task.kind, method.name, eta_beta, *UNKNOWN, {}, "empty", reason)
+            0: NoiseRecord(task.kind, method.name, eta_beta, *UNKNOWN, {}, "empty", reason)
         }
     drawn = {
         label: task.drawn
@@ -164,7 +164,7 @@ def _entry(
 def _row(
     task: Task,
     label: int | None,
-    record: Record | None,
+    record: NoiseRecord | None,
     skipped: bool,
     settings: NoiseSettings,
     hashes: tuple[str, str],

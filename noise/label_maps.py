@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
 from anl_seg.noise.base import Surroundings
-from anl_seg.noise.levels import check_eta_beta
-from anl_seg.noise.masks import Distortion, Record, check_spacing, distort, draw
+from anl_seg.noise.masks import Distortion, NoiseRecord, check_spacing, distort, draw
 from anl_seg.noise.measures import measure
 from anl_seg.noise.methods import CORRECTED, NoiseMethod
+from anl_seg.noise.rates import check_eta_beta
 
 
 def corrupt_labels(
@@ -30,7 +30,7 @@ def corrupt_labels(
     *,
     spacing_mm: tuple[float, ...] | None = None,
     ignore_label: int | None = None,
-) -> tuple[NDArray[Any], dict[int, Record]]:
+) -> tuple[NDArray[Any], dict[int, NoiseRecord]]:
     """Corrupt every class of a label map.
 
     Args:
@@ -78,7 +78,7 @@ def apply_labels(
     *,
     spacing_mm: tuple[float, ...] | None = None,
     ignore_label: int | None = None,
-) -> tuple[NDArray[Any], dict[int, Record]]:
+) -> tuple[NDArray[Any], dict[int, NoiseRecord]]:
     """Corrupt the classes in `drawn` with parameters drawn earlier; nothing is random here.
 
     Args:
@@ -118,7 +118,7 @@ def distort_labels(
     *,
     spacing_mm: tuple[float, ...] | None,
     ignore_label: int | None,
-) -> tuple[NDArray[Any], dict[int, Record]]:
+) -> tuple[NDArray[Any], dict[int, NoiseRecord]]:
     """Do the work of `apply_labels` with a checked `eta_beta`."""
     frozen = None if ignore_label is None else labels == ignore_label
     around = Surroundings(check_spacing(spacing_mm, labels.ndim, method), frozen)
@@ -138,7 +138,7 @@ def distort_labels(
     if frozen is not None:
         noisy[frozen] = ignore_label
     return noisy, {
-        label: Record(
+        label: NoiseRecord(
             kind,
             method.name,
             eta_beta,

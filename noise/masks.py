@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from anl_seg.errors import InputError
 from anl_seg.geometry import Mask
 from anl_seg.noise.base import Surroundings, UncorruptibleError
-from anl_seg.noise.levels import check_eta_beta
 from anl_seg.noise.measures import measure
 from anl_seg.noise.methods import CORRECTED, NoiseMethod
+from anl_seg.noise.rates import check_eta_beta
 
 
 @dataclass(frozen=True)
-class Record:
+class NoiseRecord:
     """Requested and achieved noise of one object.
 
     Attributes:
@@ -50,7 +50,7 @@ class Record:
 
 
 class Distortion(NamedTuple):
-    """A mask after its noise, not yet measured. `Record` explains the other fields."""
+    """A mask after its noise, not yet measured. `NoiseRecord` explains the other fields."""
 
     noisy: Mask
     parameters: dict[str, Any]
@@ -66,7 +66,7 @@ def corrupt(
     method: NoiseMethod = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
-) -> tuple[NDArray[Any], Record]:
+) -> tuple[NDArray[Any], NoiseRecord]:
     """Corrupt one mask.
 
     If a mask cannot take the noise (see `SITUATIONS` in `anl_seg.noise`), it is returned unchanged,
@@ -134,7 +134,7 @@ def apply(
     method: NoiseMethod = CORRECTED,
     *,
     spacing_mm: tuple[float, ...] | None = None,
-) -> tuple[NDArray[Any], Record]:
+) -> tuple[NDArray[Any], NoiseRecord]:
     """Corrupt one mask with parameters from `draw`; nothing is random here.
 
     Args:
@@ -164,7 +164,7 @@ def apply(
     distortion = distort(clean, kind, eta_beta, drawn, method, around)
     measures = measure(clean, distortion.noisy, spacing_mm)
     noisy = distortion.noisy.astype(mask.dtype) * foreground
-    return noisy, Record(kind, method.name, eta_beta, *measures, *distortion[1:])
+    return noisy, NoiseRecord(kind, method.name, eta_beta, *measures, *distortion[1:])
 
 
 def distort(

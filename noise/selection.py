@@ -14,7 +14,7 @@ import numpy as np
 
 from anl_seg.errors import InputError
 from anl_seg.noise.kinds import KINDS, PAPER_KINDS
-from anl_seg.noise.levels import check_eta_alpha
+from anl_seg.noise.rates import check_eta_alpha
 
 
 def generator(seed: int, *names: str) -> np.random.Generator:

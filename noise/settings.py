@@ -9,8 +9,8 @@ from typing import Any
 from anl_seg.errors import InputError
 from anl_seg.noise.base import SITUATIONS
 from anl_seg.noise.kinds import PAPER_KINDS
-from anl_seg.noise.levels import check_eta_alpha, check_eta_beta
 from anl_seg.noise.methods import CORRECTED, NoiseMethod
+from anl_seg.noise.rates import check_eta_alpha, check_eta_beta
 
 #: Policies for a case whose mask cannot take its noise: keep its clean mask, omit it from the noisy
 #: set, or fail.

@@ -8,8 +8,8 @@ the files of a run.
 """
 
 from anl_seg.classification.protocols import PROTOCOLS, ClassificationProtocol
-from anl_seg.classification.records import Epoch, read_gradients, read_log, read_run
 from anl_seg.classification.run import Result, run
+from anl_seg.classification.run_files import Epoch, read_gradients, read_log, read_run
 from anl_seg.classification.settings import ClassificationSettings
 
 __all__ = [

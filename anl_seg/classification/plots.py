@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anl_seg.classification.records import Epoch
+from anl_seg.classification.run_files import Epoch
 from anl_seg.formats.files import atomic_path
 
 if TYPE_CHECKING:

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from anl_seg.classification import records, training
+from anl_seg.classification import run_files, training
 from anl_seg.classification.batches import Batches
 from anl_seg.classification.distributed import Ranks, wait_for_all
 from anl_seg.classification.inputs import make_batches, noisy_labels
 from anl_seg.classification.models import create
 from anl_seg.classification.plots import draw_accuracies, draw_marginals
 from anl_seg.classification.protocols import ClassificationProtocol
-from anl_seg.classification.records import Epoch
+from anl_seg.classification.run_files import Epoch
 from anl_seg.classification.settings import (
     ClassificationSettings,
     device_of,
@@ -127,11 +127,11 @@ def run(
         )
         if ranks.is_first:
             if overwrite:
-                records.clear(folder)
-            records.write_run(folder, {**about, "result": None})
-            label_noise.save(all_labels, folder / records.LABELS_NAME)
+                run_files.clear(folder)
+            run_files.write_run(folder, {**about, "result": None})
+            label_noise.save(all_labels, folder / run_files.LABELS_NAME)
         wait_for_all()
-        log = records.load_checkpoint(folder, learner)
+        log = run_files.load_checkpoint(folder, learner)
         done, start = len(log), time.perf_counter()
         for epoch in _epochs(learner, batches, protocol, settings, folder, log, ranks, track):
             if report is not None:
@@ -141,7 +141,7 @@ def run(
         predicted = training.mean_probabilities(learner, batches.plain("train"))
     if ranks.is_first:
         _write_figures(folder, settings.name, log, data.classes, noisy, predicted.tolist())
-        records.write_run(folder, {**about, "result": asdict(result)})
+        run_files.write_run(folder, {**about, "result": asdict(result)})
     return result
 
 
@@ -163,10 +163,10 @@ def _epochs(
     if not ranks.is_first:
         log += [_train(learner, batches, protocol, settings.seed, number) for number in todo]
         return
-    with records.open_events(folder, len(log)) as events:
+    with run_files.open_events(folder, len(log)) as events:
         for number in track(todo, settings.name):
             log.append(_train(learner, batches, protocol, settings.seed, number))
-            records.save_epoch(folder, learner, log, events)
+            run_files.save_epoch(folder, learner, log, events)
             yield log[-1]
 
 
@@ -279,9 +279,9 @@ def _recorded(folder: Path, about: dict[str, Any]) -> dict[str, Any] | None:
     Raises:
         InputError: If it belongs to another run, or files of a run exist without a run.json.
     """
-    recorded = records.read_run(folder)
+    recorded = run_files.read_run(folder)
     if recorded is None:
-        if strange := records.written(folder):
+        if strange := run_files.written(folder):
             raise InputError(
                 f"{folder} contains {named([path.name for path in strange])}, but no "
                 f"{RUN_NAME}; choose another folder, or add --overwrite"
@@ -318,6 +318,6 @@ def _write_figures(
         "given labels": given.tolist(),
         "predicted": predicted,
     }
-    write_json(folder / records.MARGINALS_NAME, {"classes": classes, **rows})
-    draw_marginals(classes, rows, title, folder / records.MARGINALS_FIGURE_NAME)
-    draw_accuracies(log, title, folder / records.ACCURACIES_FIGURE_NAME)
+    write_json(folder / run_files.MARGINALS_NAME, {"classes": classes, **rows})
+    draw_marginals(classes, rows, title, folder / run_files.MARGINALS_FIGURE_NAME)
+    draw_accuracies(log, title, folder / run_files.ACCURACIES_FIGURE_NAME)

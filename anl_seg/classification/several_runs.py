@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from anl_seg.classification.distributed import Ranks
-from anl_seg.classification.records import Epoch
 from anl_seg.classification.run import Result, run
+from anl_seg.classification.run_files import Epoch
 from anl_seg.classification.settings import ClassificationSettings
 from anl_seg.errors import InputError
 from anl_seg.processes import process_pool, processors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anl_seg.classification import plots
-from anl_seg.classification.records import Epoch
+from anl_seg.classification.run_files import Epoch
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib import colormaps
 
 from anl_seg.classification.plots import BLACK, BLUE, accuracies, plot_accuracies
-from anl_seg.classification.records import Epoch, read_log
+from anl_seg.classification.run_files import Epoch, read_log
 from anl_seg.experiments.figures.figure_runs import DELTAS, NONE, FigureRun
 from anl_seg.experiments.figures.style import Drawing, Placed, add_legend, note_missing, panels
 

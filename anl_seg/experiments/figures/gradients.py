@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 
 from anl_seg.classification.gradients import Box
 from anl_seg.classification.plots import BLUE, ORANGE
-from anl_seg.classification.records import read_gradients
+from anl_seg.classification.run_files import read_gradients
 from anl_seg.experiments.figures.style import Drawing, Placed, note_missing, panels
 
 HEIGHT = 2.2

@@ -7,7 +7,7 @@ import json
 from matplotlib.figure import Figure
 
 from anl_seg.classification.plots import plot_marginals
-from anl_seg.classification.records import MARGINALS_NAME
+from anl_seg.classification.run_files import MARGINALS_NAME
 from anl_seg.experiments.figures.style import PAGE, Drawing, Placed, add_legend
 
 HEIGHT = 2.4
