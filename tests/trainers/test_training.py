@@ -80,6 +80,42 @@ def test_a_continued_run_is_the_uninterrupted_one(make_trainer, tmp_path, option
         assert all(torch.equal(*pair) for pair in zip(*averages, strict=True))
 
 
+def test_corrected_labels_replace_the_given_ones_also_after_a_kill(make_trainer, monkeypatch):
+    from anl_seg.trainers.validation_peak import ValidationPeak
+
+    monkeypatch.setattr(ValidationPeak, "has_passed", property(lambda peak: len(peak.dice) > 1))
+    settings = {"epochs": 4, "correct_labels": True, "warmup": 1.0, "ema": 0.9, "ce_weight": 1.0}
+    whole = trained(make_trainer, **settings)
+    folder = Path(whole.output_folder)
+    files = sorted((folder / "corrected_labels").iterdir())
+    assert [file.stem for file in files] == ["case0", "case1", "case2", "case3"]
+    assert whole.correction.done_in == 1
+    said = (
+        "past its peak",
+        "of the pixels have changed",
+        "the warm-up with nnU-Net's own loss is over",
+    )
+    assert all(text in log(whole) for text in said)
+    shutil.rmtree(folder)
+
+    stopped = prepared(make_trainer, **settings)
+    stopped.save_every = 1
+    end = stopped.on_epoch_end
+
+    def end_and_die():
+        end()
+        if stopped.current_epoch == 3:  # nnU-Net has counted on
+            raise Killed
+
+    stopped.on_epoch_end = end_and_die
+    with pytest.raises(Killed):
+        stopped.run_training()
+    again = prepared(make_trainer, **settings)
+    again.load_checkpoint(str(folder / "checkpoint_latest.pth"))
+    again.run_training()
+    assert torch.equal(weights(whole), weights(again))
+
+
 def test_the_memorisation_curve(make_trainer):
     trainer = trained(make_trainer)
     folder = Path(trainer.output_folder)
