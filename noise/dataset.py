@@ -1,4 +1,4 @@
-"""Corrupt a folder of masks or an nnU-Net raw data set into a new folder of the same layout."""
+"""Noisy copies of a folder of masks or an nnU-Net raw data set, with the same layout."""
 
 from __future__ import annotations
 

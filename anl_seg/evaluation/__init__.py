@@ -1,4 +1,4 @@
-"""Compare predicted masks with reference masks: metrics, statistics, summaries, reports."""
+"""Evaluation of predicted masks against reference masks: metrics, statistics, reports."""
 
 from __future__ import annotations
 

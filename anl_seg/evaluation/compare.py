@@ -1,4 +1,4 @@
-"""Compare methods case by case: paired differences to a baseline, with seeds or folds as groups."""
+"""Comparison of methods case by case: paired differences to a baseline, grouped by seed or fold."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def _scale(number: int, name: str) -> Scale:
     if name not in scales:
         raise InputError(
             f"Table {ROMAN[number]} has no scale {name!r}; it has {named([FULL, *scales])}"
-            + ("" if scales else ". --dataset digits is what a CPU does in minutes")
+            + ("" if scales else ". A CPU does --dataset digits in minutes")
         )
     return scales[name]
 

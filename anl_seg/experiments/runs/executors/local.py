@@ -58,7 +58,7 @@ def _numbers(gpus: str | None) -> list[int] | None:
 
 
 class LocalExecutor:
-    """Do up to `workers` runs at a time on this machine.
+    """Executor of up to `workers` runs at a time on this machine.
 
     Args:
         workers: Number of runs at a time.

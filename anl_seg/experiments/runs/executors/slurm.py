@@ -113,7 +113,7 @@ class Job:
 
 
 class SlurmExecutor:
-    """Do runs as jobs of SLURM.
+    """Executor of runs as jobs of SLURM.
 
     Each submission has its own name. Before it is made, a file of this name in `root`/slurm lists
     its runs. So any process can tell from squeue alone which runs are in the queue, even if another
