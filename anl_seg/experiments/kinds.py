@@ -22,8 +22,9 @@ from anl_seg.classification.validation import VALIDATION_CLEAN
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.outcome import Outcome
 from anl_seg.experiments.parsing import convert
-from anl_seg.experiments.segmentation import run as segmentation
-from anl_seg.experiments.segmentation.run import SegmentationSettings, run_segmentation
+from anl_seg.experiments.segmentation import settings as segmentation
+from anl_seg.experiments.segmentation.run import run_segmentation
+from anl_seg.experiments.segmentation.settings import SegmentationSettings
 from anl_seg.formats.files import RUN_NAME
 from anl_seg.formats.text import read_json
 from anl_seg.noise import labels as label_noise

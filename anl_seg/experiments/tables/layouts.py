@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from anl_seg.experiments.segmentation.run import PHANTOM
+from anl_seg.experiments.segmentation.settings import PHANTOM
 from anl_seg.trainers.settings import NNUNET_LOSS
 
 ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII")

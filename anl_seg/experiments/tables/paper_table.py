@@ -13,7 +13,7 @@ from anl_seg.datasets import cifar_n
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.kinds import find_kind
 from anl_seg.experiments.runs.run import Run, make_run
-from anl_seg.experiments.segmentation.run import PHANTOM
+from anl_seg.experiments.segmentation.settings import PHANTOM
 from anl_seg.experiments.tables.layouts import FULL, LAYOUTS, ROMAN, SCALES, Scale, TableLayout
 from anl_seg.experiments.tables.names import choose_columns, choose_rows
 from anl_seg.paper import PublishedCell

@@ -9,7 +9,7 @@ import pytest
 from anl_seg.errors import InputError
 from anl_seg.experiments.kinds import classification_settings
 from anl_seg.experiments.runs.run import make_run
-from anl_seg.experiments.segmentation.run import SegmentationSettings
+from anl_seg.experiments.segmentation.settings import SegmentationSettings
 
 
 def test_ids_equal_those_of_existing_runs():

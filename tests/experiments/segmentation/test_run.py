@@ -7,7 +7,8 @@ import json
 import pytest
 
 from anl_seg.errors import CommandFailedError, InputError
-from anl_seg.experiments.segmentation.run import _mean_of_last_epochs, keep_random_cases
+from anl_seg.experiments.segmentation.data_sets import keep_random_cases
+from anl_seg.experiments.segmentation.run import _mean_of_last_epochs
 from anl_seg.trainers.settings import TrainerSettings
 
 
