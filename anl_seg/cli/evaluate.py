@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -144,6 +145,7 @@ def command(
         if output and not figures_only:
             from anl_seg.evaluation.reports.evaluation import write_report
 
+            gc.freeze()  # all that exists stays: collections need not search it, nor that at exit
             files = write_report(
                 summary,
                 output,

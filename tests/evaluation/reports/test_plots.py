@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from anl_seg.evaluation.reports.plots import against_size, box_strip, intervals, slopes
+from anl_seg.evaluation.reports import plots
+from anl_seg.evaluation.reports.plots import against_size, box_strip, curves, intervals, slopes
 
 NAN = math.nan
 FEW = np.array([0.1, 0.2, NAN, 0.4])
@@ -74,3 +75,54 @@ def test_rank_correlation_is_that_of_scipy():
     values = sizes + rng.normal(0, 3, 50)
     expected = f"{spearmanr(sizes, values).statistic:.2f}"
     assert f"a {expected}" in against_size("t", {"a": sizes}, {"a": values}, "Dice").alt
+
+
+LONG = (
+    "nnUNetTrainer__nnUNetPlans__2d",
+    "nnUNetTrainerANL_FL__anl_alpha1_beta1_delta5e-6__3d_fullres__seed_20",
+    "myocardium of the left ventricle, with its papillary muscles and trabeculae",
+    "aorta",
+)
+
+
+@pytest.mark.parametrize("names", [LONG[:1], LONG[:2], LONG, LONG[3:], ("a", "b", "c", "d")])
+def test_nothing_is_cut_off(monkeypatch, names):
+    """All that is drawn lies on the picture, also beside long names and large numbers."""
+    boxes = []
+
+    def note_box(figure):
+        boxes.append((figure.get_tightbbox(), figure.get_size_inches()))
+        return "data:"
+
+    monkeypatch.setattr(plots, "_source", note_box)
+    values = {name: np.array([0.123, 0.4, 1.0]) for name in names}
+    sizes = {name: np.array([100.0, 123_456.0, 9_000_000.0]) for name in names}
+    box_strip("t", sizes, "volume")
+    against_size("t", sizes, values, "Dice")
+    against_size("t", {name: size / size for name, size in sizes.items()}, values, "Dice")
+    slopes("t", "base", {"base": FEW[[0, 1, 3]] * 1000, **sizes}, "distance (mm)")
+    curves("t", values, "share of wrong pixels")
+    intervals("t", {name: (0.1, (-0.05, 0.2)) for name in names}, "difference")
+    assert len(boxes) == 6
+    for box, (width, height) in boxes:
+        assert min(box.x0, box.y0) >= 0
+        assert box.x1 <= width
+        assert box.y1 <= height
+
+
+def test_ends_of_long_names_are_kept():
+    assert plots._shortened("abcdefgh", 8) == "abcdefgh"
+    assert plots._shortened("abcdefghi", 8) == "abc…fghi"
+
+
+def test_every_class_looks_different(monkeypatch):
+    looks = []
+
+    def note_looks(figure):
+        looks.extend((line.get_marker(), line.get_color()) for line in figure.axes[0].lines)
+        return "data:"
+
+    monkeypatch.setattr(plots, "_source", note_looks)
+    values = {str(number): np.array([0.1, 0.2, 0.3]) for number in range(20)}
+    against_size("t", values, values, "Dice")
+    assert len(set(looks)) == 20
