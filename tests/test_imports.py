@@ -35,7 +35,8 @@ ROOMS = {
     "classification": ("anl_seg/classification", LEAVES | {"losses", "noise", "datasets"}),
     "experiments": (
         "anl_seg/experiments",
-        LEAVES | {"losses", "noise", "datasets", "evaluation", "trainers", "classification"},
+        LEAVES
+        | {"losses", "noise", "datasets", "evaluation", "suspects", "trainers", "classification"},
     ),
     "cli": (
         "anl_seg/cli",

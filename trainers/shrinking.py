@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from anl_seg.errors import InputError
@@ -52,3 +52,32 @@ def shrink(configuration: dict[str, Any]) -> None:
     network["features_per_stage"] = [min(first * 2**stage, most) for stage in range(stages)]
     configuration["patch_size"] = patch
     configuration["batch_size"] = SMALL_BATCH_SIZE[dimensions]
+
+
+def coarsen(configuration: dict[str, Any], planned_patch: Sequence[int]) -> None:
+    """Make pixels larger, in place, so that a shrunk patch covers as much as the planned one did.
+
+    Args:
+        configuration: A configuration after `shrink`.
+        planned_patch: Its patch size in pixels before.
+
+    Examples:
+        >>> small = {"patch_size": [64, 64], "spacing": [1.0, 1.0]}
+        >>> coarsen(small, [256, 128])
+        >>> small["spacing"]
+        [4.0, 2.0]
+    """
+    factors = [
+        planned / side
+        for planned, side in zip(planned_patch, configuration["patch_size"], strict=True)
+    ]
+    configuration["spacing"] = [
+        spacing * factor for spacing, factor in zip(configuration["spacing"], factors, strict=True)
+    ]
+    if "median_image_size_in_voxels" in configuration:
+        configuration["median_image_size_in_voxels"] = [
+            side / factor
+            for side, factor in zip(
+                configuration["median_image_size_in_voxels"], factors, strict=True
+            )
+        ]

@@ -19,6 +19,7 @@ COMMANDS = {
     "convert": "convert",
     "isic": "isic",
     "noise": "noise",
+    "advise": "advise",
     "plan": "plan",
     "evaluate": "evaluate",
     "compare": "compare",

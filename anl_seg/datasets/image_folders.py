@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,32 +14,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import anl_seg
+from anl_seg.datasets.writing import PICTURE, VOLUME, Case, Content, Written, describe, write_cases
 from anl_seg.errors import InputError, listed
 from anl_seg.formats.files import write_json
 from anl_seg.formats.folders import atomic_folder
-from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, Geometry, read_image, utf8_path
+from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, Geometry, read_image
 from anl_seg.formats.masks import are_grey, check_links, grey_message, to_labels
 from anl_seg.progress import Track, untracked
 
 #: Pictures that cannot be label maps, because JPEG changes values.
 JPEG_ENDINGS = (".jpg", ".jpeg")
 PICTURE_ENDINGS = (".png", ".bmp", *JPEG_ENDINGS)
-#: Endings of the files written for nnU-Net: pictures as PNG, volumes as NIfTI.
-PICTURE, VOLUME = ".png", ".nii.gz"
 #: Suffix of a name that may distinguish images and masks: "_mask" in "lesion_01_mask".
 SUFFIX = re.compile(r"[-_. ][A-Za-z]*\d*$")
 
 Colour = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Case:
-    """An image and its mask. `part` is nnU-Net's name of their part, Tr or Ts."""
-
-    name: str
-    part: str
-    image: Path
-    mask: Path
 
 
 @dataclass(frozen=True)
@@ -72,6 +60,21 @@ class _Masks:
 
     threshold: float | None
     names: Mapping[str, Colour] | None
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    """How all files of a data set are written.
+
+    Attributes:
+        labels: Value of a mask -> label. Other values become 0.
+        in_colour: Whether grey pictures become RGB.
+        volumes: Whether the images are volumes.
+    """
+
+    labels: Mapping[int, int]
+    in_colour: bool
+    volumes: bool
 
 
 def read_colours(path: Path) -> dict[str, Colour]:
@@ -140,18 +143,22 @@ def convert(
     pairs = pair_files(_files(images), _files(masks))
     cases = _draw_test_cases(pairs, test_share, seed)
     reading = _Masks(threshold, colours)
-    values, problems = _survey(cases, reading, track)
-    if problems:
-        raise InputError(f"nothing was written, because files cannot be used: {listed(problems)}")
-    labels = _name_labels(sorted(values), reading)
     ending = VOLUME if _is_volume(cases[0].image) else PICTURE
     with atomic_folder(dst) as folder:
-        n_channels = _write_all(cases, folder, reading, sorted(values), ending, track)
+        found, encoding = _write_all(cases, folder, reading, ending, track)
+        labels = _name_labels(sorted(found.values), reading)
         training = sum(case.part == "Tr" for case in cases)
-        settings = {"threshold": threshold, "test_share": test_share, "seed": seed}
+        provenance = {
+            "images": str(images.resolve()),
+            "masks": str(masks.resolve()),
+            "converter": f"anl-seg {anl_seg.__version__} convert",
+            "threshold": threshold,
+            "test_share": test_share,
+            "seed": seed,
+        }
+        n_channels = 3 if encoding.in_colour else 1
         write_json(
-            folder / "dataset.json",
-            _dataset_json(images, masks, labels, training, ending, n_channels, settings),
+            folder / "dataset.json", describe(labels, training, ending, n_channels, provenance)
         )
     return Conversion(dst, training, len(cases) - training, labels)
 
@@ -349,38 +356,6 @@ def _labels_of_colours(
     return labels
 
 
-def _survey(cases: Sequence[Case], reading: _Masks, track: Track) -> tuple[set[int], list[str]]:
-    """Read all files once, and return the label values that occur and the problems."""
-    volumes = _is_volume(cases[0].image)
-
-    def look(case: Case) -> tuple[set[int], str | None]:
-        try:
-            if _is_volume(case.image) != volumes:
-                return set(), f"{case.image}: some images are 2D and some 3D; use one kind only"
-            shape = _image_shape(case.image, volumes)
-            labels = _read_mask(case.mask, reading)
-        except InputError as error:
-            return set(), str(error)
-        if labels.shape != shape:
-            return set(), f"{case.mask}: has the shape {labels.shape}, its image {shape}"
-        return set(np.unique(labels).tolist()), None
-
-    with ThreadPoolExecutor() as pool:
-        found = list(track([pool.submit(look, case) for case in cases], "reading"))
-    results = [each.result() for each in found]
-    values = set[int]().union(*(each for each, _ in results))
-    problems = [problem for _, problem in results if problem is not None]
-    if not problems and not values - {0}:
-        problems = ["the masks contain only background"]
-    return values, problems
-
-
-def _image_shape(path: Path, volume: bool) -> tuple[int, ...]:
-    if not volume:
-        return read_picture(path).shape[:2]
-    return read_image(path)[0].shape
-
-
 def _name_labels(values: Sequence[int], reading: _Masks) -> dict[str, int]:
     """Name the labels 0 to K-1 for dataset.json."""
     if reading.names is not None:
@@ -396,90 +371,85 @@ def _name_labels(values: Sequence[int], reading: _Masks) -> dict[str, int]:
 
 
 def _write_all(
-    cases: Sequence[Case],
-    folder: Path,
-    reading: _Masks,
-    values: Sequence[int],
-    ending: str,
-    track: Track,
-) -> int:
-    """Write all cases, and return the number of image channels."""
-    for part in {case.part for case in cases}:
-        (folder / f"images{part}").mkdir()
-        (folder / f"labels{part}").mkdir()
-    numbers = np.zeros(max(values) + 1, np.uint8)
+    cases: Sequence[Case], folder: Path, reading: _Masks, ending: str, track: Track
+) -> tuple[Written, _Encoding]:
+    """Write all cases, a second time if the first case led to a wrong guess.
+
+    Raises:
+        InputError: If files cannot be used.
+    """
+    encoding = _guess(cases[0], reading, ending)
+    found = _write(cases, folder, reading, encoding, track)
+    right = _Encoding(
+        _number_labels(sorted(found.values), reading),
+        in_colour=found.any_colour and not encoding.volumes,
+        volumes=encoding.volumes,
+    )
+    guessed = {value: encoding.labels[value] for value in found.values & encoding.labels.keys()}
+    if (guessed, encoding.in_colour) != (right.labels, right.in_colour):
+        found = _write(cases, folder, reading, right, track)
+    return found, right
+
+
+def _guess(first: Case, reading: _Masks, ending: str) -> _Encoding:
+    """Guess from the first case: one value besides 0 is label 1, other masks are label maps."""
+    volumes = ending == VOLUME
+    try:
+        values = set(np.unique(_read_mask(first.mask, reading)).tolist())
+        in_colour = not volumes and read_picture(first.image).ndim == 3
+    except InputError:  # told with the problems of all files
+        values, in_colour = set(), False
+    one = reading.names is None and len(values - {0}) == 1
+    labels = dict.fromkeys(values, 1) | {0: 0} if one else {value: value for value in range(256)}
+    return _Encoding(labels, in_colour, volumes)
+
+
+def _number_labels(values: Sequence[int], reading: _Masks) -> dict[int, int]:
+    """Number the values of masks from 0 to K-1; those of a table of colours are numbered."""
     if reading.names is not None:
-        numbers = np.arange(len(reading.names), dtype=np.uint8)
+        return {value: value for value in values}
+    foreground = [value for value in values if value]
+    background = {0: 0} if 0 in values else {}
+    return background | {value: label for label, value in enumerate(foreground, 1)}
+
+
+def _write(
+    cases: Sequence[Case], folder: Path, reading: _Masks, encoding: _Encoding, track: Track
+) -> Written:
+    def read(case: Case) -> Content | list[str]:
+        try:
+            return _read_case(case, reading, encoding)
+        except InputError as error:
+            return [str(error)]
+
+    found = write_cases(cases, folder, read, VOLUME if encoding.volumes else PICTURE, track)
+    if not found.problems and not found.values - {0}:
+        found.problems = ["the masks contain only background"]
+    if found.problems:
+        raise InputError(
+            f"nothing was written, because files cannot be used: {listed(found.problems)}"
+        )
+    return found
+
+
+def _read_case(case: Case, reading: _Masks, encoding: _Encoding) -> Content:
+    if _is_volume(case.image) != encoding.volumes:
+        raise InputError(f"{case.image}: some images are 2D and some 3D; use one kind only")
+    geometry = None
+    if encoding.volumes:
+        image, geometry = read_image(case.image)
+        shape = image.shape
     else:
-        foreground = [value for value in values if value]
-        numbers[foreground] = np.arange(1, len(foreground) + 1)
-    in_colour = ending == PICTURE and any(read_picture(case.image).ndim == 3 for case in cases)
-
-    def write(case: Case) -> None:
-        labels = numbers[_read_mask(case.mask, reading)]
-        image = folder / f"images{case.part}" / f"{case.name}_0000{ending}"
-        mask = folder / f"labels{case.part}" / f"{case.name}{ending}"
-        if ending == VOLUME:
-            pixels, geometry = read_image(case.image)
-            _write_volume(image, pixels, geometry)
-            _write_volume(mask, labels, geometry)
-            return
-        pixels = read_picture(case.image)
-        if in_colour and pixels.ndim == 2:
-            pixels = np.stack([pixels] * 3, axis=-1)
-        _write_picture(image, pixels)
-        _write_picture(mask, labels)
-
-    with ThreadPoolExecutor() as pool:
-        for each in track([pool.submit(write, case) for case in cases], "writing"):
-            each.result()
-    return 3 if in_colour else 1
-
-
-def _write_picture(path: Path, pixels: NDArray[Any]) -> None:
-    """Write a PNG with OpenCV, which supports RGB of 16 bits."""
-    import cv2
-
-    _, encoded = cv2.imencode(PICTURE, pixels[..., ::-1] if pixels.ndim == 3 else pixels)
-    path.write_bytes(encoded.tobytes())
-
-
-def _write_volume(path: Path, pixels: NDArray[Any], geometry: Geometry | None) -> None:
-    import SimpleITK as sitk
-
-    image: Any = sitk.GetImageFromArray(pixels)
-    if geometry is not None:
-        image.SetSpacing(geometry.spacing[::-1])
-        if geometry.origin is not None:
-            image.SetOrigin(geometry.origin)
-        if geometry.direction is not None:
-            image.SetDirection(geometry.direction)
-    with utf8_path(path) as name:
-        sitk.WriteImage(image, name, useCompression=True)
-
-
-def _dataset_json(
-    images: Path,
-    masks: Path,
-    labels: Mapping[str, int],
-    n_training: int,
-    ending: str,
-    n_channels: int,
-    settings: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Build nnU-Net's description of the data set. nnU-Net ignores the key `provenance`."""
-    channels = {"0": "R", "1": "G", "2": "B"} if n_channels == 3 else {"0": "image"}
-    reader = {"overwrite_image_reader_writer": "NaturalImage2DIO"} if ending == PICTURE else {}
-    return {
-        "channel_names": channels,
-        "labels": dict(labels),
-        "numTraining": n_training,
-        "file_ending": ending,
-        **reader,
-        "provenance": {
-            "images": str(images.resolve()),
-            "masks": str(masks.resolve()),
-            "converter": f"anl-seg {anl_seg.__version__} convert",
-            **settings,
-        },
-    }
+        image = read_picture(case.image)
+        shape = image.shape[:2]
+    is_colour = not encoding.volumes and image.ndim == 3
+    mask = _read_mask(case.mask, reading)
+    if mask.shape != shape:
+        raise InputError(f"{case.mask}: has the shape {mask.shape}, its image {shape}")
+    if encoding.in_colour and not is_colour:
+        image = np.stack([image] * 3, axis=-1)
+    values = np.unique(mask).tolist()
+    labels = np.zeros(mask.shape, np.uint8)
+    for value in values:
+        labels[mask == value] = encoding.labels.get(value, 0)
+    return Content(image, labels, geometry, frozenset(values), is_colour)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +12,7 @@ from PIL import Image
 
 import anl_seg
 from anl_seg.datasets.download import fetch_folder
+from anl_seg.datasets.writing import PICTURE, Case, Content, describe, write_cases
 from anl_seg.errors import InputError, listed
 from anl_seg.formats.files import write_json
 from anl_seg.formats.folders import atomic_folder
@@ -52,16 +51,6 @@ class Conversion:
     n_training: int
     n_test: int
     ignored: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Case:
-    """An image and its mask. `part` is nnU-Net's name of their part, Tr or Ts."""
-
-    name: str
-    part: str
-    image: Path
-    mask: Path
 
 
 def download(src: Path, *, test: str = "test", track: Track = untracked) -> None:
@@ -113,32 +102,37 @@ def convert(
     if dst.exists():
         raise InputError(f"{dst} already exists; delete it or choose another data set id or name")
     training, problems = _pair(src / TRAINING_IMAGES, src / TRAINING_MASKS, "Tr")
-    test_cases: list[_Case] = []
+    test_cases: list[Case] = []
     test_images, test_masks = (src / name for name in TEST_SETS[test])
     if test != "test" or test_images.exists() or test_masks.exists():
         test_cases, unpaired = _pair(test_images, test_masks, "Ts")
         problems += unpaired
 
     with atomic_folder(dst) as folder:
-        problems += _convert_all(training + test_cases, folder, size, threshold, track)
+        read = partial(_read_case, size=size, threshold=threshold)
+        problems += write_cases(training + test_cases, folder, read, PICTURE, track).problems
         if problems:
             raise InputError(
                 f"{src}: nothing was written, because files must be corrected or deleted; "
                 + listed(problems)
             )
-        write_json(folder / "dataset.json", _dataset_json(src, len(training), size))
+        labels = {"background": 0, "lesion": 1}
+        write_json(
+            folder / "dataset.json",
+            describe(labels, len(training), PICTURE, 3, _provenance(src, size)),
+        )
     used = {TRAINING_IMAGES, TRAINING_MASKS, *(TEST_SETS[test] if test_cases else ())}
     folders = (path.name for path in sorted(src.iterdir()) if path.is_dir())
     ignored = tuple(name for name in folders if name not in used and not name.startswith("."))
     return Conversion(dst, len(training), len(test_cases), ignored)
 
 
-def _pair(images: Path, masks: Path, part: str) -> tuple[list[_Case], list[str]]:
+def _pair(images: Path, masks: Path, part: str) -> tuple[list[Case], list[str]]:
     """Pair images and masks by case name, and list the files without a partner."""
     image_of = _files_by_case(images, IMAGE_ENDING)
     mask_of = _files_by_case(masks, MASK_ENDING)
     cases = [
-        _Case(name, part, image_of[name], mask_of[name])
+        Case(name, part, image_of[name], mask_of[name])
         for name in sorted(image_of.keys() & mask_of.keys())
     ]
     without_mask = [
@@ -164,32 +158,13 @@ def _files_by_case(folder: Path, ending: str) -> dict[str, Path]:
     return files
 
 
-def _convert_all(
-    cases: Sequence[_Case], folder: Path, size: int, threshold: float | None, track: Track
-) -> list[str]:
-    """Write all cases into `folder`, and return the problems of all of them."""
-    for part in {case.part for case in cases}:
-        (folder / f"images{part}").mkdir()
-        (folder / f"labels{part}").mkdir()
-    pool = ThreadPoolExecutor()  # threads suffice: Pillow decodes and resizes outside the GIL
-    try:
-        runs = [pool.submit(_convert_case, case, folder, size, threshold) for case in cases]
-        return [problem for run in track(runs, "converting") for problem in run.result()]
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _convert_case(case: _Case, folder: Path, size: int, threshold: float | None) -> list[str]:
-    """Write one case into `folder`, and return its problems."""
+def _read_case(case: Case, size: int, threshold: float | None) -> Content | list[str]:
+    """Read one case, or return the problems of its files."""
     problems = []
-    native_sizes = []
-    for read, source, target in (
-        (_read_image, case.image, folder / f"images{case.part}" / f"{case.name}_0000.png"),
-        (
-            partial(_read_mask, threshold=threshold),
-            case.mask,
-            folder / f"labels{case.part}" / f"{case.name}.png",
-        ),
+    native_sizes, pictures = [], []
+    for read, source in (
+        (_read_image, case.image),
+        (partial(_read_mask, threshold=threshold), case.mask),
     ):
         try:
             native_size, resized = read(source, size)
@@ -197,13 +172,16 @@ def _convert_case(case: _Case, folder: Path, size: int, threshold: float | None)
             problems.append(str(error))
         else:
             native_sizes.append(native_size)
-            resized.save(target)
+            pictures.append(resized)
     if len(set(native_sizes)) == 2:
         (width, height), (mask_width, mask_height) = native_sizes
         problems.append(
             f"{_short(case.mask)} is {mask_width}x{mask_height}, its image {width}x{height}"
         )
-    return problems
+    if problems:
+        return problems
+    image, labels = pictures
+    return Content(image, np.asarray(labels))
 
 
 def _read_image(path: Path, size: int) -> tuple[tuple[int, int], Image.Image]:
@@ -286,19 +264,12 @@ def _short(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def _dataset_json(src: Path, n_training: int, size: int) -> dict[str, object]:
-    """Build nnU-Net's description of the data set. nnU-Net ignores the key `provenance`."""
+def _provenance(src: Path, size: int) -> dict[str, object]:
+    """Return where the data set comes from, and how it was made."""
     return {
-        "channel_names": {"0": "R", "1": "G", "2": "B"},
-        "labels": {"background": 0, "lesion": 1},
-        "numTraining": n_training,
-        "file_ending": ".png",
-        "overwrite_image_reader_writer": "NaturalImage2DIO",
-        "provenance": {
-            "source": str(src.resolve()),
-            "converter": f"anl-seg {anl_seg.__version__} isic, Pillow {PIL.__version__}",
-            "size": [size, size],
-            "images": "Lanczos, aspect ratio not kept",
-            "labels": "lesion where the antialiased mask is at least one half",
-        },
+        "source": str(src.resolve()),
+        "converter": f"anl-seg {anl_seg.__version__} isic, Pillow {PIL.__version__}",
+        "size": [size, size],
+        "images": "Lanczos, aspect ratio not kept",
+        "labels": "lesion where the antialiased mask is at least one half",
     }

@@ -106,6 +106,11 @@ def deciding_interval(row: Difference) -> tuple[float, float]:
     return row.group_interval or row.interval
 
 
+def is_shown(row: Difference) -> bool:
+    """Return whether interval and test both say that a method differs from the baseline."""
+    return _excludes_zero(row) and row.p_holm < LEVEL
+
+
 def _clause(row: Difference, comparison: MethodComparison, unit: DisplayUnit) -> str:
     baseline, metric = comparison.baseline, comparison.metric.name
     if not row.n:
@@ -117,7 +122,7 @@ def _clause(row: Difference, comparison: MethodComparison, unit: DisplayUnit) ->
         f"95 % CI {unit.change_span(deciding_interval(row))}, {_p(row.p_holm)}, "
         f"{row.n} case{'s' * (row.n != 1)}"
     )
-    if not (_excludes_zero(row) and row.p_holm < LEVEL):
+    if not is_shown(row):
         if not _excludes_zero(row) and not row.p_holm < LEVEL:
             return f"There is no evidence that {row.method} and {baseline} differ ({figures})"
         return f"It is unclear whether {row.method} and {baseline} differ ({figures})"

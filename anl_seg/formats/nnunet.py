@@ -28,7 +28,7 @@ CLEAN_LABELS = "labelsTr_clean"
 
 #: Advice if a folder of nnU-Net's has no data set of the given id or name.
 REMEDIES = {
-    RAW: "check the id, or make a noisy copy with `anl-seg noise`",
+    RAW: "check the id, or make the data set with `anl-seg convert`",
     PREPROCESSED: "run `nnUNetv2_plan_and_preprocess -d ID` first",
     RESULTS: "train with `nnUNetv2_train` first",
 }
@@ -77,7 +77,9 @@ def find_dataset(dataset: str, variable: str) -> Path:
     pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
     found = sorted(path for path in root.glob(pattern) if path.is_dir())
     if not found:
-        raise InputError(f"no data set {dataset} in {root}; {REMEDIES[variable]}")
+        number = re.sub(r"Dataset0*(\d+)_.*", r"\1", dataset)
+        remedy = REMEDIES[variable].replace("-d ID", f"-d {number}")
+        raise InputError(f"no data set {dataset} in {root}; {remedy}")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise InputError(

@@ -175,7 +175,7 @@ def comparison_page(
         unit=unit,
         reference_dir=first.cases[0].reference_file.parent,
         grids=comparison_grids(comparison, published),
-        plots=[*_plots(comparison), *plots],
+        plots=[*comparison_plots(comparison), *plots],
         several=any(len(method.groups) > 1 for method in comparison.methods),
         classes=class_names(comparison.labels),
         cases=_cases(comparison, images, num_processes, track),
@@ -207,7 +207,8 @@ def _notes(comparison: MethodComparison) -> list[str]:
     ]
 
 
-def _plots(comparison: MethodComparison) -> list[Plot]:
+def comparison_plots(comparison: MethodComparison) -> list[Plot]:
+    """Draw the differences to the baseline, and the values of each case."""
     unit = display_unit(comparison)
     first = comparison.targets[0]
     several = len(comparison.targets) > 1

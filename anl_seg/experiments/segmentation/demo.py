@@ -4,51 +4,46 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anl_seg.bf16 import has_bf16
 from anl_seg.datasets import isic2017, phantom
 from anl_seg.errors import InputError
 from anl_seg.evaluation.conclusions import conclude
 from anl_seg.evaluation.reports.comparison import compare_folders
 from anl_seg.evaluation.reports.plots import Plot, curves
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
-from anl_seg.formats.files import write_json, write_text
+from anl_seg.experiments.segmentation.steps import (
+    METHODS,
+    Track,
+    claim,
+    fast_precision,
+    once,
+    plans_name,
+    trainings,
+)
 from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
 from anl_seg.formats.text import read_json
 from anl_seg.noise import NoiseSettings, corrupt_masks
 from anl_seg.processes import processors
 from anl_seg.trainers.memorisation import CURVE
 from anl_seg.trainers.plans import write_plans
-from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
+from anl_seg.trainers.settings import TrainerSettings
 
 log = logging.getLogger(__name__)
 
 CLEAN_NAME = "Dataset501_ISIC2017"
 NOISY_ID, NOISY_NAME = 502, "Dataset502_ISIC2017noisy"
-#: Settings of each compared method, the baseline first. {} is our default.
-METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {NNUNET_LOSS: {"loss": NNUNET_LOSS}, "anl-ce": {}}
-)
 #: Fold to train. Its validation cases show when the network starts to memorise.
 FOLD = "0"
 #: Size of the phantom data set.
 N_TRAINING, N_TEST = 48, 48
-
-#: Function of items, a description and, if the items have no length, their number. It shows
-#: progress.
-Track = Callable[..., Iterator[Any]]
 
 
 @dataclass(frozen=True)
@@ -91,43 +86,22 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
             be used.
         CommandFailedError: If a command of nnU-Net fails.
     """
-    precision = _precision(device)
-    trainings = {name: _training(name, settings, precision) for name in METHODS}
+    precision = fast_precision(device)
+    methods = trainings(settings.epochs, settings.iterations, settings.seed, precision)
     nnunet = NnUNet(folder / "nnunet", device)
     clean, noisy = nnunet.raw / CLEAN_NAME, nnunet.raw / NOISY_NAME
 
-    _claim(folder, settings, begun=clean.exists())
-    _once(folder, "data set", partial(_make_clean_dataset, folder, clean, settings, track))
-    _once(folder, "noisy masks", partial(_corrupt, clean, noisy, settings, track))
-    _once(folder, "planning and preprocessing", partial(_preprocess, nnunet))
-    for name, training in trainings.items():
-        plans = _plans_name(name)
+    claim(folder, "demo", asdict(settings), begun=clean.exists())
+    once(folder, "data set", partial(_make_clean_dataset, folder, clean, settings, track))
+    once(folder, "noisy masks", partial(_corrupt, clean, noisy, settings, track))
+    once(folder, "planning and preprocessing", partial(_preprocess, nnunet))
+    for name, training in methods.items():
+        plans = plans_name(name)
         train = partial(_train, nnunet, plans, training, track)
         predict = partial(_predict, nnunet, plans, clean / "imagesTs", folder / plans, track)
-        _once(folder, f"training with {name}", train)
-        _once(folder, f"predicting with {name}", predict)
+        once(folder, f"training with {name}", train)
+        once(folder, f"predicting with {name}", predict)
     return _report(folder, nnunet, settings, precision, track)
-
-
-def _precision(device: str) -> str:
-    """Return "bf16" on a CPU that has it, because its steps are three times as fast."""
-    return "bf16" if device == "cpu" and has_bf16(device) else "float32"
-
-
-def _training(name: str, settings: DemoSettings, precision: str) -> TrainerSettings:
-    """Return the settings of one method's training."""
-    shared = {
-        "epochs": settings.epochs,
-        "iterations": settings.iterations,
-        "seed": settings.seed,
-        "precision": precision,
-    }
-    return TrainerSettings(**{**shared, **METHODS[name]})
-
-
-def _plans_name(method: str) -> str:
-    """Return the name of a method's plans: "dice_ce" for "dice+ce"."""
-    return re.sub(r"\W+", "_", method)
 
 
 def _report(
@@ -137,7 +111,7 @@ def _report(
     clean = nnunet.raw / CLEAN_NAME
     noise = read_json(nnunet.raw / NOISY_NAME / MANIFEST_NAME)["summary"]
     comparison = compare_folders(
-        {name: [folder / _plans_name(name)] for name in METHODS},
+        {name: [folder / plans_name(name)] for name in METHODS},
         clean / "labelsTs",
         folder / "report",
         images=clean / "imagesTs",
@@ -147,7 +121,7 @@ def _report(
             + f", {precision}",
         ],
         plots=_memorisation_plots(
-            {name: nnunet.trained(NOISY_NAME, _plans_name(name), FOLD) / CURVE for name in METHODS}
+            {name: nnunet.trained(NOISY_NAME, plans_name(name), FOLD) / CURVE for name in METHODS}
         ),
         num_processes=processors(),
         track=track,
@@ -186,35 +160,6 @@ def _memorisation_plots(files: Mapping[str, Path]) -> list[Plot]:
             caption="Dice of the training patches with the clean labels, not used in training.",
         ),
     ]
-
-
-def _claim(folder: Path, settings: DemoSettings, begun: bool) -> None:
-    """Write the settings into `folder`, or check that the demo in it has the same settings."""
-    path = folder / "demo.json"
-    if begun:
-        if (found := read_json(path)) != asdict(settings):
-            raise InputError(
-                f"{folder} contains a demo with other settings: {found}; choose another folder "
-                "with -o"
-            )
-    elif folder.exists() and any(folder.iterdir()) and not path.exists():
-        raise InputError(f"{folder} is not empty and has no demo in it; choose another with -o")
-    else:
-        write_json(path, asdict(settings))
-
-
-def _once(folder: Path, step: str, work: Callable[[], object]) -> None:
-    """Do a step unless an earlier call finished it."""
-    mark = folder / "done" / step.replace(" ", "_")
-    if mark.exists():
-        log.info("%s: already done", step)
-        return
-    log.info("%s", step)
-    start = time.monotonic()
-    work()
-    seconds = time.monotonic() - start
-    write_text(mark, f"{seconds:.1f} s\n")
-    log.info("%s: done in %.0f s", step, seconds)
 
 
 def _make_clean_dataset(folder: Path, clean: Path, settings: DemoSettings, track: Track) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
+import sys
 import sysconfig
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,17 +24,21 @@ WORKERS = min(8, processors())
 
 @dataclass(frozen=True)
 class NnUNet:
-    """nnU-Net's 2D configuration, with its three folders and the logs.
+    """A configuration of nnU-Net, with its three folders and the logs.
 
     Attributes:
         root: Folder of nnUNet_raw and nnUNet_preprocessed.
         device: "cpu", "cuda" or "mps", as for nnU-Net's `-device`.
         output: Folder of nnUNet_results and logs; by default `root`.
+        configuration: Such as "2d" or "3d_fullres".
+        workers: Number of processes that preprocess.
     """
 
     root: Path
     device: str
     output: Path | None = None
+    configuration: str = "2d"
+    workers: int = WORKERS
 
     @property
     def raw(self) -> Path:
@@ -51,28 +57,40 @@ class NnUNet:
 
     def trained(self, dataset_name: str, plans: str, fold: str = "all") -> Path:
         """Return the folder that `train` writes to."""
-        return self.results / dataset_name / f"{TRAINER}__{plans}__2d" / f"fold_{fold}"
+        return self.model(dataset_name, plans) / f"fold_{fold}"
+
+    def model(self, dataset_name: str, plans: str) -> Path:
+        """Return the folder that holds the folds of `train`."""
+        return self.results / dataset_name / f"{TRAINER}__{plans}__{self.configuration}"
 
     def plan(self, dataset: int) -> None:
         """Check a raw data set and write its plans, without preprocessing its images."""
-        command = ["nnUNetv2_plan_and_preprocess", "-d", dataset, "-c", "2d", "--no_pp"]
-        command += ["-npfp", WORKERS, "--verify_dataset_integrity"]
+        command = ["nnUNetv2_plan_and_preprocess", "-d", dataset, "-c", self.configuration]
+        command += ["--no_pp", "-npfp", self.workers, "--verify_dataset_integrity"]
         deque(self._lines(f"plan_{dataset}", command), maxlen=0)
 
     def preprocess(self, dataset: int, plans: str) -> None:
         """Preprocess the images of a raw data set with plans."""
-        command = ["nnUNetv2_preprocess", "-d", dataset, "-c", "2d", "-plans_name", plans]
-        command += ["-np", WORKERS]
+        command = ["nnUNetv2_preprocess", "-d", dataset, "-c", self.configuration]
+        command += ["-plans_name", plans, "-np", self.workers]
         deque(self._lines(f"preprocess_{dataset}", command), maxlen=0)
 
-    def train(self, dataset: int, plans: str, fold: str = "all") -> Iterator[int]:
+    def train(
+        self, dataset: int, plans: str, fold: str = "all", *, softmax: bool = False
+    ) -> Iterator[int]:
         """Train, or resume a stopped training, and yield the number of every epoch as it begins.
 
         The data are loaded in one process, because with several a seed does not fix their order.
+
+        Args:
+            dataset: Id of the data set.
+            plans: Name of the plans.
+            fold: The fold whose cases are held out, or "all".
+            softmax: Whether the final validation saves probabilities too.
         """
-        command = ["nnUNetv2_train", dataset, "2d", fold, "-tr", TRAINER, "-p", plans]
-        command += ["-device", self.device, "--c"]
-        for line in self._lines(f"train_{plans}", command, {"nnUNet_n_proc_DA": "0"}):
+        command = ["nnUNetv2_train", dataset, self.configuration, fold, "-tr", TRAINER, "-p", plans]
+        command += ["-device", self.device, "--c", *(["--npz"] if softmax else [])]
+        for line in self._lines(f"train_{plans}_{fold}", command, {"nnUNet_n_proc_DA": "0"}):
             if epoch := re.search(r": Epoch (\d+)\s*$", line):
                 yield int(epoch[1])
 
@@ -80,13 +98,30 @@ class NnUNet:
         self, dataset: int, plans: str, images: Path, predictions: Path, fold: str = "all"
     ) -> Iterator[str]:
         """Predict images with the trained network, and yield every case as it begins."""
-        command = ["nnUNetv2_predict", "-i", images, "-o", predictions, "-d", dataset, "-c", "2d"]
-        command += ["-f", fold, "-tr", TRAINER, "-p", plans, "-device", self.device]
+        command = ["nnUNetv2_predict", "-i", images, "-o", predictions, "-d", dataset]
+        command += ["-c", self.configuration, "-f", fold, "-tr", TRAINER, "-p", plans]
         # One process each: small images are quick, and every process imports torch for seconds.
-        command += ["-npp", 1, "-nps", 1]
+        command += ["-device", self.device, "-npp", 1, "-nps", 1]
         for line in self._lines(f"predict_{plans}", command):
             if case := re.match(r"Predicting (\S+):", line):
                 yield case[1]
+
+    def time_steps(self, dataset: int, plans: str, fold: str) -> dict[str, float]:
+        """Measure the steps of a training that is planned, as `anl_seg.trainers.timing` does.
+
+        Args:
+            dataset: Id of the data set.
+            plans: Name of the plans.
+            fold: The fold to train.
+
+        Returns:
+            The fields of `anl_seg.trainers.timing.Timing` by name.
+        """
+        command = [sys.executable, "-m", "anl_seg.trainers.timing", dataset, plans]
+        command += [self.configuration, fold, self.device]
+        *_, last = self._lines(f"timing_{plans}", command)
+        found: dict[str, float] = json.loads(last)
+        return found
 
     def _lines(
         self, name: str, command: Sequence[object], variables: Mapping[str, str] | None = None
@@ -128,7 +163,7 @@ class NnUNet:
             )
 
     def _environment(self) -> dict[str, str]:
-        variables = {"PYTHONUNBUFFERED": "1", "nnUNet_def_n_proc": str(WORKERS)}
+        variables = {"PYTHONUNBUFFERED": "1", "nnUNet_def_n_proc": str(self.workers)}
         for folder in (self.raw, self.preprocessed, self.results):
             folder.mkdir(parents=True, exist_ok=True)
             variables[folder.name] = str(folder.resolve())

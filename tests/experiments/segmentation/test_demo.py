@@ -125,7 +125,7 @@ def test_a_failing_command_shows_the_end_of_its_log(tmp_path, monkeypatch):
     epochs = []
     with pytest.raises(CommandFailedError, match=r"exit code 3(.|\n)*out of memory"):
         epochs.extend(NnUNet(tmp_path, "cpu").train(1, "plans"))
-    assert "out of memory" in (tmp_path / "logs/train_plans.txt").read_text()
+    assert "out of memory" in (tmp_path / "logs/train_plans_all.txt").read_text()
 
 
 def test_the_command_has_the_defaults_of_the_settings():

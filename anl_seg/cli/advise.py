@@ -1,0 +1,91 @@
+"""`anl-seg advise`: a small trial on one's own data, with a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+#: As `AdviceSettings` has them, which is slow to import.
+DEFAULT_EPOCHS, DEFAULT_ITERATIONS = 20, 50
+
+EXAMPLES = (
+    "anl-seg advise -d 510",
+    "anl-seg advise -d 510 -c 3d_fullres -f 0 1 --epochs 50 -o ADVICE",
+)
+
+
+def command(
+    more_folds: Annotated[list[int] | None, typer.Argument(hidden=True)] = None,
+    *,
+    dataset: Annotated[str, typer.Option("-d", help="Id or name of a planned nnU-Net data set.")],
+    configuration: Annotated[
+        str, typer.Option("-c", help="Configuration that you would train.")
+    ] = "2d",
+    plans: Annotated[str, typer.Option("-p", help="Plans that you would train.")] = "nnUNetPlans",
+    fold: Annotated[
+        list[int] | None,
+        typer.Option("-f", help="Folds of the trial, as in -f 0 1 2 (default: all)."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the trial and its report.")
+    ] = Path("anl-seg-advice"),
+    epochs: Annotated[int, typer.Option(help="Epochs of each training.")] = DEFAULT_EPOCHS,
+    iterations: Annotated[int, typer.Option(help="Training steps in an epoch.")] = (
+        DEFAULT_ITERATIONS
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of trainings and intervals.")] = 1,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "-device", "--device", help="cpu, cuda or mps. Default: cuda if there is one."
+        ),
+    ] = None,
+    num_processes: Annotated[
+        int | None,
+        typer.Option(
+            "-np",
+            "--num-processes",
+            min=1,
+            help="Processes that preprocess, measure and draw. Default: as many as processors, at "
+            "most 8.",
+        ),
+    ] = None,
+) -> None:
+    """Try nnU-Net's own loss and our default on your data, and say what the trial shows.
+
+    Trains small networks on the folds of the data set. The report compares both losses on the
+    held-out cases, estimates how many masks are wrong, and says how long the full training would
+    take. nnU-Net's folders stay as they are. The same command resumes a trial that was stopped.
+    """
+    import logging
+
+    import torch
+
+    from anl_seg.cli.progress import track
+    from anl_seg.errors import InputError
+    from anl_seg.experiments.segmentation.advice import write_advice
+    from anl_seg.experiments.segmentation.advise import AdviceSettings, advise
+    from anl_seg.experiments.segmentation.nnunet_commands import WORKERS
+
+    if more_folds and not fold:
+        raise InputError(f"unexpected argument {more_folds[0]}; see anl-seg advise --help")
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("anl_seg").setLevel(logging.INFO)
+    settings = AdviceSettings(
+        dataset,
+        configuration,
+        plans,
+        (*(fold or ()), *(more_folds or ())),
+        epochs=epochs,
+        iterations=iterations,
+        seed=seed,
+    )
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    processes = num_processes or WORKERS
+    found = advise(output, settings, device, num_processes=processes, track=track)
+    page = write_advice(found, output, num_processes=processes, track=track)
+    for line in found.lines:
+        typer.echo(line)
+    typer.echo(f"report: {page.resolve()}")
