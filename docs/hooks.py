@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
 
 import griffe
@@ -12,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
 from anl_seg import losses
-from anl_seg.cli import build_app
+from anl_seg.cli import COMMANDS, build_app
 from anl_seg.trainers.settings import TrainerSettings
 
 
@@ -31,6 +32,10 @@ def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs's conf
 def command_line() -> str:
     """All commands with their options, as `--help` shows them."""
     command: Any = typer.main.get_command(build_app())
+    for name, each in command.commands.items():
+        each.short_help = inspect.cleandoc(each.help).split("\n\n")[0].replace("\n", " ")
+        examples = import_module(f"anl_seg.cli.{COMMANDS[name]}").EXAMPLES
+        each.epilog = "\n".join(("**Examples**:", "", "```console", *examples, "```"))
     with typer.Context(command, info_name="anl-seg") as context:
         return "# Command line\n\n" + get_docs_for_click(
             obj=command, ctx=context, name="anl-seg", indent=1
@@ -50,7 +55,9 @@ def loss_table() -> str:
     ]
     for name in losses.names():
         row = losses.describe(name)
-        parameters = ", ".join(f"{key} {value}" for key, value in losses.complete(name, {}).items())
+        parameters = ", ".join(
+            f"{key} {value:g}" for key, value in losses.complete(name, {}).items()
+        )
         lines.append(f"| `{name}` | {parameters or 'none'} | {row.source} |")
     return "\n".join(lines) + "\n"
 
@@ -73,5 +80,16 @@ def plans_settings() -> str:
         if section.kind is griffe.DocstringSectionKind.attributes:
             for each in section.value:
                 meaning = " ".join(each.description.split())
-                lines.append(f"| `{each.name}` | {defaults[each.name]} | {meaning} |")
+                lines.append(f"| `{each.name}` | {_in_words(defaults[each.name])} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def _in_words(value: object) -> str:
+    """Print the default of a setting."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each:g}" for name, each in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
