@@ -35,7 +35,7 @@ def command_line() -> str:
     for name, each in command.commands.items():
         each.short_help = inspect.cleandoc(each.help).split("\n\n")[0].replace("\n", " ")
         examples = import_module(f"anl_seg.cli.{COMMANDS[name]}").EXAMPLES
-        each.epilog = "\n".join(("**Examples**:", "", "```console", *examples, "```"))
+        each.epilog = "\n".join(("**Examples**:", "", "```bash", *examples, "```"))
     with typer.Context(command, info_name="anl-seg") as context:
         return "# Command line\n\n" + get_docs_for_click(
             obj=command, ctx=context, name="anl-seg", indent=1

@@ -163,6 +163,19 @@ def test_all_other_programs_are_known():
     assert others <= OTHER_PROGRAMS
 
 
+def test_readme_links_to_files_that_exist():
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    files = [link for link in links if not link.startswith("http")]
+    assert len(files) > 10
+    assert [file for file in files if not (ROOT / file).exists()] == []
+
+
+def test_readme_is_short():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 100
+    assert max(map(len, lines)) <= 100
+
+
 def test_extras_that_pip_installs_exist():
     provided = set(importlib.metadata.metadata("anl-seg").get_all("Provides-Extra"))
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)

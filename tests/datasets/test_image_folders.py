@@ -136,6 +136,39 @@ def test_labels_are_numbered_without_gaps(folders, tmp_path):
     assert np.unique(read(done.folder / "labelsTr" / "case0.png")).tolist() == [0, 1, 2]
 
 
+def test_labels_and_colours_that_the_first_case_lacks(folders, tmp_path):
+    images, masks = folders
+    fill(folders, mask=MASK * 3)
+    other = MASK * 3
+    other[15:, 2:9] = 7
+    picture(masks / "case4.png", other)
+    picture(images / "case0.jpg", np.full((20, 30), 90, np.uint8))
+    done = convert(*folders, tmp_path / "Dataset510_X")
+    assert done.labels == {"background": 0, "label_3": 1, "label_7": 2}
+    assert np.array_equal(read(done.folder / "labelsTr/case4.png"), other // 3)
+    assert np.array_equal(read(done.folder / "labelsTr/case0.png"), MASK)
+    assert {read(path).shape for path in (done.folder / "imagesTr").iterdir()} == {(20, 30, 3)}
+
+
+@pytest.mark.parametrize("labels", [MASK * 255, MASK, np.maximum(MASK, np.eye(20, 30) * 2)])
+def test_every_picture_but_the_first_is_read_once(folders, tmp_path, monkeypatch, labels):
+    from anl_seg.datasets import image_folders
+
+    fill(folders, mask=labels.astype(np.uint8))
+    seen = []
+    for name in ("read_picture", "_read_mask"):
+        original = getattr(image_folders, name)
+        monkeypatch.setattr(
+            image_folders,
+            name,
+            lambda path, *rest, original=original: seen.append(path.name) or original(path, *rest),
+        )
+    convert(*folders, tmp_path / "Dataset510_X")
+    assert {name: seen.count(name) for name in set(seen) if "case0" not in name} == {
+        f"case{i}.{ending}": 1 for i in range(1, 5) for ending in ("jpg", "png")
+    }
+
+
 def test_volumes_keep_their_spacing(folders, tmp_path):
     images, masks = folders
     labels = np.stack([MASK] * 4)

@@ -152,7 +152,8 @@ class Advice:
             f"The full training of one fold ({name}) would take about "
             f"{time_in_words(timing.total)} on this machine ({self.trial.device}): "
             f"{timing.epochs:,} epochs of {timing.iterations} steps, {timing.train_step:.2g} s for "
-            f"each, measured on {timing.steps} steps."
+            f"each, measured on {timing.steps} steps. If other programs ran "
+            "meanwhile, this is an overestimate."
         )
 
     @property
