@@ -31,6 +31,7 @@ from anl_seg.formats.files import write_json
 from anl_seg.formats.nnunet import (
     CLEAN_LABELS,
     DATASET_JSON,
+    FINGERPRINT,
     LABELS,
     PREPROCESSED,
     RAW,
@@ -44,8 +45,7 @@ from anl_seg.suspects.examine import dataset_files, examine
 from anl_seg.suspects.gallery import write_gallery
 from anl_seg.suspects.ranking import Ranking, rank
 from anl_seg.suspects.report import PREDICTIONS, write_files
-from anl_seg.trainers.correction import CORRECTED_LABELS
-from anl_seg.trainers.folders import FINGERPRINT
+from anl_seg.trainers.corrected_labels import CORRECTED_LABELS
 from anl_seg.trainers.out_of_fold import held_out_cases
 from anl_seg.trainers.plans import choose, missing_images, read_plans, write_plans
 from anl_seg.trainers.settings import TrainerSettings
