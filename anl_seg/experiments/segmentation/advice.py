@@ -63,9 +63,10 @@ class Trial:
         """Describe the trial in two sentences."""
         folds = f"{len(self.folds)} fold{'s' * (len(self.folds) != 1)}"
         return (
-            f"Small networks were trained with each loss on {folds}, for {self.epochs} epochs of "
-            f"{self.iterations} steps, seed {self.seed}, on {self.device}. A patch has "
-            f"{_by(self.patch)} pixels, and {_by(self.planned_patch)} in {self.plans}."
+            "Small networks were trained with nnU-Net's own loss (dice+ce) and our default "
+            f"(anl-ce) on {folds}, for {self.epochs} epochs of {self.iterations} steps, "
+            f"seed {self.seed}, on {self.device}. A patch has {_by(self.patch)} pixels, and "
+            f"{_by(self.planned_patch)} in {self.plans}."
         )
 
 
@@ -130,7 +131,8 @@ class Advice:
         n = len(self.trial.folds)
         if self.trial.corrected < n:
             lines.append(
-                f"Our trainer corrected labels in {self.trial.corrected} of {n} folds. Without a "
+                f"Our trainer corrected labels in {self.trial.corrected} of "
+                f"{n} fold{'s' * (n != 1)}. Without a "
                 "correction it differs from nnU-Net's own loss in averaged weights only. Longer "
                 "trainings memorise more, and are corrected more often."
             )
