@@ -41,6 +41,7 @@ class Trial:
         iterations: Training steps in an epoch.
         seed: Seed of all trainings.
         device: "cpu", "cuda" or "mps".
+        precision: "float32" or "bf16".
         planned_patch: Patch of the user's plans in pixels.
         patch: Patch of the trial in pixels. It covers the same part of an image.
         corrected: Number of folds in which our trainer corrected labels.
@@ -54,6 +55,7 @@ class Trial:
     iterations: int
     seed: int
     device: str
+    precision: str
     planned_patch: tuple[int, ...]
     patch: tuple[int, ...]
     corrected: int
@@ -65,8 +67,8 @@ class Trial:
         return (
             "Small networks were trained with nnU-Net's own loss (dice+ce) and our default "
             f"(anl-ce) on {folds}, for {self.epochs} epochs of {self.iterations} steps, "
-            f"seed {self.seed}, on {self.device}. A patch has {_by(self.patch)} pixels, and "
-            f"{_by(self.planned_patch)} in {self.plans}."
+            f"seed {self.seed}, {self.precision}, on {self.device}. A patch has "
+            f"{_by(self.patch)} pixels, and {_by(self.planned_patch)} in {self.plans}."
         )
 
 

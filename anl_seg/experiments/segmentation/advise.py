@@ -21,6 +21,7 @@ from anl_seg.experiments.segmentation.steps import (
     METHODS,
     Track,
     claim,
+    fast_precision,
     is_done,
     mark_done,
     once,
@@ -141,13 +142,14 @@ def advise(
             or `folder` holds a trial with other settings.
         CommandFailedError: If a command of nnU-Net's fails.
     """
-    methods = trainings(settings.epochs, settings.iterations, settings.seed)
+    precision = fast_precision(device)
+    methods = trainings(settings.epochs, settings.iterations, settings.seed, precision)
     source = find_source(settings)
     nnunet = NnUNet(
         folder / "nnunet", device, configuration=settings.configuration, workers=num_processes
     )
     state = {**asdict(settings), "folds": list(source.folds), "dataset": source.raw.name}
-    state["masks"] = _state_of(source.raw / LABELS)
+    state |= {"precision": precision, "masks": _state_of(source.raw / LABELS)}
     claim(folder, "advise", state, begun=nnunet.preprocessed.exists())
     once(folder, "plans", partial(_prepare, source, nnunet, settings.plans, methods))
     once(folder, "preprocessing", partial(nnunet.preprocess, source.number, TRIAL_PLANS))
@@ -313,6 +315,7 @@ def _conclude(
             iterations=settings.iterations,
             seed=settings.seed,
             device=nnunet.device,
+            precision=fast_precision(nnunet.device),
             planned_patch=tuple(source.configuration["patch_size"]),
             patch=tuple(small["configurations"][settings.configuration]["patch_size"]),
             corrected=sum(

@@ -34,6 +34,7 @@ TRIAL = Trial(
     iterations=50,
     seed=1,
     device="cpu",
+    precision="float32",
     planned_patch=(512, 512),
     patch=(128, 128),
     corrected=0,
