@@ -10,7 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image
+
+from anl_seg.formats.images import read_for_display
+from anl_seg.formats.masks import read_labels
 
 #: Colour visible on skin and lesion, also to colour-blind readers (Okabe and Ito).
 OUTLINE = "#56B4E9"
@@ -41,7 +43,7 @@ def draw_columns(cases: Sequence[OutlinedCase], panel: float = PANEL) -> Figure:
         panel: Width and height of one panel in inches.
 
     Raises:
-        OSError: If an image or a mask cannot be read.
+        InputError: If an image or a mask cannot be read.
     """
     titles = ["image", *cases[0].masks]
     figure = Figure(figsize=(panel * len(cases), panel * len(titles)), layout="constrained")
@@ -56,13 +58,13 @@ def draw_columns(cases: Sequence[OutlinedCase], panel: float = PANEL) -> Figure:
 
 def _draw_case(case: OutlinedCase, panels: Iterable[Axes]) -> None:
     """Draw the image in the first panel, and with the outline of a mask in each other panel."""
-    image = np.asarray(Image.open(case.image))
+    image = read_for_display(case.image)
     for panel, mask in zip(panels, [None, *case.masks.values()], strict=True):
         panel.imshow(image)
         panel.set(xticks=[], yticks=[])
         panel.spines[:].set_visible(False)
         if mask is not None:
-            _outline(panel, np.asarray(Image.open(mask)) > 0)
+            _outline(panel, read_labels(mask) > 0)
 
 
 def _outline(panel: Axes, mask: NDArray[np.bool_]) -> None:
