@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -26,12 +27,15 @@ def conditions(*packages: str, device: str = "cpu", threads: int | None = None) 
 
     Returns:
         Machine, versions, date and load, such as "AMD EPYC, 2 threads; python 3.11.7, torch
-        2.15.0; 2026-11-23; load 0.4 before".
+        2.15.0; 2026-11-23; load 0.4 before". Real-time priority is stated too, because a load then
+        matters little.
     """
     used = "" if threads is None else f", {threads} thread{'s' if threads > 1 else ''}"
     found = ", ".join(f"{name} {version}" for name, version in versions(*packages).items())
-    load = os.getloadavg()[0]
-    return f"{processor(device)}{used}; {found}; {date.today()}; load {load:.1f} before"
+    load = f"load {os.getloadavg()[0]:.1f} before"
+    if sys.platform == "linux" and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        load += ", of other work; all commands had real-time priority"
+    return f"{processor(device)}{used}; {found}; {date.today()}; {load}"
 
 
 def processor(device: str = "cpu") -> str:
