@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
@@ -42,14 +42,6 @@ def process_pool(
     if processes == 1:
         yield None
         return
-    with _pool(processes, begin, arguments) as pool:
-        yield pool
-
-
-@contextmanager
-def _pool(
-    processes: int, begin: Callable[..., None] | None, arguments: tuple[object, ...]
-) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")  # forking is not safe beside threads
     pool = ProcessPoolExecutor(processes, context, _begin, (begin, arguments))
     try:
@@ -61,26 +53,6 @@ def _pool(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def process_ahead(begin: Callable[..., None], *arguments: object) -> Iterator[Executor | None]:
-    """Start a process that gets ready for its tasks while this one goes on.
-
-    Args:
-        begin: Function called first in the process, such as one that loads a slow library. It must
-            be picklable.
-        *arguments: Arguments of `begin`.
-
-    Yields:
-        The process, or None if there is only one processor, which it would not share.
-    """
-    if processors() == 1:
-        yield None
-        return
-    with _pool(1, begin, arguments) as pool:
-        pool.submit(os.getpid)  # a pool starts its process with the first task
-        yield pool
 
 
 def map_in(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from anl_seg.errors import CommandFailedError
-from anl_seg.processes import map_in, process_ahead, process_pool, program_ends_with_parent
+from anl_seg.processes import map_in, process_pool, program_ends_with_parent
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -95,15 +95,3 @@ def test_each_process_begins_with_what_was_asked(tmp_path):
 def test_a_killed_process_is_reported_with_a_remedy():
     with pytest.raises(CommandFailedError, match="use fewer processes"), process_pool(2) as pool:
         list(map_in(pool, os._exit, [1]))
-
-
-def test_a_process_gets_ready_ahead_of_its_tasks(tmp_path):
-    with process_ahead(os.chdir, tmp_path) as ahead:
-        assert ahead.submit(os.getcwd).result() == str(tmp_path)
-        assert ahead.submit(os.getpid).result() != os.getpid()
-
-
-def test_one_processor_is_not_shared(monkeypatch):
-    monkeypatch.setattr("anl_seg.processes.processors", lambda: 1)
-    with process_ahead(os.chdir, "nowhere") as ahead:
-        assert ahead is None

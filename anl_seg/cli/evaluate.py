@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -117,43 +116,32 @@ def command(
 
     if warning := swapped_folders(predictions, references):
         typer.echo(f"anl-seg: warning: {warning}", err=True)
+    evaluation = evaluate_folders(
+        predictions,
+        references,
+        labels=None if labels is None else parse_labels(labels),
+        ignore_label=ignore_label,
+        noise_manifest=noise_manifest,
+        conventions=Conventions(
+            empty=empty.value,
+            surfaces=surfaces,
+            tolerance=tolerance,
+            seed=seed,
+            threshold=threshold,
+        ),
+        only_predicted=chill,
+        num_processes=num_processes,
+        track=track,
+    )
+    summary = summarize(evaluation)
     files = []
-    with ExitStack() as stack:
-        if output and not figures_only:
-            from anl_seg.evaluation.reports.evaluation_plots import load_plots
-            from anl_seg.processes import process_ahead
+    if output and not figures_only:
+        from anl_seg.evaluation.reports.evaluation import write_report
 
-            plotter = stack.enter_context(process_ahead(load_plots))
-        evaluation = evaluate_folders(
-            predictions,
-            references,
-            labels=None if labels is None else parse_labels(labels),
-            ignore_label=ignore_label,
-            noise_manifest=noise_manifest,
-            conventions=Conventions(
-                empty=empty.value,
-                surfaces=surfaces,
-                tolerance=tolerance,
-                seed=seed,
-                threshold=threshold,
-            ),
-            only_predicted=chill,
-            num_processes=num_processes,
-            track=track,
+        gc.freeze()  # all that exists stays: collections need not search it, nor that at exit
+        files = write_report(
+            summary, output, images=images, num_processes=num_processes, track=track
         )
-        summary = summarize(evaluation)
-        if output and not figures_only:
-            from anl_seg.evaluation.reports.evaluation import write_report
-
-            gc.freeze()  # all that exists stays: collections need not search it, nor that at exit
-            files = write_report(
-                summary,
-                output,
-                images=images,
-                num_processes=num_processes,
-                track=track,
-                plotter=plotter,
-            )
     if output:
         files = [*write_results(summary, output), *files]
     Console().print(*tables(summary))

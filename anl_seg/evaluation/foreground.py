@@ -6,9 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 
-import numpy as np
-from numpy.typing import NDArray
-
 from anl_seg.evaluation.folders import CaseResult
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.formats.dataset_json import Label
@@ -33,13 +30,6 @@ def target_value(
 ) -> float:
     """Average a metric over those classes of one case that define it; NaN if none does."""
     return defined_mean(values[label][metric] for label in members)
-
-
-def case_values(
-    cases: Sequence[CaseResult], members: Sequence[Label], metric: str
-) -> NDArray[np.float64]:
-    """Average a metric over classes in each case, `(n,)`, NaN if undefined."""
-    return np.array([target_value(case.values, members, metric) for case in cases])
 
 
 def case_mean(case: CaseResult, metric: str) -> float:

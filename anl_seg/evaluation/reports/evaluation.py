@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anl_seg.evaluation.folders import CaseResult, Evaluation
-from anl_seg.evaluation.foreground import case_values, target_value, targets
-from anl_seg.evaluation.reports.evaluation_plots import draw_plots
+from anl_seg.evaluation.foreground import FOREGROUND, target_value, targets
+from anl_seg.evaluation.metrics import METRICS
 from anl_seg.evaluation.reports.evaluation_tables import (
     MAIN,
     digits_of,
@@ -34,6 +32,7 @@ from anl_seg.evaluation.reports.page import (
     ranks,
     render,
 )
+from anl_seg.evaluation.reports.plots import Plot, Values, against_size, box_strip
 from anl_seg.evaluation.summary import EvaluationSummary
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.files import write_text
@@ -63,7 +62,6 @@ def write_report(
     images: Path | None = None,
     num_processes: int = 1,
     track: Track = untracked,
-    plotter: Executor | None = None,
 ) -> list[Path]:
     """Write an evaluation as Markdown, LaTeX and one self-contained HTML page.
 
@@ -74,8 +72,6 @@ def write_report(
             shown below the outlines.
         num_processes: Number of processes that draw the cases.
         track: Wrapper of the cases that shows progress.
-        plotter: Process that draws the plots while this one draws the cases. Default: this one
-            draws them.
 
     Returns:
         The files written.
@@ -88,9 +84,7 @@ def write_report(
     texts = (
         markdown_document(_title(evaluation), grids, _notes(evaluation)),
         "\n".join(latex_table(grid, f"evaluation-{n}") for n, grid in enumerate(grids, start=1)),
-        evaluation_page(
-            summary, images=images, num_processes=num_processes, track=track, plotter=plotter
-        ),
+        evaluation_page(summary, images=images, num_processes=num_processes, track=track),
     )
     files = [folder / name for name in FILES]
     for file, text in zip(files, texts, strict=True):
@@ -104,14 +98,11 @@ def evaluation_page(
     images: Path | None = None,
     num_processes: int = 1,
     track: Track = untracked,
-    plotter: Executor | None = None,
 ) -> str:
     """Render the HTML page. Arguments and errors are those of `write_report`."""
     evaluation = summary.evaluation
     first = evaluation.cases[0]
     shown = targets(evaluation.labels)
-    plots = plotter.submit(draw_plots, evaluation) if plotter else None
-    cases = _cases(evaluation, images, num_processes, track)
     return render(
         "evaluation.html.jinja",
         evaluation=evaluation,
@@ -119,9 +110,9 @@ def evaluation_page(
         reference_dir=first.reference_file.parent,
         tiles=_tiles(summary),
         grids=evaluation_grids(summary),
-        plots=plots.result() if plots else draw_plots(evaluation),
+        plots=_plots(evaluation),
         classes=class_names(evaluation.labels),
-        cases=cases,
+        cases=_cases(evaluation, images, num_processes, track),
         headings=_headings(evaluation),
         rows=[_row(evaluation, case, name) for name in shown for case in evaluation.cases],
         targets=list(shown),
@@ -140,10 +131,29 @@ def _notes(evaluation: Evaluation) -> list[str]:
     return [f"classes: {evaluation.labels.source}", *in_words(evaluation.conventions)]
 
 
-def _main_values(evaluation: Evaluation) -> NDArray[np.float64]:
+def _case_values(evaluation: Evaluation, members: Sequence[Label], metric: str) -> Values:
+    """Average a metric over classes in each case, `(n,)`, NaN if undefined."""
+    return np.array([target_value(case.values, members, metric) for case in evaluation.cases])
+
+
+def _main_values(evaluation: Evaluation) -> Values:
     """Return the Dice of each case, of the foreground or of the only class."""
-    first = next(iter(targets(evaluation.labels).values()))
-    return case_values(evaluation.cases, first, MAIN)
+    return _case_values(evaluation, next(iter(targets(evaluation.labels).values())), MAIN)
+
+
+def _two_references(evaluation: Evaluation) -> dict[str, tuple[Values, Values]]:
+    """Return Dice against clean and against noisy masks, of all cases and by kind of noise."""
+    members = next(iter(targets(evaluation.labels).values()))
+    cases = [case for case in evaluation.cases if case.noisy_values is not None]
+    kinds = sorted({case.noise for case in cases if case.noise is not None})
+    groups = {"all": cases, **{k: [case for case in cases if case.noise == k] for k in kinds}}
+    return {
+        kind: (
+            np.array([target_value(case.values, members, MAIN) for case in group]),
+            np.array([target_value(case.noisy_values or {}, members, MAIN) for case in group]),
+        )
+        for kind, group in groups.items()
+    }
 
 
 def _titles(evaluation: Evaluation) -> list[str]:
@@ -171,6 +181,45 @@ def _tiles(summary: EvaluationSummary) -> list[Tile]:
         detail = f"{evaluation.conventions.unit}, median {figure(hd95.median, 2)}"
         tiles.append(Tile("Mean HD95", figure(hd95.mean, 2), detail))
     return tiles
+
+
+def _plots(evaluation: Evaluation) -> list[Plot]:
+    shown = targets(evaluation.labels)
+    first, first_members = next(iter(shown.items()))
+    classes = {name: members for name, members in shown.items() if name != FOREGROUND}
+    dices = {name: _case_values(evaluation, members, MAIN) for name, members in shown.items()}
+    shares = [name for name in evaluation.metrics if METRICS[name].worst == 0]
+    lengths = [name for name in evaluation.metrics if METRICS[name].is_length]
+    plots = [
+        box_strip(f"{MAIN} of each class", dices, MAIN),
+        against_size(
+            f"{MAIN} against size",
+            {name: _case_values(evaluation, members, "n_ref") for name, members in classes.items()},
+            dices,
+            MAIN,
+        ),
+        box_strip(
+            f"Other metrics, {first}",
+            {
+                name: _case_values(evaluation, first_members, name)
+                for name in shares
+                if name != MAIN
+            },
+            "score",
+        ),
+    ]
+    if lengths:
+        distances = {name: _case_values(evaluation, first_members, name) for name in lengths}
+        unit = evaluation.conventions.unit
+        plots.append(box_strip(f"Distances, {first}", distances, f"distance ({unit})"))
+    if evaluation.cases[0].noise is not None:
+        two = {
+            f"{kind}, {reference}": values
+            for kind, pair in _two_references(evaluation).items()
+            for reference, values in zip(("clean", "noisy"), pair, strict=True)
+        }
+        plots.append(box_strip(f"{MAIN} against clean and noisy masks", two, MAIN))
+    return plots
 
 
 def _cases(

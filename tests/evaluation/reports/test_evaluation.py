@@ -14,10 +14,8 @@ from PIL import Image
 from anl_seg.errors import InputError
 from anl_seg.evaluation import evaluate_folders, summarize
 from anl_seg.evaluation.reports.evaluation import evaluation_page, write_report
-from anl_seg.evaluation.reports.evaluation_plots import load_plots
 from anl_seg.evaluation.reports.evaluation_tables import evaluation_grids
 from anl_seg.evaluation.reports.page import MAX_PICTURES, ranks
-from anl_seg.processes import process_ahead
 
 
 def texts(grid):
@@ -176,9 +174,3 @@ def test_of_many_cases_the_worst_have_pictures(tmp_path):
     without = page.count(f"worst {MAX_PICTURES} cases have a picture")
     assert 20 - 9 <= without <= 20
     assert page.count("<template") == count
-
-
-def test_another_process_draws_the_same_plots(summary, monkeypatch):
-    monkeypatch.setattr("anl_seg.processes.processors", lambda: 2)
-    with process_ahead(load_plots) as plotter:
-        assert evaluation_page(summary, plotter=plotter) == evaluation_page(summary)
