@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from importlib import import_module
 from importlib.metadata import version as installed_version
@@ -78,6 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 done; 1 a check (`doctor`) or a started program failed; 2 wrong input; 130
     interrupted.
     """
+    if arguments is None:  # the process ends here: no search for cycles among all that it loaded
+        atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         make_printable(stream)
     try:

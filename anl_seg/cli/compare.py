@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -133,7 +132,6 @@ def command(
     if output:
         from anl_seg.evaluation.reports.comparison import write_comparison
 
-        gc.freeze()  # all that exists stays: collections need not search it, nor the one at exit
         files = write_comparison(
             compared,
             output,

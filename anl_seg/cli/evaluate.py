@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import Annotated
 
@@ -138,7 +137,6 @@ def command(
     if output and not figures_only:
         from anl_seg.evaluation.reports.evaluation import write_report
 
-        gc.freeze()  # all that exists stays: collections need not search it, nor that at exit
         files = write_report(
             summary, output, images=images, num_processes=num_processes, track=track
         )
