@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from anl_seg.formats.nnunet import TRAINER
+
 #: Seconds of training steps before those that count: they compile, and use up batches in store.
 WARM_UP_SECONDS = 3.0
 #: Seconds of training steps that count, and of validation steps.
@@ -71,7 +73,7 @@ def measure(dataset: str, plans: str, configuration: str, fold: str, device: str
         dataset,
         configuration,
         fold if fold == "all" else int(fold),
-        "nnUNetTrainerANL",
+        TRAINER,
         plans,
         device=torch.device(device),
     )

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from anl_seg.cli.choices import num_processes_option
+from anl_seg.formats.nnunet import PLANS
+
 #: As `AdviceSettings` has them, which is slow to import.
 DEFAULT_EPOCHS, DEFAULT_ITERATIONS = 20, 50
 
@@ -23,7 +26,7 @@ def command(
     configuration: Annotated[
         str, typer.Option("-c", help="Configuration that you would train.")
     ] = "2d",
-    plans: Annotated[str, typer.Option("-p", help="Plans that you would train.")] = "nnUNetPlans",
+    plans: Annotated[str, typer.Option("-p", help="Plans that you would train.")] = PLANS,
     fold: Annotated[
         list[int] | None,
         typer.Option("-f", help="Folds of the trial, as in -f 0 1 2 (default: all)."),
@@ -44,12 +47,9 @@ def command(
     ] = None,
     num_processes: Annotated[
         int | None,
-        typer.Option(
-            "-np",
-            "--num-processes",
-            min=1,
-            help="Processes that preprocess, measure and draw. Default: as many as processors, at "
-            "most 8.",
+        num_processes_option(
+            "Processes that preprocess, measure and draw. Default: as many as processors, at "
+            "most 8."
         ),
     ] = None,
 ) -> None:

@@ -14,38 +14,29 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import anl_seg
-from anl_seg.datasets.writing import PICTURE, VOLUME, Case, Content, Written, describe, write_cases
+from anl_seg.datasets.raw_dataset_writer import (
+    PICTURE,
+    VOLUME,
+    Case,
+    Content,
+    Conversion,
+    Written,
+    describe,
+    write_cases,
+)
 from anl_seg.errors import InputError, listed
 from anl_seg.formats.files import write_json
 from anl_seg.formats.folders import atomic_folder
-from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, Geometry, read_image
+from anl_seg.formats.images import ENDINGS, Geometry, read_image
 from anl_seg.formats.masks import are_grey, check_links, grey_message, to_labels
+from anl_seg.formats.nnunet import DATASET_JSON
+from anl_seg.formats.pictures import JPEG_ENDINGS, PICTURE_ENDINGS, is_volume, read_picture
 from anl_seg.progress import Track, untracked
 
-#: Pictures that cannot be label maps, because JPEG changes values.
-JPEG_ENDINGS = (".jpg", ".jpeg")
-PICTURE_ENDINGS = (".png", ".bmp", *JPEG_ENDINGS)
 #: Suffix of a name that may distinguish images and masks: "_mask" in "lesion_01_mask".
 SUFFIX = re.compile(r"[-_. ][A-Za-z]*\d*$")
 
 Colour = tuple[int, int, int]
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """The result of `convert`.
-
-    Attributes:
-        folder: The data set.
-        n_training: Number of training pairs.
-        n_test: Number of test pairs.
-        labels: Value of each label by name, as in dataset.json.
-    """
-
-    folder: Path
-    n_training: int
-    n_test: int
-    labels: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -143,7 +134,7 @@ def convert(
     pairs = pair_files(_files(images), _files(masks))
     cases = _draw_test_cases(pairs, test_share, seed)
     reading = _Masks(threshold, colours)
-    ending = VOLUME if _is_volume(cases[0].image) else PICTURE
+    ending = VOLUME if is_volume(cases[0].image) else PICTURE
     with atomic_folder(dst) as folder:
         found, encoding = _write_all(cases, folder, reading, ending, track)
         labels = _name_labels(sorted(found.values), reading)
@@ -158,7 +149,7 @@ def convert(
         }
         n_channels = 3 if encoding.in_colour else 1
         write_json(
-            folder / "dataset.json", describe(labels, training, ending, n_channels, provenance)
+            folder / DATASET_JSON, describe(labels, training, ending, n_channels, provenance)
         )
     return Conversion(dst, training, len(cases) - training, labels)
 
@@ -255,56 +246,6 @@ def _draw_test_cases(pairs: Mapping[str, tuple[Path, Path]], share: float, seed:
 
 
 # Reading
-
-
-def _is_volume(path: Path) -> bool:
-    name = path.name.lower()
-    if name.endswith(PICTURE_ENDINGS):
-        return False
-    return not name.endswith(TIFF_ENDINGS) or _read_tiff(path)[1]
-
-
-def _read_tiff(path: Path) -> tuple[NDArray[Any], bool]:
-    """Read a TIFF, and return whether it has slices of a volume instead of channels."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        pixels, page = file.asarray(), file.pages.first
-        channels = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
-    return pixels, pixels.ndim == 3 and not channels
-
-
-def read_picture(path: Path) -> NDArray[Any]:
-    """Read a picture, grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16; alpha is dropped.
-
-    Raises:
-        InputError: If the file cannot be read as a picture. The message is one line.
-    """
-    try:
-        if path.name.lower().endswith(TIFF_ENDINGS):
-            pixels, is_volume = _read_tiff(path)
-            if is_volume:
-                raise InputError(
-                    f"{path}: contains slices, but other images are 2D; use one kind only"
-                )
-        else:
-            with Image.open(path) as picture:
-                plain = picture.convert("RGB") if picture.mode in {"P", "CMYK"} else picture
-                pixels = np.asarray(plain.convert("L") if plain.mode in {"1", "LA"} else plain)
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
-    if pixels.ndim == 3 and pixels.shape[-1] == 4:
-        pixels = pixels[..., :3]
-    if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 2**16:
-        pixels = pixels.astype(np.uint16)  # Pillow's mode of 16-bit PNG
-    if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
-        raise InputError(
-            f"{path}: has {pixels.dtype} pixels of shape {pixels.shape}, expected grey or RGB of 8 "
-            "or 16 bits; convert it, or save volumes as NIfTI"
-        )
-    return pixels
 
 
 def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
@@ -433,7 +374,7 @@ def _write(
 
 
 def _read_case(case: Case, reading: _Masks, encoding: _Encoding) -> Content:
-    if _is_volume(case.image) != encoding.volumes:
+    if is_volume(case.image) != encoding.volumes:
         raise InputError(f"{case.image}: some images are 2D and some 3D; use one kind only")
     geometry = None
     if encoding.volumes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,10 +11,18 @@ from PIL import Image
 
 import anl_seg
 from anl_seg.datasets.download import fetch_folder
-from anl_seg.datasets.writing import PICTURE, Case, Content, describe, write_cases
+from anl_seg.datasets.raw_dataset_writer import (
+    PICTURE,
+    Case,
+    Content,
+    Conversion,
+    describe,
+    write_cases,
+)
 from anl_seg.errors import InputError, listed
 from anl_seg.formats.files import write_json
 from anl_seg.formats.folders import atomic_folder
+from anl_seg.formats.nnunet import DATASET_JSON
 from anl_seg.progress import Track, untracked
 
 ARCHIVES_URL = "https://isic-challenge-data.s3.amazonaws.com/2017"
@@ -34,23 +41,6 @@ TEST_SETS = {
 WHITE_16_BIT = 65535
 IMAGE_ENDING = ".jpg"
 MASK_ENDING = "_segmentation.png"
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """The result of `convert`.
-
-    Attributes:
-        folder: The data set.
-        n_training: Number of training cases.
-        n_test: Number of test cases.
-        ignored: Folders of the source that were not used.
-    """
-
-    folder: Path
-    n_training: int
-    n_test: int
-    ignored: tuple[str, ...] = ()
 
 
 def download(src: Path, *, test: str = "test", track: Track = untracked) -> None:
@@ -118,13 +108,13 @@ def convert(
             )
         labels = {"background": 0, "lesion": 1}
         write_json(
-            folder / "dataset.json",
+            folder / DATASET_JSON,
             describe(labels, len(training), PICTURE, 3, _provenance(src, size)),
         )
     used = {TRAINING_IMAGES, TRAINING_MASKS, *(TEST_SETS[test] if test_cases else ())}
     folders = (path.name for path in sorted(src.iterdir()) if path.is_dir())
     ignored = tuple(name for name in folders if name not in used and not name.startswith("."))
-    return Conversion(dst, len(training), len(test_cases), ignored)
+    return Conversion(dst, len(training), len(test_cases), labels, ignored)
 
 
 def _pair(images: Path, masks: Path, part: str) -> tuple[list[Case], list[str]]:

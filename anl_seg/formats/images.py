@@ -145,6 +145,21 @@ def write_image(path: Path, pixels: NDArray[Any], like: Path) -> None:
         _format(path).write(partial, pixels, like)
 
 
+def write_volume(path: Path, pixels: Any, geometry: Geometry | None) -> None:  # noqa: ANN401 (an array, or what SimpleITK takes as one)
+    """Write a volume in a format of SimpleITK's, compressed, with a geometry if there is one."""
+    import SimpleITK as sitk
+
+    image: Any = sitk.GetImageFromArray(pixels)
+    if geometry is not None:
+        image.SetSpacing(geometry.spacing[::-1])
+        if geometry.origin is not None:
+            image.SetOrigin(geometry.origin)
+        if geometry.direction is not None:
+            image.SetDirection(geometry.direction)
+    with utf8_path(path) as name:
+        sitk.WriteImage(image, name, useCompression=True)
+
+
 def _format(path: Path) -> _Format:
     return FORMATS.get(ending_of(path) or "", _Itk)
 

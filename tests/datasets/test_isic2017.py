@@ -65,7 +65,9 @@ def refusal(src: Path, dst: Path) -> str:
 
 def test_layout_and_description(src, dst):
     done = isic2017.convert(src, dst, size=16)
-    assert done == isic2017.Conversion(dst, n_training=3, n_test=1)
+    assert done == isic2017.Conversion(
+        dst, n_training=3, n_test=1, labels={"background": 0, "lesion": 1}
+    )
     assert files(dst) == {
         "dataset.json",
         *(f"imagesTr/ISIC_{i}_0000.png" for i in (1, 2, 3)),

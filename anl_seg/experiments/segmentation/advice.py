@@ -15,6 +15,7 @@ from anl_seg.evaluation.reports.comparison import comparison_plots, write_compar
 from anl_seg.evaluation.reports.comparison_tables import comparison_grids
 from anl_seg.evaluation.reports.page import in_words, render
 from anl_seg.formats.files import write_json, write_text
+from anl_seg.formats.nnunet import IMAGES
 from anl_seg.progress import Track, untracked
 from anl_seg.provenance import git_state, versions
 from anl_seg.suspects.estimate import Estimate
@@ -199,7 +200,7 @@ def write_advice(
     Returns:
         The page.
     """
-    images = advice.given.methods[0].groups[0].cases[0].reference_file.parents[1] / "imagesTr"
+    images = advice.given.methods[0].groups[0].cases[0].reference_file.parents[1] / IMAGES
     for name, comparison in _comparisons(advice):
         write_comparison(
             comparison, folder / name, images=images, num_processes=num_processes, track=track

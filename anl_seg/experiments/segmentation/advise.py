@@ -19,7 +19,6 @@ from anl_seg.experiments.segmentation.advice import Advice, Trial
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.steps import (
     METHODS,
-    Track,
     claim,
     fast_precision,
     is_done,
@@ -34,12 +33,14 @@ from anl_seg.formats.nnunet import (
     DATASET_JSON,
     FINGERPRINT,
     LABELS,
+    PLANS,
     PREPROCESSED,
     RAW,
     SPLITS,
     find_dataset,
 )
 from anl_seg.formats.text import read_json
+from anl_seg.progress import Track
 from anl_seg.suspects.cases import CaseFiles
 from anl_seg.suspects.classes import Classes, declared_classes
 from anl_seg.suspects.examine import dataset_files, examine
@@ -84,7 +85,7 @@ class AdviceSettings:
 
     dataset: str
     configuration: str = "2d"
-    plans: str = "nnUNetPlans"
+    plans: str = PLANS
     folds: tuple[int, ...] = ()
     epochs: int = 20
     iterations: int = 50

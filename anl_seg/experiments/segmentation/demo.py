@@ -21,17 +21,18 @@ from anl_seg.evaluation.reports.plots import Plot, curves
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.steps import (
     METHODS,
-    Track,
     claim,
     fast_precision,
     once,
     plans_name,
     trainings,
 )
+from anl_seg.formats.nnunet import PLANS, TEST_IMAGES, TEST_LABELS
 from anl_seg.formats.noise_manifest import JSON_NAME as MANIFEST_NAME
 from anl_seg.formats.text import read_json
 from anl_seg.noise import NoiseSettings, corrupt_masks
 from anl_seg.processes import processors
+from anl_seg.progress import Track
 from anl_seg.trainers.memorisation import CURVE
 from anl_seg.trainers.plans import write_plans
 from anl_seg.trainers.settings import TrainerSettings
@@ -98,7 +99,7 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
     for name, training in methods.items():
         plans = plans_name(name)
         train = partial(_train, nnunet, plans, training, track)
-        predict = partial(_predict, nnunet, plans, clean / "imagesTs", folder / plans, track)
+        predict = partial(_predict, nnunet, plans, clean / TEST_IMAGES, folder / plans, track)
         once(folder, f"training with {name}", train)
         once(folder, f"predicting with {name}", predict)
     return _report(folder, nnunet, settings, precision, track)
@@ -112,9 +113,9 @@ def _report(
     noise = read_json(nnunet.raw / NOISY_NAME / MANIFEST_NAME)["summary"]
     comparison = compare_folders(
         {name: [folder / plans_name(name)] for name in METHODS},
-        clean / "labelsTs",
+        clean / TEST_LABELS,
         folder / "report",
-        images=clean / "imagesTs",
+        images=clean / TEST_IMAGES,
         notes=[
             f"{noise['corrupted']} of {noise['cases']} training masks were corrupted",
             ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value)
@@ -193,12 +194,12 @@ def _corrupt(clean: Path, noisy: Path, settings: DemoSettings, track: Track) -> 
 
 def _preprocess(nnunet: NnUNet) -> None:
     nnunet.plan(NOISY_ID)
-    nnunet.preprocess(NOISY_ID, "nnUNetPlans")
+    nnunet.preprocess(NOISY_ID, PLANS)
 
 
 def _train(nnunet: NnUNet, plans: str, settings: TrainerSettings, track: Track) -> None:
     preprocessed = nnunet.preprocessed / NOISY_NAME
-    write_plans(preprocessed, "nnUNetPlans", plans, settings, small=True)
+    write_plans(preprocessed, PLANS, plans, settings, small=True)
     for _ in track(nnunet.train(NOISY_ID, plans, FOLD), "epochs", settings.epochs):
         pass
 

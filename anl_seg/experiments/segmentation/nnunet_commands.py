@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anl_seg.errors import CommandFailedError
-from anl_seg.formats.nnunet import TRAINER
+from anl_seg.formats.nnunet import PREPROCESSED, RAW, RESULTS, TRAINER
 from anl_seg.processes import processors, program_ends_with_parent
 
 LOG_TAIL_LINES = 15
@@ -43,17 +43,17 @@ class NnUNet:
     @property
     def raw(self) -> Path:
         """Folder of raw data sets."""
-        return self.root / "nnUNet_raw"
+        return self.root / RAW
 
     @property
     def preprocessed(self) -> Path:
         """Folder of preprocessed data sets and plans."""
-        return self.root / "nnUNet_preprocessed"
+        return self.root / PREPROCESSED
 
     @property
     def results(self) -> Path:
         """Folder of trained networks."""
-        return (self.output or self.root) / "nnUNet_results"
+        return (self.output or self.root) / RESULTS
 
     def trained(self, dataset_name: str, plans: str, fold: str = "all") -> Path:
         """Return the folder that `train` writes to."""

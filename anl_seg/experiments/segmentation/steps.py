@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,10 +22,6 @@ log = logging.getLogger(__name__)
 METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {NNUNET_LOSS: {"loss": NNUNET_LOSS}, "anl-ce": {}}
 )
-
-#: Function of items, a description and, if the items have no length, their number. It shows
-#: progress.
-Track = Callable[..., Iterator[Any]]
 
 
 def fast_precision(device: str) -> str:

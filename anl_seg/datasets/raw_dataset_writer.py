@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anl_seg.formats.images import Geometry, utf8_path
+from anl_seg.formats.images import Geometry, write_volume
+from anl_seg.formats.nnunet import image_name
+from anl_seg.formats.pictures import write_picture
 from anl_seg.progress import Track
 
 #: Endings of what nnU-Net gets: pictures as PNG, volumes as NIfTI.
@@ -27,6 +29,25 @@ class Case:
     part: str
     image: Path
     mask: Path
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The result of a conversion to an nnU-Net raw data set.
+
+    Attributes:
+        folder: The data set.
+        n_training: Number of training cases.
+        n_test: Number of test cases.
+        labels: Value of each label by name, as in dataset.json.
+        ignored: Folders of the source that were not used.
+    """
+
+    folder: Path
+    n_training: int
+    n_test: int
+    labels: Mapping[str, int]
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,11 +108,11 @@ def write_cases(
         content = read(case)
         if isinstance(content, list):
             return Written(problems=content)
-        image = folder / f"images{case.part}" / f"{case.name}_0000{ending}"
+        image = folder / f"images{case.part}" / image_name(case.name, ending)
         mask = folder / f"labels{case.part}" / f"{case.name}{ending}"
         for path, pixels in ((image, content.image), (mask, content.labels)):
             if ending == VOLUME:
-                _write_volume(path, pixels, content.geometry)
+                write_volume(path, pixels, content.geometry)
             else:
                 write_picture(path, pixels)
         return Written(set(content.values), content.is_colour)
@@ -108,32 +129,6 @@ def write_cases(
     finally:
         pool.shutdown(cancel_futures=True)
     return total
-
-
-def write_picture(path: Path, pixels: Image.Image | NDArray[Any]) -> None:
-    """Write a PNG, grey or RGB, of 8 or 16 bits."""
-    if isinstance(pixels, np.ndarray) and pixels.ndim == 3 and pixels.dtype == np.uint16:
-        import cv2  # Pillow has no RGB of 16 bits
-
-        _, encoded = cv2.imencode(PICTURE, pixels[..., ::-1])
-        path.write_bytes(encoded.tobytes())
-        return
-    picture = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
-    picture.save(path)
-
-
-def _write_volume(path: Path, pixels: Any, geometry: Geometry | None) -> None:  # noqa: ANN401
-    import SimpleITK as sitk
-
-    image: Any = sitk.GetImageFromArray(pixels)
-    if geometry is not None:
-        image.SetSpacing(geometry.spacing[::-1])
-        if geometry.origin is not None:
-            image.SetOrigin(geometry.origin)
-        if geometry.direction is not None:
-            image.SetDirection(geometry.direction)
-    with utf8_path(path) as name:
-        sitk.WriteImage(image, name, useCompression=True)
 
 
 def describe(

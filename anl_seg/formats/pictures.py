@@ -1,0 +1,81 @@
+"""Pictures, grey or in colour, of 8 or 16 bits: read as training images, and written as PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from anl_seg.errors import InputError
+from anl_seg.formats.images import TIFF_ENDINGS
+
+#: Pictures that cannot be label maps, because JPEG changes values.
+JPEG_ENDINGS = (".jpg", ".jpeg")
+#: Endings of files that are pictures. A TIFF may be one, or a volume.
+PICTURE_ENDINGS = (".png", ".bmp", *JPEG_ENDINGS)
+
+
+def is_volume(path: Path) -> bool:
+    """Tell whether a file contains a volume instead of a picture."""
+    name = path.name.lower()
+    if name.endswith(PICTURE_ENDINGS):
+        return False
+    return not name.endswith(TIFF_ENDINGS) or _read_tiff(path)[1]
+
+
+def read_picture(path: Path) -> NDArray[Any]:
+    """Read a picture, grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16; alpha is dropped.
+
+    Raises:
+        InputError: If the file cannot be read as a picture. The message is one line.
+    """
+    try:
+        if path.name.lower().endswith(TIFF_ENDINGS):
+            pixels, has_slices = _read_tiff(path)
+            if has_slices:
+                raise InputError(
+                    f"{path}: contains slices, but other images are 2D; use one kind only"
+                )
+        else:
+            with Image.open(path) as picture:
+                plain = picture.convert("RGB") if picture.mode in {"P", "CMYK"} else picture
+                pixels = np.asarray(plain.convert("L") if plain.mode in {"1", "LA"} else plain)
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+    if pixels.ndim == 3 and pixels.shape[-1] == 4:
+        pixels = pixels[..., :3]
+    if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 2**16:
+        pixels = pixels.astype(np.uint16)  # Pillow's mode of 16-bit PNG
+    if pixels.dtype not in (np.uint8, np.uint16) or pixels.shape[2:] not in ((), (3,)):
+        raise InputError(
+            f"{path}: has {pixels.dtype} pixels of shape {pixels.shape}, expected grey or RGB of 8 "
+            "or 16 bits; convert it, or save volumes as NIfTI"
+        )
+    return pixels
+
+
+def write_picture(path: Path, pixels: Image.Image | NDArray[Any]) -> None:
+    """Write a PNG, grey or RGB, of 8 or 16 bits."""
+    if isinstance(pixels, np.ndarray) and pixels.ndim == 3 and pixels.dtype == np.uint16:
+        import cv2  # Pillow has no RGB of 16 bits
+
+        _, encoded = cv2.imencode(".png", pixels[..., ::-1])
+        path.write_bytes(encoded.tobytes())
+        return
+    picture = Image.fromarray(pixels) if isinstance(pixels, np.ndarray) else pixels
+    picture.save(path)
+
+
+def _read_tiff(path: Path) -> tuple[NDArray[Any], bool]:
+    """Read a TIFF, and return whether it has slices of a volume instead of channels."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        pixels, page = file.asarray(), file.pages.first
+        channels = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+    return pixels, pixels.ndim == 3 and not channels
