@@ -71,7 +71,8 @@ def problem(
         if are_grey(set(image.classes) - declared):
             return (
                 f"{image.path}: contains grey values, probably from resizing with interpolation; "
-                "nnU-Net cannot train on it, so save the mask again with the data set's labels"
+                "nnU-Net cannot train on it, so make the data set again, for example with "
+                "anl-seg convert --threshold 128"
             )
         if unknown := set(image.classes) - declared - {1 if image.coded_255 else 0}:
             return f"{image.path}: contains labels {sorted(unknown)}, not declared in dataset.json"

@@ -55,8 +55,6 @@ def read_mask(
     if path.name.lower().endswith(".mhd"):
         raise InputError(f"{path}: a mask in two files; convert it to one file, .mha or .png")
     pixels, geometry = read_image(path)
-    if pixels.ndim not in (2, 3):
-        raise InputError(f"{path}: a {pixels.ndim}D image; masks have 2 or 3 dimensions")
     labels: NDArray[Any] = to_labels(path, pixels, threshold)
     spacing_mm = geometry.spacing if geometry else None
     if labels.ndim == 3 and 1 in labels.shape:

@@ -9,7 +9,7 @@ from typing import Any
 
 from anl_seg.errors import InputError
 from anl_seg.formats.noise_manifest import JSON_NAME
-from anl_seg.noise.layout import CLEAN_LABELS, Layout, read_layout
+from anl_seg.noise.layout import CLEAN_LABELS, IMAGES, LABELS, Layout, read_layout
 from anl_seg.noise.settings import NoiseSettings
 
 
@@ -85,8 +85,10 @@ def plan_masks(source: Path, settings: NoiseSettings) -> NoisePlan:
     layout = read_layout(source)
     if layout.is_dataset and settings.threshold is not None:
         raise InputError(
-            f"{source}: is an nnU-Net data set, whose masks contain labels, not grey values; "
-            "omit --threshold, or give a folder of grey masks"
+            f"{source}: is an nnU-Net data set, and nnU-Net trains on declared labels only, so "
+            "--threshold does not apply; omit it, or first make a data set of its grey masks: "
+            f"anl-seg convert {source / IMAGES} {source / LABELS} -d ID "
+            f"--threshold {settings.threshold:g}"
         )
     cases = sorted(layout.masks)
     chosen = settings.method.choose(cases, settings.eta_alpha, settings.seed, settings.kinds)

@@ -79,5 +79,12 @@ def read_declared_labels(path: Path) -> DatasetLabels:
 
 def _label(value: Any) -> Label:  # noqa: ANN401 (whatever JSON holds)
     if value and isinstance(value, list):
-        return tuple(int(member) for member in value)
-    return int(value)
+        return tuple(_whole(member) for member in value)
+    return _whole(value)
+
+
+def _whole(value: Any) -> int:  # noqa: ANN401 (whatever JSON holds)
+    number = int(value)
+    if isinstance(value, bool) or (isinstance(value, float) and value != number):
+        raise ValueError(f"{value} is no label")
+    return number

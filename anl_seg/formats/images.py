@@ -92,10 +92,11 @@ def read_image(path: Path) -> tuple[NDArray[Any], Geometry | None]:
         the values are 0 and 1 as in nnU-Net. The geometry is None if the file does not state it.
 
     Raises:
-        InputError: If the file cannot be read or has several channels. The message is one line.
+        InputError: If the file cannot be read, has several channels, or is neither 2D nor 3D. The
+            message is one line.
     """
     try:
-        return _format(path).read(path)
+        pixels, geometry = _format(path).read(path)
     except InputError:
         raise
     except Exception as error:  # image decoders raise all kinds of errors on damaged files
@@ -107,6 +108,9 @@ def read_image(path: Path) -> tuple[NDArray[Any], Geometry | None]:
         raise InputError(
             f"{path}: cannot be read as an image ({reason}); replace it with an intact mask"
         ) from error
+    if pixels.ndim not in (2, 3):
+        raise InputError(f"{path}: has {pixels.ndim} dimensions, expected 2 or 3; save one volume")
+    return pixels, geometry
 
 
 def read_for_display(path: Path) -> NDArray[Any]:

@@ -66,8 +66,9 @@ def check_links(folder: Path, paths: Iterable[Path]) -> None:
         if path.is_symlink() and not path.exists() and not path.name.startswith(".")
     ]
     if dangling:
+        found = "1 link points" if len(dangling) == 1 else f"{len(dangling)} links point"
         raise InputError(
-            f"{folder}: {len(dangling)} links point to files that do not exist: {named(dangling)}; "
+            f"{folder}: {found} to files that do not exist: {named(dangling)}; "
             "fetch the files (for example with git annex get) or delete the links"
         )
 

@@ -281,7 +281,7 @@ def test_dangling_links_are_named(folders, capsys):
         (folder / "b.png").symlink_to("../.git/annex/objects/b.png")
     assert run(pred, ref) == 2
     error = capsys.readouterr().err
-    assert error.count("1 links point to files that do not exist: b.png") == 2
+    assert error.count("1 link points to files that do not exist: b.png") == 2
 
 
 NAMES = ["M\udcfcller", "Jürgen 𝄞", 'a"b,c', "a\nb", "-rf", "=1+1", "<b>&amp;", "{{ x }}", "$x_1%"]

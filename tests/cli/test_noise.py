@@ -1,6 +1,8 @@
 """`anl-seg noise` in process: output and exit codes."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -219,6 +221,30 @@ def test_grey_masks_are_thresholded_when_asked(capsys, grey, tmp_path, eta_alpha
         assert changed == pytest.approx(0.3 * eta_alpha, abs=0.02)
 
 
+def test_grey_masks_of_a_data_set_are_refused_with_a_cure_that_works(capsys, grey, tmp_path):
+    source = tmp_path / "Dataset700_Grey"
+    for case in "abc":
+        for file in (f"labelsTr/{case}.png", f"imagesTr/{case}_0000.png"):
+            (source / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(grey[0] / f"{case}.png", source / file)
+    labels = {"background": 0, "lesion": 1}
+    content = {"channel_names": {"0": "R"}, "labels": labels, "file_ending": ".png"}
+    (source / "dataset.json").write_text(json.dumps(content | {"numTraining": 3}))
+    code, _, err = run(capsys, source, tmp_path / "dst", *RATES)
+    assert code == 2
+    assert err.count("anl-seg convert --threshold 128") == 2
+    code, _, err = run(capsys, source, tmp_path / "dst", *RATES, "--threshold", 128)
+    assert code == 2
+    cure = re.search(r"anl-seg (convert .* --threshold 128)$", err.strip())[1]
+    pytest.importorskip("nnunetv2", reason="its integrity check runs at the end")
+    cured = [*cure.replace("ID", "701").split(), "-o", tmp_path]
+    with pytest.raises(SystemExit) as ended:
+        main([str(word) for word in cured])
+    assert ended.value.code == 0, capsys.readouterr().err
+    code, _, err = run(capsys, tmp_path / "Dataset701_Own", tmp_path / "dst", *RATES)
+    assert code == 0, err
+
+
 NAMES = ["M\udcfcller", "Jürgen 𝄞", 'a"b,c', "a\nb", "-rf", "=1+1", " a "]
 
 
@@ -253,5 +279,5 @@ def test_dangling_links_of_a_data_set_are_named(capsys, tmp_path, folder_of_link
     link.symlink_to("../.git/annex/objects/d.png")
     code, _, err = run(capsys, source, tmp_path / "dst", *RATES)
     assert code == 2
-    assert f"1 links point to files that do not exist: {folder_of_link}/d.png" in err
+    assert f"1 link points to files that do not exist: {folder_of_link}/d.png" in err
     assert not (tmp_path / "dst").exists()

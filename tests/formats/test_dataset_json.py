@@ -32,7 +32,19 @@ def test_a_list_of_one_is_a_label_if_there_are_no_regions(tmp_path):
     assert labels.ignore_label is None
 
 
-@pytest.mark.parametrize("labels", [[1], {"a": "x"}, {"a": []}, {"0": "background"}, None])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [1],
+        {"a": "x"},
+        {"a": []},
+        {"0": "background"},
+        None,
+        {"a": 1.5},
+        {"a": True},
+        {"a": [1, 2.5]},
+    ],
+)
 def test_other_labels_are_refused(tmp_path, labels):
     with pytest.raises(ValueError, match=r"^has no nnU-Net v2 labels"):
         read_declared_labels(write(tmp_path, labels))

@@ -314,3 +314,10 @@ def test_any_name_is_read_and_written(tmp_path, name, ending):
     assert np.array_equal(read_labels(folder / f"other{ending}"), FLAT[::-1])
     write_image(path, FLAT[:, ::-1].copy(), path)
     assert np.array_equal(read_labels(path), FLAT[:, ::-1])
+
+
+def test_several_volumes_in_one_file_are_refused(tmp_path):
+    path = tmp_path / "c.nii.gz"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((2, 3, 4, 5), np.uint8), isVector=False), path)
+    with pytest.raises(InputError, match=r"c\.nii\.gz: has 4 dimensions, expected 2 or 3"):
+        read_image(path)
