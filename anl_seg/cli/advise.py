@@ -65,9 +65,9 @@ def command(
 
     from anl_seg.cli.progress import track
     from anl_seg.errors import InputError
-    from anl_seg.experiments.segmentation.advice import write_advice
-    from anl_seg.experiments.segmentation.advise import AdviceSettings, advise
     from anl_seg.experiments.segmentation.nnunet_commands import WORKERS
+    from anl_seg.experiments.segmentation.trial import AdviceSettings, advise
+    from anl_seg.experiments.segmentation.trial_report import write_advice
 
     if more_folds and not fold:
         raise InputError(f"unexpected argument {more_folds[0]}; see anl-seg advise --help")

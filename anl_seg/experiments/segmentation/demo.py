@@ -20,7 +20,7 @@ from anl_seg.evaluation.reports.comparison import compare_folders
 from anl_seg.evaluation.reports.plots import Plot, curves
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.steps import (
-    METHODS,
+    COMPARED_METHODS,
     claim,
     fast_precision,
     once,
@@ -112,7 +112,7 @@ def _report(
     clean = nnunet.raw / CLEAN_NAME
     noise = read_json(nnunet.raw / NOISY_NAME / MANIFEST_NAME)["summary"]
     comparison = compare_folders(
-        {name: [folder / plans_name(name)] for name in METHODS},
+        {name: [folder / plans_name(name)] for name in COMPARED_METHODS},
         clean / TEST_LABELS,
         folder / "report",
         images=clean / TEST_IMAGES,
@@ -122,7 +122,10 @@ def _report(
             + f", {precision}",
         ],
         plots=_memorisation_plots(
-            {name: nnunet.trained(NOISY_NAME, plans_name(name), FOLD) / CURVE for name in METHODS}
+            {
+                name: nnunet.trained(NOISY_NAME, plans_name(name), FOLD) / CURVE
+                for name in COMPARED_METHODS
+            }
         ),
         num_processes=processors(),
         track=track,

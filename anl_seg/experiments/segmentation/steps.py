@@ -19,7 +19,7 @@ from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 log = logging.getLogger(__name__)
 
 #: Settings of each compared method, the baseline first. {} is our default.
-METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+COMPARED_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {NNUNET_LOSS: {"loss": NNUNET_LOSS}, "anl-ce": {}}
 )
 
@@ -44,7 +44,7 @@ def trainings(
         InputError: If a value is impossible.
     """
     shared = {"epochs": epochs, "iterations": iterations, "seed": seed, "precision": precision}
-    return {name: TrainerSettings(**{**shared, **own}) for name, own in METHODS.items()}
+    return {name: TrainerSettings(**{**shared, **own}) for name, own in COMPARED_METHODS.items()}
 
 
 def plans_name(method: str) -> str:

@@ -15,10 +15,9 @@ from typing import Any
 from anl_seg.errors import CommandFailedError, InputError, named
 from anl_seg.evaluation.compare import Method, MethodComparison, compare
 from anl_seg.evaluation.folders import evaluate_folders
-from anl_seg.experiments.segmentation.advice import Advice, Trial
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.steps import (
-    METHODS,
+    COMPARED_METHODS,
     claim,
     fast_precision,
     is_done,
@@ -27,6 +26,7 @@ from anl_seg.experiments.segmentation.steps import (
     plans_name,
     trainings,
 )
+from anl_seg.experiments.segmentation.trial_report import Advice, Trial
 from anl_seg.formats.files import write_json
 from anl_seg.formats.nnunet import (
     CLEAN_LABELS,
@@ -262,7 +262,7 @@ def _train_all(folder: Path, source: Source, nnunet: NnUNet, epochs: int, track:
     pending = [
         (fold, method)
         for fold in source.folds
-        for method in METHODS
+        for method in COMPARED_METHODS
         if not is_done(folder, _training_step(method, fold))
     ]
     if not pending:
@@ -335,7 +335,7 @@ def _compare(
 ) -> MethodComparison:
     """Compare both methods on the held-out cases of all folds."""
     methods = []
-    for method in METHODS:
+    for method in COMPARED_METHODS:
         folders = [
             nnunet.trained(source.raw.name, plans_name(method), str(fold)) / "validation"
             for fold in source.folds

@@ -16,9 +16,9 @@ from anl_seg.datasets import isic2017, phantom
 from anl_seg.errors import InputError
 from anl_seg.evaluation.compare import Method, compare
 from anl_seg.evaluation.folders import evaluate_folders
-from anl_seg.experiments.segmentation.advice import Advice, Trial, advice_page, write_advice
-from anl_seg.experiments.segmentation.advise import AdviceSettings, advise, find_source
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
+from anl_seg.experiments.segmentation.trial import AdviceSettings, advise, find_source
+from anl_seg.experiments.segmentation.trial_report import Advice, Trial, advice_page, write_advice
 from anl_seg.formats.files import write_json
 from anl_seg.suspects.estimate import Estimate
 from anl_seg.trainers.timing import Timing
