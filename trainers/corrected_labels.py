@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from anl_seg.errors import InputError, named
 
 #: Folder of the corrected labels in the folder of the fold.
 CORRECTED_LABELS = "corrected_labels"
@@ -16,7 +18,7 @@ CORRECTED_LABELS = "corrected_labels"
 
 def correct_labels(
     dataset: Any,  # noqa: ANN401 (nnU-Net carries no types)
-    cases: Sequence[str],
+    cases: Iterable[str],
     predict: Callable[[Any], NDArray[Any]],
     folder: Path,
     *,
@@ -31,7 +33,7 @@ def correct_labels(
         dataset: nnU-Net's data set with the given labels.
         cases: Cases to predict.
         predict: Function from a preprocessed image `(C, *S)` to labels `(*S)`.
-        folder: Folder for `CASE.npy`, with shape and dtype of the labels.
+        folder: Folder for `CASE.npy`, int16, with the shape of the labels.
         ignore_label: Label of ignored pixels, or None.
 
     Returns:
@@ -41,9 +43,10 @@ def correct_labels(
     changed = {}
     for case in cases:
         image, labels, _, _ = dataset.load_case(case)
-        given = np.asarray(labels[:])
-        predicted = predict(image[:])[None].astype(given.dtype)
-        corrected = given if _loses_a_class(given, predicted, ignore_label) else predicted.copy()
+        # nnU-Net stores the labels of a case as int8 if they fit, but predicted ones may not.
+        given = np.asarray(labels[:]).astype(np.int16)
+        predicted = predict(image[:])[None].astype(np.int16)
+        corrected = given if _loses_a_class(given, predicted, ignore_label) else predicted
         if ignore_label is not None:
             corrected = np.where(given == ignore_label, given, corrected)
         # -1 marks pixels outside the body in nnU-Net's preprocessed labels.
@@ -56,6 +59,20 @@ def correct_labels(
 def _loses_a_class(given: NDArray[Any], predicted: NDArray[Any], ignore_label: int | None) -> bool:
     classes = {int(value) for value in np.unique(given) if value > 0 and value != ignore_label}
     return not classes <= set(np.unique(predicted).tolist())
+
+
+def check_complete(folder: Path, cases: Sequence[str]) -> None:
+    """Check that a folder holds the corrected labels of all cases.
+
+    Raises:
+        InputError: If some are missing.
+    """
+    if missing := [case for case in cases if not (folder / f"{case}.npy").is_file()]:
+        raise InputError(
+            f"{folder}: lacks the corrected labels of {len(missing)} of {len(cases)} training "
+            f"cases ({named(missing)}), with which the checkpoint was trained; restore the folder, "
+            "or train again without --c"
+        )
 
 
 def publish(partial: Path, folder: Path) -> None:

@@ -15,7 +15,7 @@ References:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from anl_seg.trainers.corrected_labels import CORRECTED_LABELS, correct_labels, publish
+from anl_seg.trainers.corrected_labels import (
+    CORRECTED_LABELS,
+    check_complete,
+    correct_labels,
+    publish,
+)
 from anl_seg.trainers.distributed import own_share, wait_for_all
 from anl_seg.trainers.prediction import label_predictor, predicting
 from anl_seg.trainers.validation_peak import ValidationPeak
@@ -112,15 +117,29 @@ def prepare_correction(
     }
     for name, present in obstacles.items():
         if present:
-            trainer.print_to_log_file(f"anl-seg: labels are not corrected: this is {name}")
+            trainer.print_to_log_file(
+                f"anl-seg: labels are not corrected, because this is {name}{_loss_without(trainer)}"
+            )
             return None
     correction = trainer.correction  # from a checkpoint, or None
     if correction is None:
         correction = LabelCorrection(Path(trainer.output_folder), trainer.num_epochs)
-    if correction.done_in is None and trainer.local_rank == 0:  # an earlier training may have some
+    if correction.done_in is not None:
+        check_complete(correction.folder, training.identifiers)
+    elif trainer.local_rank == 0:  # an earlier training may have some
         shutil.rmtree(correction.folder, ignore_errors=True)
     wait_for_all(trainer)
     return correction
+
+
+def _loss_without(trainer: nnUNetTrainerANL) -> str:
+    """Say what a training without correction does with a warm-up that lasts until then."""
+    if trainer.settings.warmup != 1:
+        return ""
+    return (
+        f"; the whole training uses nnU-Net's own loss. For {trainer.settings.loss} from the "
+        "start, plan with --keep-labels"
+    )
 
 
 def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrection) -> None:
@@ -134,10 +153,11 @@ def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrecti
     with trainer.averaged():
         correction.restore(trainer.network.parameters())
     trainer.optimizer.state.clear()  # its momentum belongs to other weights
+    cases = own_share(trainer, sorted(trainer.given_cases.identifiers))
     with predicting(trainer):
         changed = correct_labels(
             trainer.given_cases,
-            own_share(trainer, sorted(trainer.given_cases.identifiers)),
+            _with_progress(cases, trainer.print_to_log_file),
             label_predictor(trainer, trainer.autocast),
             correction.partial,
             ignore_label=trainer.label_manager.ignore_label,
@@ -151,3 +171,12 @@ def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrecti
         f"anl-seg: {np.mean(list(changed.values())):.1%} of the pixels have changed; the new "
         f"labels are in {correction.folder}"
     )
+
+
+def _with_progress(cases: Sequence[str], log: Callable[[str], None]) -> Iterator[str]:
+    """Yield cases, and log after each tenth of them."""
+    tenths = {len(cases) * tenth // 10 for tenth in range(1, 10)} - {0}
+    for number, case in enumerate(cases):
+        if number in tenths:
+            log(f"anl-seg: {number} of {len(cases)} training cases are predicted")
+        yield case

@@ -7,8 +7,8 @@ from typing import Any
 #: Options for robustness. 0 switches an option off.
 OPTIONS = ("dice_weight", "ce_weight", "warmup", "ema", "bootstrap")
 
-#: Options that `nnUNetTrainerANL` without plans adds to ANL-CE. Each was measured alone
-#: (benchmarks/remedies.md). nnU-Net's own loss learns fastest and trains until the network starts
+#: Options that `nnUNetTrainerANL` without plans adds to ANL-CE, measured in benchmarks/remedies.md
+#: and results/isic2017. nnU-Net's own loss learns fastest and trains until the network starts
 #: to memorise. Then its averaged weights correct the labels, and the training continues with ANL-CE
 #: beside nnU-Net's own loss. ANL-CE beside soft Dice alone keeps a rare class, but cannot learn one
 #: that was lost.

@@ -230,11 +230,10 @@ def advise_against_background(settings: TrainerSettings) -> str:
 
 def advise_against_memorisation(settings: TrainerSettings) -> str:
     """List the options of `anl-seg plan` that keep a network from fitting wrong labels."""
-    options = ["fewer --epochs"]
+    options = [] if settings.correct_labels else ["--correct-labels"]
+    options.append("fewer --epochs")
     if not settings.ema:
-        options.append("--ema 0.99")
-    if not settings.bootstrap:
-        options.append("--warmup 0.2 --bootstrap 0.3")
+        options.append("--ema 0.999")
     return (
         f"plan with {' or '.join(options)}, or predict with the best checkpoint so far: "
         "nnUNetv2_predict -chk checkpoint_best.pth"

@@ -9,7 +9,7 @@ from typing import Any
 
 from anl_seg.formats.files import write_json
 from anl_seg.formats.nnunet import TEST_LABELS
-from anl_seg.trainers.prediction import predicting, predictor_of
+from anl_seg.trainers.prediction import predicting, predictor_of, unwrapped
 from anl_seg.trainers.raw_dataset import find_masks, find_test_images
 from anl_seg.trainers.validation_summary import write_summary
 
@@ -73,9 +73,3 @@ class TestImageMonitor:
             for case, files in self.images.items():
                 image, properties = reader.read_images(files)
                 predictor.predict_single_npy_array(image, properties, None, str(predictions / case))
-
-
-def unwrapped(network: Any) -> Any:  # noqa: ANN401
-    """Return the network inside the wrappers of DDP and torch.compile."""
-    network = getattr(network, "module", network)
-    return getattr(network, "_orig_mod", network)

@@ -64,7 +64,7 @@ def label_predictor(
     Returns:
         A function from a preprocessed image `(C, *S)` to labels `(*S)`.
     """
-    predictor = predictor_of(trainer, trainer.network)
+    predictor = predictor_of(trainer, unwrapped(trainer.network))
 
     def predict(image: Any) -> NDArray[Any]:  # noqa: ANN401 (an array of nnU-Net's)
         with autocast():
@@ -73,3 +73,9 @@ def label_predictor(
         return labels
 
     return predict
+
+
+def unwrapped(network: Any) -> Any:  # noqa: ANN401
+    """Return the network inside the wrappers of DDP and torch.compile."""
+    network = getattr(network, "module", network)
+    return getattr(network, "_orig_mod", network)

@@ -97,11 +97,13 @@ class TrainerSettings:
     def _complete(self) -> None:
         """Fill in the defaults of the options and of the loss's hyper-parameters."""
         ours = defaults(self.loss, self.protocol)
+        if self.correct_labels is None:
+            object.__setattr__(self, "correct_labels", ours["correct_labels"])
+        elif not self.correct_labels and ours["warmup"] == 1:
+            ours["warmup"] = 0.0  # it would last until the correction
         for name in OPTIONS:
             if getattr(self, name) is None:
                 object.__setattr__(self, name, ours[name])
-        if self.correct_labels is None:
-            object.__setattr__(self, "correct_labels", ours["correct_labels"])
         complete = _complete_parameters(self.loss, self.loss_parameters, ours["loss_parameters"])
         object.__setattr__(self, "loss_parameters", complete)
 

@@ -1,4 +1,4 @@
-"""Trainer: nnU-Net's own training with a robust loss instead of Dice + cross entropy.
+"""Trainer: nnU-Net's own training, with labels that are corrected and a robust loss.
 
 Everything that overrides nnU-Net's training is in this file.
 """
@@ -58,12 +58,16 @@ from anl_seg.trainers.threads import keep_to_omp_num_threads
 from anl_seg.trainers.user_errors import exit_in_one_line, go_on_without
 from anl_seg.trainers.validation_summary import write_summary
 
+#: So many steps in a row may have no finite loss in float16.
+MOST_LEFT_OUT = 10
+
 Part = TypeVar("Part", bound=nn.Module)
 
 
 class nnUNetTrainerANL(nnUNetTrainer):
-    """nnU-Net with Active Negative Loss (Ye et al., eq. 11) instead of Dice + cross entropy.
+    """nnU-Net that corrects labels once it memorises, then with Active Negative Loss (eq. 11).
 
+    Until the correction the loss is nnU-Net's own. Afterwards ANL-CE (Ye et al.) stands beside it.
     Network, augmentation, schedule and weights of deep supervision remain nnU-Net's. The plans file
     (`anl-seg plan`) may set another loss or schedule, see
     `anl_seg.trainers.settings.TrainerSettings`. `anl_seg.trainers.defaults` has the defaults.
@@ -82,7 +86,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
     one_pass: OnePass | None = None
     #: The correction of the labels, if it is on and possible.
     correction: LabelCorrection | None = None
-    #: The validation cases in complete passes, so that their Dice does not depend on chance.
+    #: The validation cases, each once before one is repeated, so that chance has less part in their
+    #: Dice. With several loading processes each has its own order.
     validation_pass: OnePass | None = None
     #: nnU-Net's training cases with the given labels.
     given_cases: Any = None
@@ -94,6 +99,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
     train_loss = math.nan
     #: Number of training steps done in this epoch.
     steps = 0
+    #: Number of steps without a finite loss since the last one with it.
+    not_finite_steps = 0
 
     @cached_property
     def settings(self) -> TrainerSettings:
@@ -238,11 +245,15 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.optimizer.param_groups[-1]["lr"] = self._loss_group["lr"]
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Do one training step, and exit with code 2 if the loss is not finite."""
+        """Do one training step, and exit with code 2 if the loss is not finite.
+
+        In float16 single steps may overflow. nnU-Net's gradient scaler leaves them out.
+        """
         with self.autocast():
             result: dict[str, Any] = super().train_step(batch)
         self.steps += 1
-        if not np.isfinite(result["loss"]):
+        self.not_finite_steps = 0 if np.isfinite(result["loss"]) else self.not_finite_steps + 1
+        if self.not_finite_steps > (MOST_LEFT_OUT if self.grad_scaler is not None else 0):
             with exit_in_one_line(self.print_to_log_file):
                 raise InputError(self._why_not_finite(batch))
         for loss in self._parts_of_loss(SegmentationLoss):
@@ -252,7 +263,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def on_train_epoch_end(self, train_outputs: list[dict[str, Any]]) -> None:
         """End the training steps of an epoch."""
         super().on_train_epoch_end(train_outputs)
-        self.train_loss = float(np.mean([each["loss"] for each in train_outputs]))
+        values = [each["loss"] for each in train_outputs if np.isfinite(each["loss"])]
+        self.train_loss = float(np.mean(values)) if values else math.nan
 
     def on_validation_epoch_start(self) -> None:
         """Start the online validation, with the averaged weights if they exist."""
@@ -356,7 +368,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
         self.clean_labels = self._prepare_clean_labels(training, validation)
         if self.clean_labels is not None:
             training = WithCleanLabels(training, self.clean_labels)
-        self.correction = prepare_correction(self, training, validation)
+        with exit_in_one_line(self.print_to_log_file):
+            self.correction = prepare_correction(self, training, validation)
         if self.correction is not None:
             training = WithCorrectedLabels(training, self.correction.folder)
             validation = self.validation_pass = OnePass(validation)

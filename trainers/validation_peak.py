@@ -8,6 +8,8 @@ import numpy as np
 
 #: Number of epochs whose mean is compared with the best mean: at least this many, and this share.
 LEAST_WINDOW, WINDOW_SHARE = 3, 0.02
+#: Share of the epochs before which no fall counts: a network that still learns may have one.
+EARLIEST = 0.1
 #: Smallest fall of that mean that counts, in Dice.
 LEAST_FALL = 0.005
 #: A fall must also exceed this many standard errors of the mean. The test is repeated in every
@@ -26,7 +28,7 @@ class ValidationPeak:
 
     Attributes:
         dice: Dice of the epochs so far.
-        best_epoch: The earliest epoch that no later epoch exceeds by `LEAST_RISE`, or None.
+        best_epoch: The last epoch that exceeded the best epoch before it by `LEAST_RISE`, or None.
 
     Examples:
         >>> peak = ValidationPeak([0.60, 0.66, 0.67, 0.67, 0.65, 0.63, 0.61])
@@ -36,6 +38,7 @@ class ValidationPeak:
 
     def __init__(self, dice: Iterable[float] = (), *, epochs: int = 0) -> None:
         self.window = max(LEAST_WINDOW, round(WINDOW_SHARE * epochs))
+        self.earliest = max(self.window, round(EARLIEST * epochs))
         self.dice: list[float] = []
         self.best_epoch: int | None = None
         for each in dice:
@@ -52,7 +55,7 @@ class ValidationPeak:
     @property
     def has_passed(self) -> bool:
         """Whether the mean of the last epochs is below the best mean by more than chance."""
-        if len(self.dice) <= self.window:
+        if len(self.dice) <= self.earliest:
             return False
         means = np.convolve(self.dice, np.full(self.window, 1 / self.window), mode="valid")
         best = int(means.argmax())

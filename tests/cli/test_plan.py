@@ -142,6 +142,12 @@ def test_plans_without_configurations(folder, capsys, configurations):
     assert error.count("\n") == 1
 
 
+def test_labels_can_be_kept(folder):
+    run(*X, "--keep-labels")
+    entry = json.loads((folder / "x.json").read_text())["anl_seg"]
+    assert (entry["correct_labels"], entry["warmup"]) == (False, 0)
+
+
 def test_dice_beside_a_loss_without_weight_is_a_loss(folder):
     assert run(*X, "--alpha", "0", "--beta", "0", "--dice-weight", "1") == 0
 

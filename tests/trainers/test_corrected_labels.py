@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from anl_seg.trainers.corrected_labels import correct_labels, publish
+from anl_seg.errors import InputError
+from anl_seg.trainers.corrected_labels import check_complete, correct_labels, publish
 from anl_seg.trainers.datasets import WithCleanLabels, WithCorrectedLabels
 
 
@@ -76,3 +78,16 @@ def test_clean_and_given_labels_follow_the_corrected_ones(tmp_path):
     correct_labels(Dataset(given), ["a", "b"], lambda image: np.eye(4, dtype=int), folder)
     after = dataset.load_case("a")[1]
     assert np.array_equal(after[:], np.concatenate([np.eye(4)[None], clean, given["a"]]))
+
+
+def test_a_predicted_label_beyond_int8_is_kept(tmp_path):
+    dataset = Dataset({"a": labels([0], dtype=np.int8)})
+    correct_labels(dataset, ["a"], lambda image: np.where(np.eye(4), 130, 1), tmp_path)
+    assert set(np.unique(np.load(tmp_path / "a.npy"))) == {1, 130}
+
+
+def test_missing_labels_are_an_error_when_a_training_continues(tmp_path):
+    np.save(tmp_path / "a.npy", labels([0]))
+    check_complete(tmp_path, ["a"])
+    with pytest.raises(InputError, match="lacks the corrected labels of 1 of 2 training cases"):
+        check_complete(tmp_path, ["a", "b"])

@@ -14,6 +14,7 @@ pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 from anl_seg import bf16, losses
 from anl_seg.trainers.diagnosis import explain_divergence
 from anl_seg.trainers.settings import TrainerSettings
+from anl_seg.trainers.trainer import MOST_LEFT_OUT
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*plans.*:DeprecationWarning")
 
@@ -156,6 +157,23 @@ def test_a_broken_image_is_named(make_trainer, make_batch, capsys):
     assert "not finite in epoch 3, iteration 2 of 7: the network's output at 32x32" in error
     assert "(gce)" in error
     assert "the images of broken contain values that are not finite" in error
+
+
+def test_single_steps_that_overflow_float16_are_left_out(make_trainer, make_batch, capsys):
+    trainer = make_trainer({"loss": "gce"})
+    trainer.initialize()
+    trainer.grad_scaler = torch.amp.GradScaler("cpu", enabled=False)
+    broken = make_batch(trainer)
+    broken["data"][1, 0, 5, 5] = math.nan
+    whole = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    for _ in range(MOST_LEFT_OUT):
+        trainer.train_step(broken)
+        trainer.network.load_state_dict(whole)  # as if the scaler had left the step out
+    trainer.train_step(make_batch(trainer))
+    for _ in range(MOST_LEFT_OUT):
+        trainer.train_step(broken)
+        trainer.network.load_state_dict(whole)
+    assert "not finite" in stopped(trainer, broken, capsys)
 
 
 def test_a_diverged_training_says_what_to_try(make_trainer, make_batch, capsys):

@@ -18,6 +18,12 @@ def test_settings_survive_a_plans_file():
     assert TrainerSettings.from_plans(plans) == settings
 
 
+def test_labels_that_are_kept_need_no_warm_up():
+    settings = TrainerSettings(correct_labels=False)
+    assert (settings.warmup, settings.ema) == (0, TrainerSettings().ema)
+    assert TrainerSettings().warmup == 1
+
+
 def test_plans_without_an_entry_mean_the_defaults():
     assert TrainerSettings.from_plans({"plans_name": "nnUNetPlans"}) == TrainerSettings()
 

@@ -20,6 +20,12 @@ def test_a_fall_of_one_point_is_seen_and_its_peak_named():
     assert ValidationPeak(dice).best_epoch == 1  # the next one is not better by two thousandths
 
 
+def test_a_fall_while_the_network_still_learns_does_not_count():
+    dice = [0.64, 0.665, 0.666, 0.665, 0.662, 0.658, 0.655]
+    assert ValidationPeak(dice, epochs=50).has_passed
+    assert not ValidationPeak(dice, epochs=100).has_passed
+
+
 def noisy(curve, spread, seed):
     return curve + np.random.default_rng(seed).normal(0, spread, len(curve))
 
