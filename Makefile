@@ -21,7 +21,7 @@ format:
 	ruff check --fix .
 	ruff format .
 
-types:  ## mypy on the installed package
+types:  ## mypy on the package as it is installed
 	bash .ci/types
 
 docs:

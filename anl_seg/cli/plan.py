@@ -83,8 +83,8 @@ def command(
     warmup: Annotated[
         float | None,
         typer.Option(
-            help="Share of the epochs that train with nnU-Net's own loss first "
-            f"(default: {describe_default('warmup')})."
+            help="Share of the epochs that train with nnU-Net's own loss first; 1: until the "
+            f"labels are corrected (default: {describe_default('warmup')})."
         ),
     ] = None,
     ema: Annotated[
@@ -124,7 +124,10 @@ def command(
         ),
     ] = "float32",
     seed: Annotated[
-        int | None, typer.Option(help="Seed of weights, data order and augmentation.")
+        int | None,
+        typer.Option(
+            help="Seed of the weights, and with nnUNet_n_proc_DA=0 of data order and augmentation."
+        ),
     ] = None,
     small: Annotated[
         bool, typer.Option("--small", help="A small network, patch and batch, for a CPU.")

@@ -94,14 +94,7 @@ def raw_folder(given: Path | None = None) -> Path:
     Raises:
         InputError: If `given` is None and the variable is not set.
     """
-    if given is not None:
-        return given
-    if not os.environ.get(RAW):
-        raise InputError(
-            f"the environment variable {RAW} is not set; set it (export {RAW}=/path/to/{RAW}) "
-            "or name a folder with --output"
-        )
-    return Path(os.environ[RAW])
+    return root_folder(RAW) if given is None else given
 
 
 def new_dataset_folder(raw: Path, dataset_id: int, name: str) -> Path:

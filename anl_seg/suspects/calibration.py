@@ -18,7 +18,7 @@ from scipy.optimize import minimize_scalar
 from anl_seg.formats.masks import pixels_of
 from anl_seg.suspects.cases import Case
 from anl_seg.suspects.classes import Classes
-from anl_seg.suspects.evidence import log_odds
+from anl_seg.suspects.evidence import logit
 
 Item = TypeVar("Item")
 
@@ -45,7 +45,7 @@ def sample(case: Case, classes: Classes) -> NDArray[np.float32]:
         judged = case.labels != classes.ignore_label
     found = []
     for place, label in enumerate(classes.names):
-        odds = log_odds(classes.channel(case.probabilities, place))[judged]
+        odds = logit(classes.channel(case.probabilities, place))[judged]
         signed = np.where(pixels_of(case.labels, label)[judged], odds, -odds)
         found.append(signed[:: 1 + signed.size // PIXELS])
     return np.concatenate(found)

@@ -136,7 +136,7 @@ def _share(part: Mask, whole: Mask) -> float:
     return float(part.sum()) / max(float(whole.sum()), 1.0)
 
 
-def log_odds(probability: Floats) -> Floats:
+def logit(probability: Floats) -> Floats:
     """Logarithm of p / (1 - p), finite everywhere."""
     kept = np.clip(probability, CLOSEST, 1 - CLOSEST)
     return np.asarray(np.log(kept) - np.log1p(-kept), dtype=np.float32)
@@ -144,7 +144,7 @@ def log_odds(probability: Floats) -> Floats:
 
 def tempered(probability: Floats, temperature: float) -> Floats:
     """Probability with its log-odds divided by a temperature."""
-    return np.asarray(expit(log_odds(probability) / temperature), dtype=np.float32)
+    return np.asarray(expit(logit(probability) / temperature), dtype=np.float32)
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -153,7 +153,7 @@ def _ratio(part: float, whole: float) -> float:
 
 def _best_dice(probability: Floats, given: Mask) -> float:
     """Dice of the given mask with the best cut of the probability."""
-    places = np.searchsorted(CUTS, log_odds(probability))  # cut k keeps the places above k
+    places = np.searchsorted(CUTS, logit(probability))  # cut k keeps the places above k
     both = np.bincount(places[given], minlength=len(CUTS) + 1)
     whole = np.bincount(places.ravel(), minlength=len(CUTS) + 1)
     both, whole = (np.cumsum(counts[::-1])[::-1][1:] for counts in (both, whole))

@@ -8,7 +8,7 @@ import pytest
 from anl_seg.suspects import plain_classes, score
 from anl_seg.suspects.calibration import CASES, sample, spread, temperature
 from anl_seg.suspects.cases import Case
-from anl_seg.suspects.evidence import log_odds, tempered
+from anl_seg.suspects.evidence import logit, tempered
 
 
 def sharpened(probabilities, factor):
@@ -29,7 +29,7 @@ def test_the_temperature_of_drawn_masks_is_found(true):
 
 def test_tempered_log_odds_are_divided():
     probability = np.linspace(0.01, 0.99, 9, dtype=np.float32)
-    assert np.allclose(log_odds(tempered(probability, 3.0)), log_odds(probability) / 3, atol=1e-4)
+    assert np.allclose(logit(tempered(probability, 3.0)), logit(probability) / 3, atol=1e-4)
 
 
 def test_scores_do_not_depend_on_how_sure_the_network_is(cases):
