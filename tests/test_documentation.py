@@ -281,7 +281,7 @@ def python_blocks(text: str) -> list[str]:
 
 def names_for(page: str) -> dict[str, object]:
     """What the blocks of a page take for granted."""
-    if page == "docs/suspects.md":
+    if page == "docs/how-to/suspects.md":
         rows, columns, _ = np.mgrid[-8:8, -8:8, :4]
         mask = (np.hypot(rows, columns) < 5).astype(np.uint8)
         soft = np.clip((6 - np.hypot(rows, columns)) / 2, 0.02, 0.98).astype(np.float32)
