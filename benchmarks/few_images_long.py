@@ -62,9 +62,9 @@ class Training:
         return "anl-ce (5, 5) alone" + (f", L1 {settings['delta']:g}" if settings["delta"] else "")
 
     @property
-    def noise(self) -> str:
-        """Noise in words."""
-        return NOISE[self.settings["eta_alpha"], self.settings["noise_method"]]
+    def noise(self) -> str | None:
+        """Noise in words; None if it is not in `NOISE`."""
+        return NOISE.get((self.settings["eta_alpha"], self.settings["noise_method"]))
 
     def curve(self, key: str) -> list[float]:
         """Return a row of the memorisation curve, one value per epoch."""
@@ -74,12 +74,17 @@ class Training:
 
 
 def find(runs: Path) -> dict[str, dict[str, list[Training]]]:
-    """Read the finished trainings by noise and method, in the order of their seeds."""
+    """Read the finished trainings by noise and method, in the order of their seeds.
+
+    Trainings with a noise that is not in `NOISE` are left out.
+    """
     found: dict[str, dict[str, list[Training]]] = {noise: {} for noise in NOISE.values()}
     for path in sorted(runs.glob("*/record.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record["status"] == "done":
-            training = Training(path.parent, record["settings"], record["metrics"])
+        if record["status"] != "done":
+            continue
+        training = Training(path.parent, record["settings"], record["metrics"])
+        if training.noise is not None:
             found[training.noise].setdefault(training.method, []).append(training)
     for methods in found.values():
         for trainings in methods.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 from pathlib import Path
@@ -36,3 +37,16 @@ def test_the_readme_names_all():
     names = [path.name for path in BENCHMARKS.iterdir() if path.suffix in (".py", ".md")]
     assert len(names) > 10
     assert [name for name in names if name not in text and name != "README.md"] == []
+
+
+def test_runs_with_another_noise_are_left_out(tmp_path):
+    for name, eta_alpha in {"known": 0.7, "other": 0.4}.items():
+        settings = {"loss": "dice+ce", "eta_alpha": eta_alpha, "noise_method": "published"}
+        record = {"status": "done", "settings": settings | {"seed": 1}, "metrics": {}}
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "record.json").write_text(json.dumps(record))
+    script = runpy.run_path(str(BENCHMARKS / "few_images_long.py"))
+    found = script["find"](tmp_path)
+    assert {noise: list(methods) for noise, methods in found.items()} == {
+        "0.7/0.7": [script["BASELINE"]]
+    }
