@@ -54,7 +54,8 @@ class Training:
         """Method in words."""
         loss, settings = self.settings["loss"], self.settings
         if loss == "dice+ce":
-            return BASELINE
+            averaged = ", averaged weights" if settings["ema"] else ""
+            return BASELINE + averaged + (", corrected" if settings["correct_labels"] else "")
         if loss != "anl-ce":
             return f"{loss} alone"
         if settings["correct_labels"]:
