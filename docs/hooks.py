@@ -1,10 +1,12 @@
-"""Pages of the reference that mkdocs generates from the code: commands, losses, settings."""
+"""What mkdocs generates: reference pages from the code, and the README's section on results."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import asdict
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import griffe
@@ -15,6 +17,9 @@ from typer.cli import get_docs_for_click
 from anl_seg import losses
 from anl_seg.cli import COMMANDS, build_app
 from anl_seg.trainers.settings import TrainerSettings
+
+#: Title of the README's section on results.
+RESULTS = "Does it help?"
 
 
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs's configuration)
@@ -27,6 +32,22 @@ def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs's conf
     for path, content in pages.items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, config: Any, **_: object) -> str:  # noqa: ANN401
+    """Put the README's section on results where a page has its title in a comment."""
+    return markdown.replace(f"<!-- {RESULTS} -->", results(config.repo_url))
+
+
+def results(repository: str) -> str:
+    """The README's section on results, with links to the files in the repository."""
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    _, found = readme.split(f"## {RESULTS}\n")
+    section, *_ = found.split("\n## ")
+    linked = re.sub(
+        r"\]\((?=results/|benchmarks/)", f"]({repository.rstrip('/')}/blob/main/", section
+    )
+    return f"## {RESULTS}\n{linked}"
 
 
 def command_line() -> str:
