@@ -50,7 +50,9 @@ class Estimate:
         )
 
 
-def estimate_wrong(log_odds: NDArray[np.float64], agreement: float, soft: bool) -> Estimate:
+def estimate_wrong(
+    log_odds: NDArray[np.float64], agreement: float, soft: bool, classes: int = 1
+) -> Estimate:
     """Estimate the number of wrong masks by maximum likelihood.
 
     With the likelihood ratio r of each case, the share s of wrong masks has the likelihood
@@ -61,9 +63,11 @@ def estimate_wrong(log_odds: NDArray[np.float64], agreement: float, soft: bool) 
         log_odds: Logarithm of the likelihood ratio of each case, `(cases,)`.
         agreement: Median Dice of given and predicted masks.
         soft: Whether the predictions are probabilities, not masks.
+        classes: Number of judged classes. With several, the score of a case is their maximum, which
+            is no likelihood ratio.
     """
     count = len(log_odds)
-    reason = _reason_against(count, agreement, soft)
+    reason = _reason_against(count, agreement, soft, classes)
     if reason:
         return Estimate(count, np.nan, np.nan, np.nan, reason)
     best, *_ = _interval(log_odds)
@@ -78,7 +82,9 @@ def estimate_wrong(log_odds: NDArray[np.float64], agreement: float, soft: bool) 
     return Estimate(count, count * best, count * low, count * high)
 
 
-def _reason_against(count: int, agreement: float, soft: bool) -> str:
+def _reason_against(count: int, agreement: float, soft: bool, classes: int) -> str:
+    if classes > 1:
+        return f"the masks have {classes} classes, and the estimate is for one class only"
     if count < MIN_CASES:
         return f"{count} cases are too few, at least {MIN_CASES} are needed"
     if not soft:

@@ -95,7 +95,7 @@ def rank(
     ]
     agreement = float(np.median([suspect.dice for suspect in suspects]))
     soft = any(case.soft for case in cases)
-    estimate = estimate_wrong(worst, agreement, soft)
+    estimate = estimate_wrong(worst, agreement, soft, len(classes.names))
     return Ranking(suspects, dict(not_judged or {}), estimate, agreement)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from anl_seg.suspects import plain_classes
+from anl_seg.suspects.cases import Case, judge
 from anl_seg.suspects.estimate import estimate_wrong
+from anl_seg.suspects.ranking import rank
 
 
 def odds(wrong, cases, distance, seed=0):
@@ -29,7 +32,20 @@ def test_it_says_when_it_cannot_tell():
         "too few": estimate_wrong(values[:10], 0.8, soft=True),
         "give probabilities": estimate_wrong(values, 0.8, soft=False),
         "median Dice 0.31": estimate_wrong(values, 0.31, soft=True),
+        "2 classes": estimate_wrong(values, 0.8, soft=True, classes=2),
         "overlap too much": estimate_wrong(values * 0.05, 0.8, soft=True),
     }.items():
         assert np.isnan(found.wrong)
         assert reason in found.in_words
+
+
+def test_a_ranking_of_several_classes_has_no_estimate(cases):
+    for classes in (plain_classes(2), plain_classes(3)):
+        judged = []
+        for name, (given, soft, _) in cases.items():
+            absent = np.zeros((classes.channels - 2, *given.shape), np.float32)
+            probabilities = np.concatenate([soft, absent]).astype(np.float32)
+            case = Case(given, probabilities, classes.predicted(probabilities), (1.0, 1.0), "px")
+            judged.append(judge(case, classes, name))
+        reason = rank(judged, classes).estimate.reason
+        assert ("2 classes" in reason) == (len(classes.names) == 2)
