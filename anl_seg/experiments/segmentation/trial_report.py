@@ -26,6 +26,8 @@ SCHEMA = 1
 PAGE_NAME, JSON_NAME = "advice.html", "advice.json"
 #: Folders of the comparisons, which show every case.
 GIVEN, CLEAN = "comparison", "comparison_clean"
+#: Without clean masks, the trial decides only if at most this part of the masks is probably wrong.
+FEW_WRONG = 0.1
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -79,7 +81,8 @@ class Advice:
 
     Attributes:
         trial: What was trained.
-        given: Both methods against the given masks, on cases that no training saw.
+        given: Both methods against the given masks, on the validation cases of each fold. Our
+            trainer chooses the epoch of its correction by the same cases and masks.
         clean: The same against the clean masks, if these are known.
         estimate: How many masks are probably wrong.
         timing: Duration of the full training, or why it could not be measured.
@@ -99,6 +102,8 @@ class Advice:
     @property
     def recommendation(self) -> str:
         """Say which training the trial speaks for, if any."""
+        if self.clean is None and not self._few_wrong:
+            return f"The trial cannot decide: no clean masks are known, and {self._doubt}."
         row = _row(self.decisive)
         if not is_shown(row):
             return (
@@ -108,6 +113,19 @@ class Advice:
         if row.mean > 0:
             return "The trial speaks for our trainer: train with -tr nnUNetTrainerANL."
         return "The trial speaks for nnU-Net's own loss: train with -tr nnUNetTrainer."
+
+    @property
+    def _few_wrong(self) -> bool:
+        """Whether the given masks are probably good enough to decide; False if unknown."""
+        return self.estimate.high <= FEW_WRONG * self.estimate.cases
+
+    @property
+    def _doubt(self) -> str:
+        """Why the given masks cannot decide."""
+        estimate = self.estimate
+        if estimate.reason:
+            return "the number of wrong masks cannot be estimated"
+        return f"up to {estimate.high:.0f} of {estimate.cases} given masks may be wrong"
 
     @property
     def findings(self) -> list[str]:
@@ -120,7 +138,12 @@ class Advice:
     @property
     def warnings(self) -> list[str]:
         """The limits of the trial, in one or two sentences each."""
-        if self.clean is None:
+        if self.clean is None and self._few_wrong:
+            masks = (
+                "No clean masks are known. The recommendation relies on the given ones, because at "
+                f"most {self.estimate.high:.0f} of {self.estimate.cases} are probably wrong."
+            )
+        elif self.clean is None:
             masks = (
                 "The given masks may be wrong themselves, and a network that copies their errors "
                 "then scores higher. Only clean masks can decide."
@@ -132,6 +155,11 @@ class Advice:
             )
         lines = [masks]
         n = len(self.trial.folds)
+        if self.trial.corrected:
+            lines.append(
+                "Our trainer chose the epoch of its correction by the given masks of the same "
+                "validation cases, which may favour it."
+            )
         if self.trial.corrected < n:
             lines.append(
                 f"Our trainer corrected labels in {self.trial.corrected} of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -41,6 +42,8 @@ TRIAL = Trial(
 )
 TIMING = Timing(2.0, 1.0, steps=7, epochs=1000, iterations=250, validation_iterations=50)
 ESTIMATE = Estimate(N, 7.0, 4.0, 11.0)
+FEW = Estimate(N, 0.0, 0.0, 2.0)
+NO_ESTIMATE = Estimate(N, math.nan, math.nan, math.nan, "the predictions are masks")
 
 
 def disc(radius: float, shift: int = 0) -> np.ndarray:
@@ -90,8 +93,28 @@ def make_comparison(tmp_path):
     ],
 )
 def test_the_recommendation_follows_the_evidence(make_comparison, shifts, recommendation):
-    advice = Advice(TRIAL, make_comparison(shifts), None, ESTIMATE, TIMING)
+    advice = Advice(TRIAL, make_comparison(shifts), None, FEW, TIMING)
     assert recommendation in advice.recommendation
+    assert "at most 2 of 24 are probably wrong" in advice.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "reason"),
+    [(ESTIMATE, "up to 11 of 24 given masks may be wrong"), (NO_ESTIMATE, "cannot be estimated")],
+)
+def test_masks_that_may_be_wrong_decide_nothing(make_comparison, estimate, reason):
+    advice = Advice(TRIAL, make_comparison({"dice+ce": 2, "anl-ce": 6}), None, estimate, TIMING)
+    assert "cannot decide" in advice.recommendation
+    assert reason in advice.recommendation
+    assert "-tr" not in advice.recommendation
+
+
+def test_a_correction_by_the_validation_cases_is_told(make_comparison):
+    comparison = make_comparison({"dice+ce": 6, "anl-ce": 2})
+    for corrected in (0, 1):
+        trial = replace(TRIAL, corrected=corrected)
+        warnings = " ".join(Advice(trial, comparison, None, FEW, TIMING).warnings)
+        assert ("may favour it" in warnings) == bool(corrected)
 
 
 def test_given_masks_are_said_to_be_uncertain_and_clean_ones_count(make_comparison):
@@ -101,7 +124,7 @@ def test_given_masks_are_said_to_be_uncertain_and_clean_ones_count(make_comparis
     assert "copies their errors" in alone.warnings[0]
     both = Advice(TRIAL, given, clean, ESTIMATE, TIMING)
     assert "the clean masks counts" in " ".join(both.warnings)
-    assert "nnUNetTrainer." in alone.recommendation
+    assert "cannot decide" in alone.recommendation
     assert "nnUNetTrainerANL" in both.recommendation
     assert [line.split(":")[0] for line in both.findings[:2]] == [
         "Against the masks as given",
