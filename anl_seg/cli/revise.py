@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 EXAMPLES = (
-    "anl-seg revise Dataset510_Own Dataset511_Revised --decisions decisions.csv --as drop",
-    "anl-seg revise Dataset510_Own Dataset512_Mended --decisions decisions.csv --as corrected",
+    "anl-seg revise Dataset510_Own Dataset511_Mended --decisions decisions.csv --as corrected",
+    "anl-seg revise Dataset510_Own Dataset512_Revised --decisions decisions.csv --as ignore",
 )
 
 
