@@ -15,12 +15,12 @@ LEAST_FALL = 0.005
 #: A fall must also exceed this many standard errors of the mean. The test is repeated in every
 #: epoch, so the usual two or three would be exceeded by chance.
 STANDARD_ERRORS = 6
-#: Smallest rise that makes an epoch the best one, in Dice.
-LEAST_RISE = 0.002
 
 
 class ValidationPeak:
-    """Detector of the peak of the validation Dice.
+    """Detector of the peak of the validation Dice, in means over several epochs.
+
+    The validation labels may be wrong too, so a single epoch can be the best one by chance.
 
     Args:
         dice: Dice of the epochs so far; NaN counts as 0.
@@ -28,12 +28,12 @@ class ValidationPeak:
 
     Attributes:
         dice: Dice of the epochs so far.
-        best_epoch: The last epoch that exceeded the best epoch before it by `LEAST_RISE`, or None.
+        best_epoch: The last epoch of those with the best mean, or None.
 
     Examples:
         >>> peak = ValidationPeak([0.60, 0.66, 0.67, 0.67, 0.65, 0.63, 0.61])
         >>> peak.best_epoch, peak.has_passed
-        (2, True)
+        (3, True)
     """
 
     def __init__(self, dice: Iterable[float] = (), *, epochs: int = 0) -> None:
@@ -41,15 +41,17 @@ class ValidationPeak:
         self.earliest = max(self.window, round(EARLIEST * epochs))
         self.dice: list[float] = []
         self.best_epoch: int | None = None
+        self.best_mean = -np.inf
         for each in dice:
             self.add(each)
 
     def add(self, dice: float) -> bool:
-        """Add the Dice of an epoch, and return whether it is the best one."""
+        """Add the Dice of an epoch, and return whether the mean up to it is the best one."""
         self.dice.append(float(np.nan_to_num(dice)))
-        best = self.best_epoch is None or self.dice[-1] > self.dice[self.best_epoch] + LEAST_RISE
+        mean = float(np.mean(self.dice[-self.window :]))
+        best = len(self.dice) <= self.window or mean > self.best_mean
         if best:
-            self.best_epoch = len(self.dice) - 1
+            self.best_epoch, self.best_mean = len(self.dice) - 1, mean
         return best
 
     @property

@@ -17,7 +17,12 @@ def test_a_rising_validation_has_no_peak():
 def test_a_fall_of_one_point_is_seen_and_its_peak_named():
     dice = [0.64, 0.665, 0.666, 0.665, 0.662, 0.658, 0.655]
     assert [ValidationPeak(dice[: n + 1]).has_passed for n in range(7)] == [False] * 6 + [True]
-    assert ValidationPeak(dice).best_epoch == 1  # the next one is not better by two thousandths
+    assert ValidationPeak(dice).best_epoch == 3
+
+
+def test_a_single_high_epoch_is_not_the_best_one():
+    dice = [0.64, 0.67, 0.68, 0.71, 0.685, 0.68, 0.705, 0.7, 0.695, 0.68]
+    assert ValidationPeak(dice).best_epoch == 8
 
 
 def test_a_fall_while_the_network_still_learns_does_not_count():
