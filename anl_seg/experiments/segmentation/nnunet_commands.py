@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from anl_seg.errors import CommandFailedError
+from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.formats.nnunet import PREPROCESSED, RAW, RESULTS, TRAINER
 from anl_seg.processes import processors, program_ends_with_parent
 
@@ -130,14 +130,20 @@ class NnUNet:
 
         Raises:
             CommandFailedError: If it ends with an error.
+            InputError: If there is no such command.
         """
         script, *arguments = map(str, command)
+        program = Path(sysconfig.get_path("scripts"), script)
+        if not program.is_file():
+            raise InputError(
+                f"{program}: no such command; install nnU-Net and anl-seg into the same environment"
+            )
         log = (self.output or self.root) / "logs" / f"{name}.txt"
         log.parent.mkdir(parents=True, exist_ok=True)
         with (
             log.open("w", encoding="utf-8") as file,
             subprocess.Popen(
-                [Path(sysconfig.get_path("scripts"), script), *arguments],
+                [program, *arguments],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",

@@ -128,6 +128,12 @@ def test_a_failing_command_shows_the_end_of_its_log(tmp_path, monkeypatch):
     assert "out of memory" in (tmp_path / "logs/train_plans_all.txt").read_text()
 
 
+def test_a_command_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    with pytest.raises(InputError, match=r"nnUNetv2_train: no such command; install nnU-Net"):
+        list(NnUNet(tmp_path, "cpu").train(1, "plans"))
+
+
 def test_the_command_has_the_defaults_of_the_settings():
     from anl_seg.cli import demo
 
