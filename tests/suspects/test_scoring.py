@@ -129,14 +129,14 @@ GROWING = {
 
 @pytest.mark.parametrize("shape", [circle, ball], ids=["2D", "3D"])
 @pytest.mark.parametrize("kind", GROWING)
-def test_a_larger_fault_scores_higher(kind, shape):
+def test_large_faults_score_high_and_right_masks_low(kind, shape):
     softmax_ = softmax(shape(20, 20, 10))
     spacing = (2.0, 1.0, 1.0)[-shape(20, 20, 10).ndim :]
     masks = [(GROWING[kind](shape, step / 5) > 0).astype(np.uint8) for step in range(6)]
     scores = score([softmax_] * len(masks), masks, spacing)
-    assert (np.diff(scores) > -0.03).all()
-    assert scores[-1] > 0.9
-    assert scores[-1] > scores[0] + 0.5
+    assert scores[0] < 0.1
+    assert (scores[1:] > scores[0]).all()
+    assert scores[-1] > 0.7
 
 
 def test_a_ragged_outline_is_suspicious():
