@@ -231,15 +231,15 @@ def test_surfaces_in_mm_and_in_pixels(tmp_path, folders):
     assert in_pixels.cases[0].values[1]["HD95"] == pytest.approx(1.0)
 
 
-def test_surfaces_of_more_than_three_axes(tmp_path):
+def test_masks_of_more_than_three_axes_are_refused(tmp_path):
     for name in ("pred", "ref"):
         (tmp_path / name).mkdir()
         image = sitk.GetImageFromArray(np.stack([BINARY] * 4).reshape(2, 2, 4, 4), isVector=False)
         sitk.WriteImage(image, str(tmp_path / name / "a.nrrd"))
-    folders = (tmp_path / "pred", tmp_path / "ref")
-    message = problems_of(*folders, conventions=SURFACES)
-    assert message == f"{tmp_path / 'pred' / 'a.nrrd'}: has 4 axes, surfaces need masks in 2D or 3D"
-    assert evaluate_folders(*folders).cases[0].values[1]["Dice"] == 1.0
+    message = problems_of(tmp_path / "pred", tmp_path / "ref")
+    for name in ("pred", "ref"):
+        file = tmp_path / name / "a.nrrd"
+        assert f"{file}: has 4 dimensions, expected 2 or 3; save one volume" in message
 
 
 def test_lengths_in_mm_and_pixels_are_not_averaged(tmp_path, folders):

@@ -151,7 +151,7 @@ def test_reductions_agree(name):
     ("change", "message"),
     [
         (dict(logits=torch.zeros(2)), "logits must be"),
-        (dict(logits=torch.zeros(2, 1, 4)), "at least 2 classes"),
+        (dict(logits=torch.zeros(2, 1, 4)), "at least K = 2 classes"),
         (dict(logits=torch.zeros(2, 3, 4, dtype=torch.int64)), "floating point"),
         (dict(labels=torch.zeros(2, 3, 4)), r"labels must be \(2, 4\) or \(2, 1, 4\) for .* got"),
         (dict(labels=torch.zeros(2, dtype=torch.int64)), r"got \(2,\)"),
