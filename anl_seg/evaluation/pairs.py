@@ -96,8 +96,6 @@ def measure(pair: Pair, wanted: Measurements) -> MeasuredCase | list[str]:
     if problems:
         return problems
     (prediction, geometry), *references = images
-    if wanted.conventions.surfaces and prediction.ndim > 3:
-        return [f"{pair.prediction}: has {prediction.ndim} axes, surfaces need masks in 2D or 3D"]
     results = []
     for path, reference in zip(filter(None, (pair.reference, pair.noisy)), references, strict=True):
         with collecting(problems):
