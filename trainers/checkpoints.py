@@ -46,10 +46,12 @@ def states_in_groups(
         first[AVERAGE_STATE] = average.state()
     if correction is not None:
         first[CORRECTION_STATE] = correction.state()
-    yield
-    last.pop(LOSS_STATE, None)
-    first.pop(AVERAGE_STATE, None)
-    first.pop(CORRECTION_STATE, None)
+    try:
+        yield
+    finally:
+        last.pop(LOSS_STATE, None)
+        first.pop(AVERAGE_STATE, None)
+        first.pop(CORRECTION_STATE, None)
 
 
 def take_states(

@@ -38,7 +38,8 @@ class Evidence:
         median: Median signed distance between both contours, outwards, over the radius.
         spread_given: Standard deviation of the signed distance from the given contour to the
             predicted one, over the radius.
-        spread_predicted: The same from the predicted contour to the given one.
+        spread_predicted: Standard deviation of the signed distance from the predicted contour to
+            the given one, over the radius.
         reach: 95th percentile of the absolute distance, over the radius.
         shift: Distance of the centres of both masks, over the radius.
         thickness: Radius of the largest disc or ball in the difference of both masks, over the

@@ -45,6 +45,17 @@ class Killed(Exception):
     pass
 
 
+def continued(make_trainer, stopped, on_epoch_end, checkpoint, **settings):
+    """Run a trainer until the end of an epoch kills it, and continue from a checkpoint."""
+    stopped.on_epoch_end = on_epoch_end
+    with pytest.raises(Killed):
+        stopped.run_training()
+    again = prepared(make_trainer, **settings)
+    again.load_checkpoint(str(checkpoint))
+    again.run_training()
+    return again
+
+
 def test_a_seed_fixes_the_weights_bit_for_bit(make_trainer):
     first = weights(trained(make_trainer))
     torch.rand(7)
@@ -60,19 +71,14 @@ def test_a_continued_run_is_the_uninterrupted_one(make_trainer, tmp_path, option
     settings = {"loss": "t-loss", "optimizer": "adam", **options}
     whole = trained(make_trainer, **settings)
     stopped = prepared(make_trainer, **settings)
-    end = stopped.on_epoch_end
+    end, checkpoint = stopped.on_epoch_end, tmp_path / "checkpoint.pth"
 
     def save_and_die():
-        stopped.save_checkpoint(str(tmp_path / "checkpoint.pth"))
+        stopped.save_checkpoint(str(checkpoint))
         end()
         raise Killed
 
-    stopped.on_epoch_end = save_and_die
-    with pytest.raises(Killed):
-        stopped.run_training()
-    again = prepared(make_trainer, **settings)
-    again.load_checkpoint(str(tmp_path / "checkpoint.pth"))
-    again.run_training()
+    again = continued(make_trainer, stopped, save_and_die, checkpoint, **settings)
     assert torch.equal(weights(whole), weights(again))
     assert torch.equal(whole.robust_loss.log_nu, again.robust_loss.log_nu)
     if options:
@@ -107,12 +113,8 @@ def test_corrected_labels_replace_the_given_ones_also_after_a_kill(make_trainer,
         if stopped.current_epoch == 3:  # nnU-Net has counted on
             raise Killed
 
-    stopped.on_epoch_end = end_and_die
-    with pytest.raises(Killed):
-        stopped.run_training()
-    again = prepared(make_trainer, **settings)
-    again.load_checkpoint(str(folder / "checkpoint_latest.pth"))
-    again.run_training()
+    checkpoint = folder / "checkpoint_latest.pth"
+    again = continued(make_trainer, stopped, end_and_die, checkpoint, **settings)
     assert torch.equal(weights(whole), weights(again))
 
 

@@ -83,7 +83,7 @@ class Advice:
         trial: What was trained.
         given: Both methods against the given masks, on the validation cases of each fold. Our
             trainer chooses the epoch of its correction by the same cases and masks.
-        clean: The same against the clean masks, if these are known.
+        clean: Comparison against the clean masks. None if these are not known.
         estimate: How many masks are probably wrong.
         timing: Duration of the full training, or why it could not be measured.
     """

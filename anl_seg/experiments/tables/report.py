@@ -31,7 +31,7 @@ class Report:
         head: Warning above the table; may be empty.
         grid: The table.
         notes: Number of missing runs, and the command that does them.
-        values: The same figures as mappings with equal keys.
+        values: Figures of the rows as mappings with equal keys.
     """
 
     head: str
