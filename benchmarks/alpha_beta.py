@@ -25,6 +25,7 @@ from anl_seg.experiments.runs.run import Run, make_run
 from anl_seg.experiments.runs.sweep import Standing, failures, run_sweep, standings
 from anl_seg.experiments.tables.layouts import SCALES
 from anl_seg.formats.files import write_text
+from common import wrapped
 
 ETA = 0.7
 #: nnU-Net's own protocol, with SGD. The protocol of the small table has Adam.
@@ -127,7 +128,7 @@ def main() -> None:
                 arguments.folder, todo, LocalExecutor(arguments.num_processes), watch=watch
             )
         print(failures(found))
-    write_text(Path(__file__).with_suffix(".md"), table(found, arguments.seeds))
+    write_text(Path(__file__).with_suffix(".md"), wrapped(table(found, arguments.seeds)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shared parts of the benchmarks: description of the conditions, and alternating timing."""
+"""Shared parts of the benchmarks: conditions, alternating timing, and wrapped documents."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import platform
 import random
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -15,6 +16,16 @@ from typing import TypeVar
 from anl_seg.provenance import versions
 
 Measured = TypeVar("Measured")
+
+
+def wrapped(document: str, width: int = 100) -> str:
+    """Wrap the paragraphs of a Markdown document. Tables, headings and lists stay as they are."""
+    return "\n".join(
+        line
+        if line.startswith(("|", "#", "-", " "))
+        else textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in document.split("\n")
+    )
 
 
 def conditions(*packages: str, device: str = "cpu", threads: int | None = None) -> str:

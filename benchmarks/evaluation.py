@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anl_seg.formats.files import write_text
-from common import conditions, take_turns
+from common import conditions, take_turns, wrapped
 
 CPUS = os.cpu_count() or 1
 BASELINE = f"nnUNetv2_evaluate_folder -np {CPUS}"
@@ -234,7 +234,7 @@ def main() -> None:
             place = folder / str(which)
             masks = make(place, title, shape, options.cases[which], n_classes, write)
             parts.append(table(masks, measure(masks, place / "out", options.repeats)))
-    write_text(Path(__file__).with_suffix(".md"), "\n".join(parts))
+    write_text(Path(__file__).with_suffix(".md"), wrapped("\n".join(parts)))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ from anl_seg.suspects.examine import dataset_files
 from anl_seg.suspects.kinds import KINDS, guess_kind
 from anl_seg.suspects.revise import CORRECT, DROP, IGNORE, PREDICT, Revision, revise
 from anl_seg.suspects.scoring import FREE, WEIGHTS, Weights, features, score
-from common import conditions
+from common import conditions, wrapped
 
 SIZE = 64
 FOLDS = 5
@@ -775,7 +775,7 @@ def main() -> None:
     if arguments.stage in (None, "way"):
         walk(study)
     if arguments.stage in (None, "table"):
-        write_text(Path(__file__).with_suffix(".md"), tables(study))
+        write_text(Path(__file__).with_suffix(".md"), wrapped(tables(study)))
 
 
 if __name__ == "__main__":
