@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from anl_seg.trainers.corrected_labels import (
     correct_labels,
     publish,
 )
-from anl_seg.trainers.distributed import own_share, wait_for_all
+from anl_seg.trainers.distributed import own_share, sum_over_all, wait_for_all
 from anl_seg.trainers.prediction import label_predictor, predicting
 from anl_seg.trainers.validation_peak import ValidationPeak
 
@@ -61,18 +60,20 @@ class LabelCorrection:
         """Folder of the corrected labels until all are written."""
         return self.folder.with_name(f"{self.folder.name}.partial")
 
-    def watch(self, dice: float, parameters: Iterable[Tensor]) -> bool:
-        """Record the validation Dice of an epoch, and return whether to correct the labels now.
+    @property
+    def is_due(self) -> bool:
+        """Whether the labels are to be corrected now."""
+        return self.done_in is None and self.peak.has_passed
+
+    def watch(self, dice: float, parameters: Iterable[Tensor]) -> None:
+        """Record the validation Dice of an epoch, unless the labels are corrected.
 
         Args:
             dice: Mean Dice over classes against the given labels.
             parameters: The weights with this Dice.
         """
-        if self.done_in is not None:
-            return False
-        if self.peak.add(dice):
+        if self.done_in is None and self.peak.add(dice):
             self.weights = [parameter.detach().clone() for parameter in parameters]
-        return self.peak.has_passed
 
     @torch.no_grad()
     def restore(self, parameters: Iterable[Tensor]) -> None:
@@ -143,7 +144,10 @@ def _loss_without(trainer: nnUNetTrainerANL) -> str:
 
 
 def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrection) -> None:
-    """Replace the training labels by predictions of the best epoch, and continue from there."""
+    """Replace the training labels by predictions of the best epoch, and continue from there.
+
+    Call it between two epochs.
+    """
     trainer.print_to_log_file(
         f"anl-seg: validation Dice is past its peak of epoch {correction.peak.best_epoch}; the "
         "network of that epoch now predicts the training cases, and these masks replace the "
@@ -166,10 +170,11 @@ def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrecti
     if trainer.local_rank == 0:
         publish(correction.partial, correction.folder)
     wait_for_all(trainer)
-    correction.finish(trainer.current_epoch)
+    correction.finish(trainer.current_epoch - 1)
+    share, number = sum_over_all(trainer, [sum(changed.values()), len(changed)])
     trainer.print_to_log_file(
-        f"anl-seg: {np.mean(list(changed.values())):.1%} of the pixels have changed; the new "
-        f"labels are in {correction.folder}"
+        f"anl-seg: {share / number:.1%} of the pixels have changed; the new labels are in "
+        f"{correction.folder}"
     )
 
 
@@ -178,5 +183,5 @@ def _with_progress(cases: Sequence[str], log: Callable[[str], None]) -> Iterator
     tenths = {len(cases) * tenth // 10 for tenth in range(1, 10)} - {0}
     for number, case in enumerate(cases):
         if number in tenths:
-            log(f"anl-seg: {number} of {len(cases)} training cases are predicted")
+            log(f"anl-seg: {number / len(cases):.0%} of the training cases are predicted")
         yield case

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +24,17 @@ class OnePass:
 
     Args:
         dataset: nnU-Net's data set.
+        cases: Cases to return, not empty. By default all.
 
     Attributes:
         drawn: Cases that this process has loaded since the last restart, in order. (The keys of a
             batch are the requested identifiers.)
     """
 
-    def __init__(self, dataset: Any) -> None:  # noqa: ANN401 (nnU-Net carries no types)
+    def __init__(self, dataset: Any, cases: Sequence[str] | None = None) -> None:  # noqa: ANN401 (nnU-Net carries no types)
         self.dataset = dataset
         self.identifiers: list[str] = dataset.identifiers
+        self.cases = self.identifiers if cases is None else cases
         self.drawn: list[str] = []
         self._left: list[str] = []
 
@@ -42,9 +46,35 @@ class OnePass:
     def load_case(self, _: str) -> Case:
         """Load the next case of the pass."""
         if not self._left:
-            self._left = list(np.random.permutation(self.identifiers))  # noqa: NPY002 (nnU-Net's)
+            self._left = list(np.random.permutation(self.cases))  # noqa: NPY002 (nnU-Net's)
         self.drawn.append(self._left.pop())
         case: Case = self.dataset.load_case(self.drawn[-1])
+        return case
+
+
+class InTurn:
+    """A data set that returns cases in turn, however many processes load them.
+
+    It ignores the requested identifier. All loading processes share one position in a fixed random
+    order, so that every case is loaded equally often, except for the batches that wait in a queue.
+
+    Args:
+        dataset: nnU-Net's data set.
+        cases: Cases to return, not empty.
+    """
+
+    def __init__(self, dataset: Any, cases: Sequence[str]) -> None:  # noqa: ANN401 (nnU-Net carries no types)
+        self.dataset = dataset
+        self.identifiers: list[str] = dataset.identifiers
+        self._order = [str(case) for case in np.random.default_rng(0).permutation(cases)]
+        self._position = multiprocessing.Value("q", 0)
+
+    def load_case(self, _: str) -> Case:
+        """Load the next case."""
+        with self._position.get_lock():
+            position = self._position.value
+            self._position.value = position + 1
+        case: Case = self.dataset.load_case(self._order[position % len(self._order)])
         return case
 
 

@@ -38,8 +38,8 @@ from anl_seg.trainers.correction import (
     prepare_correction,
     replace_training_labels,
 )
-from anl_seg.trainers.datasets import OnePass, WithCleanLabels, WithCorrectedLabels
-from anl_seg.trainers.distributed import wait_for_all
+from anl_seg.trainers.datasets import InTurn, OnePass, WithCleanLabels, WithCorrectedLabels
+from anl_seg.trainers.distributed import own_share, wait_for_all
 from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
 from anl_seg.trainers.monitor import TestImageMonitor
 from anl_seg.trainers.online_validation import PixelCounts, count_pixels
@@ -86,8 +86,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
     one_pass: OnePass | None = None
     #: The correction of the labels, if it is on and possible.
     correction: LabelCorrection | None = None
-    #: The validation cases, each once before one is repeated, so that chance has less part in their
-    #: Dice. With several loading processes each has its own order.
+    #: The validation cases, if each epoch starts a pass over them.
     validation_pass: OnePass | None = None
     #: nnU-Net's training cases with the given labels.
     given_cases: Any = None
@@ -220,6 +219,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 self.label_manager.num_segmentation_heads,
                 self.label_manager.ignore_label,
             ).to(self.device)
+        self._correct_labels_if_due()  # in a training that was killed during the correction
         if self.settings.schedule.test_epochs and self.local_rank == 0:
             # Missing files are reported now, not at the end.
             with go_on_without("no test Dice", self.print_to_log_file):
@@ -283,10 +283,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         self._look_for_trouble(counts)
         if self.correction is not None:
             with self.averaged():
-                due = self.correction.watch(counts.mean_dice, self.network.parameters())
-            if due:
-                replace_training_labels(self, self.correction)
-                self.watch.forget_loss()
+                self.correction.watch(counts.mean_dice, self.network.parameters())
 
     def _look_for_trouble(self, counts: PixelCounts) -> None:
         self.watch.look_at_classes(counts)
@@ -345,6 +342,25 @@ class nnUNetTrainerANL(nnUNetTrainer):
                 self.print_to_log_file(f"Mean Dice on {images} test images: ", dice)
             wait_for_all(self)
         super().on_epoch_end()
+        self._correct_labels_if_due()
+
+    def _correct_labels_if_due(self) -> None:
+        """Correct the labels if validation is past its peak.
+
+        The prediction of all training cases may take long, so checkpoints before and after it keep
+        what is done. A training that continues from the first one predicts again.
+        """
+        if self.correction is None or not self.correction.is_due:
+            return
+        self._save_between_epochs()
+        replace_training_labels(self, self.correction)
+        self.watch.forget_loss()
+        self._save_between_epochs()
+
+    def _save_between_epochs(self) -> None:
+        self.current_epoch -= 1  # nnU-Net stores the epoch after it
+        self.save_checkpoint(str(Path(self.output_folder, "checkpoint_latest.pth")))
+        self.current_epoch += 1
 
     def _extend_memorisation_curve(self, loss: FitOfLabels) -> None:
         counts = loss.take_counts()
@@ -372,10 +388,21 @@ class nnUNetTrainerANL(nnUNetTrainer):
             self.correction = prepare_correction(self, training, validation)
         if self.correction is not None:
             training = WithCorrectedLabels(training, self.correction.folder)
-            validation = self.validation_pass = OnePass(validation)
+            validation = self._complete_validation(validation)
         if self.settings.schedule.one_pass:
             training = self.one_pass = OnePass(training)
         return training, validation
+
+    def _complete_validation(self, validation: Any) -> OnePass | InTurn:  # noqa: ANN401
+        """Let the online validation load all cases equally often, because the peak depends on it.
+
+        On several GPUs, each process loads its own share.
+        """
+        cases = own_share(self, validation.identifiers) or validation.identifiers
+        if get_allowed_n_proc_DA() > 0:
+            return InTurn(validation, cases)
+        self.validation_pass = OnePass(validation, cases)
+        return self.validation_pass
 
     def get_training_transforms(self, *args: Any, **kwargs: Any) -> ComposeTransforms:  # noqa: ANN401
         """Adapt nnU-Net's augmentation to the protocol, and to the seed if there is one."""
