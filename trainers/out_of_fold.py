@@ -14,11 +14,13 @@ import numpy as np
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats.files import atomic_path, write_json
-from anl_seg.formats.nnunet import CHECKPOINT, LABELS
+from anl_seg.formats.nnunet import CHECKPOINT, LABELS, read_splits
 from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
 
 ALL = "all"
+#: File beside the predictions that names their network.
+NOTE = "network.json"
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,10 @@ def _validation_cases(splits: Path, fold: str, cases: Sequence[str]) -> Sequence
         return cases
     if not splits.exists():
         raise InputError(f"{splits}: no such file, so the cases of fold {fold} are unknown")
-    parts = read_json(splits)
+    parts = read_splits(splits)
     if not fold.isdecimal() or int(fold) >= len(parts):
         raise InputError(f"-f {fold}: {splits} has the folds 0 to {len(parts) - 1}")
-    names: list[str] = parts[int(fold)]["val"]
+    names = parts[int(fold)]["val"]
     if not names:
         raise InputError(f"-f {fold}: this fold has no validation cases in {splits}")
     if unknown := sorted(set(names) - set(cases)):
@@ -135,7 +137,7 @@ def predict(
             f"{model}: a cascade needs the predictions of the previous stage; run nnUNetv2_train "
             "... --val --npz for each fold instead"
         )
-    _claim(output, model, cases, checkpoint)
+    note = _note(output, model, cases, checkpoint)
     files = {each.case: output / f"{each.case}.npz" for each in cases}
     missing = sorted(
         (each for each in cases if not files[each.case].exists()), key=lambda each: each.fold
@@ -144,30 +146,30 @@ def predict(
     for each in track(missing, "predicting"):
         if each.fold != loaded:
             predictor, loaded = _predictor(model, each.fold, checkpoint, device), each.fold
+            write_json(output / NOTE, note)
         probabilities = _probabilities(predictor, images[each.case])
         with atomic_path(files[each.case]) as partial, partial.open("wb") as file:
             np.savez_compressed(file, probabilities=probabilities.astype(np.float16))
     return files
 
 
-def _claim(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str) -> None:
-    """Record which network predicts into a folder, or check that it is the same network."""
+def _note(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str) -> dict[str, Any]:
+    """Describe the network that predicts into a folder, if no other network has done so."""
     files = {each.fold: model / f"fold_{each.fold}" / checkpoint for each in cases}
     network = {"model": str(model.resolve()), "checkpoint": checkpoint}
     written = {fold: files[fold].stat().st_mtime_ns for fold in sorted(files)}
-    note = output / "network.json"
     known: dict[str, Any] = {**network, "written": {}}
-    if note.exists():
-        known = read_json(note)
+    if (output / NOTE).exists():
+        known = read_json(output / NOTE)
     before: dict[str, int] = known["written"]
     if {**known, "written": {}} != {**network, "written": {}} or any(
         before.get(fold, time) != time for fold, time in written.items()
     ):
         raise InputError(
-            f"{output}: contains predictions of another network or checkpoint (see {note.name}); "
+            f"{output}: contains predictions of another network or checkpoint (see {NOTE}); "
             "delete this folder, or give another -o"
         )
-    write_json(note, {**network, "written": {**before, **written}})
+    return {**network, "written": {**before, **written}}
 
 
 def _predictor(model: Path, fold: str, checkpoint: str, device: str | None) -> Any:  # noqa: ANN401

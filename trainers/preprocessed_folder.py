@@ -7,7 +7,7 @@ from typing import Any
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats.files import write_json
-from anl_seg.formats.nnunet import DATASET_JSON, FINGERPRINT, LABELS, SPLITS
+from anl_seg.formats.nnunet import DATASET_JSON, FINGERPRINT, LABELS, SPLITS, read_splits
 from anl_seg.formats.text import read_json
 
 
@@ -35,7 +35,7 @@ def folder_like(source: Path, raw: Path) -> Path:
                 f"{there.get(key)}; plans can only be taken from a data set of the same images"
             )
     if (source / SPLITS).exists():
-        splits = _read_splits(source / SPLITS)
+        splits = read_splits(source / SPLITS)
         _check_splits(splits, source, folder, raw / LABELS, here["file_ending"])
         write_json(folder / SPLITS, splits)
     write_json(folder / DATASET_JSON, here)
@@ -65,16 +65,8 @@ def _check_splits(splits: list[Any], source: Path, folder: Path, labels: Path, e
             f"{labels} lacks {len(missing)} of the {len(cases)} cases in {source / SPLITS}: "
             f"{named(missing)}; add them, so that the folds of both data sets are the same"
         )
-    if (folder / SPLITS).exists() and _read_splits(folder / SPLITS) != splits:
+    if (folder / SPLITS).exists() and read_splits(folder / SPLITS) != splits:
         raise InputError(
             f"{folder / SPLITS} differs from {source / SPLITS}: folds would not have the same "
             "cases; delete the former if no training needs it, and plan again"
         )
-
-
-def _read_splits(path: Path) -> list[Any]:
-    """Read nnU-Net's splits: for each fold the cases by part, "train" and "val"."""
-    splits = read_json(path)
-    if not isinstance(splits, list) or not all(isinstance(split, dict) for split in splits):
-        raise InputError(f"{path} is not nnU-Net's: it must be a list of objects, one per fold")
-    return splits

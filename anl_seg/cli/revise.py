@@ -59,18 +59,12 @@ def command(
     from anl_seg.cli.progress import track
     from anl_seg.suspects.decisions import read_decisions
     from anl_seg.suspects.examine import dataset_files
-    from anl_seg.suspects.report import PREDICTIONS
-    from anl_seg.suspects.revise import CORRECT, DROP, IGNORE, PREDICT, Revision, revise
+    from anl_seg.suspects.revise import Revision, check_target, revise
 
-    cases = dataset_files(source)
-    marks = read_decisions(decisions, list(cases))
-    if how == DROP:
-        revision = Revision(source, target, marks, DROP)
-    elif how in (IGNORE, PREDICT):
-        masks = (report or decisions.parent) / PREDICTIONS
-        revision = Revision(source, target, marks, how, masks)
-    else:
-        revision = Revision(source, target, marks, CORRECT, Path(how))
+    check_target(source, target)
+    marks = read_decisions(decisions, list(dataset_files(source)))
+    action, masks = _action(how, report or decisions.parent)
+    revision = Revision(source, target, marks, action, masks)
     splits, place = _splits(source, target)
     done = revise(revision, splits, track=track)
     if place is not None:
@@ -85,13 +79,35 @@ def command(
     typer.echo(f"next: nnUNetv2_plan_and_preprocess -d {target.name[7:10]}")
 
 
+def _action(how: str, report: Path) -> tuple[str, Path | None]:
+    """The action of --as, and the folder of the masks that it needs."""
+    from anl_seg.errors import InputError
+    from anl_seg.suspects.report import PREDICTIONS
+    from anl_seg.suspects.revise import CORRECT, DROP, IGNORE, PREDICT
+
+    if how == DROP:
+        return how, None
+    if how not in (IGNORE, PREDICT):
+        if not Path(how).is_dir():
+            raise InputError(
+                f"--as {how}: no such folder; give drop, ignore, predict or a folder of corrected "
+                "masks"
+            )
+        return CORRECT, Path(how)
+    predicted = report / PREDICTIONS
+    if not predicted.is_dir():
+        raise InputError(
+            f"{predicted}: no such folder; give the output folder of anl-seg suspects with --report"
+        )
+    return how, predicted
+
+
 def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Path | None]:
     """nnU-Net's folds of the source, and the file that holds those of the target."""
     import os
 
     from anl_seg.errors import InputError
-    from anl_seg.formats.nnunet import PREPROCESSED, SPLITS
-    from anl_seg.formats.text import read_json
+    from anl_seg.formats.nnunet import PREPROCESSED, SPLITS, read_splits
 
     root = os.environ.get(PREPROCESSED)
     if not root or not (Path(root) / source.resolve().name / SPLITS).exists():
@@ -99,7 +115,7 @@ def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Pat
     place = Path(root) / target.name / SPLITS
     if place.exists():
         raise InputError(f"{place} exists, with the folds of another data set; delete it first")
-    return read_json(Path(root) / source.resolve().name / SPLITS), place
+    return read_splits(Path(root) / source.resolve().name / SPLITS), place
 
 
 def _keep_splits(target: Path, place: Path) -> None:

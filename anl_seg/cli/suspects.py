@@ -85,10 +85,7 @@ def command(
     """
     from anl_seg.cli.progress import track
     from anl_seg.errors import InputError
-    from anl_seg.suspects.examine import examine
-    from anl_seg.suspects.gallery import write_gallery
-    from anl_seg.suspects.ranking import rank
-    from anl_seg.suspects.report import PREDICTIONS, write_files
+    from anl_seg.suspects.report import write_report
 
     if more_folds and not fold:
         raise InputError(f"unexpected argument {more_folds[0]}; see anl-seg suspects --help")
@@ -105,21 +102,12 @@ def command(
             device,
             output,
         )
-    judged = examine(files, classes, output / PREDICTIONS, num_processes=num_processes, track=track)
-    folds = {each.case: each.fold for each in files}
-    ranking = rank(judged, classes, folds, not_judged)
-    page = write_gallery(
-        ranking,
-        {each.case: each for each in files},
-        classes,
-        output,
-        title=str(source["title"]),
-        num_processes=num_processes,
-        track=track,
+    ranking, written = write_report(
+        files, classes, output, source, not_judged, num_processes=num_processes, track=track
     )
-    written = write_files(ranking, output, source)
     _print(ranking, several=len(classes.names) > 1)
-    typer.echo(f"written to {output}: {', '.join(path.name for path in [page, *written])}")
+    typer.echo(f"written to {output}: {', '.join(path.name for path in written)}")
+    page = written[0]
     typer.echo(f"next: open {page}, mark the cases, download decisions.csv, then anl-seg revise")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from anl_seg.errors import InputError
+from anl_seg.formats.text import read_json
 
 RAW, PREPROCESSED, RESULTS = "nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"
 VARIABLES = (RAW, PREPROCESSED, RESULTS)
@@ -86,6 +88,30 @@ def find_dataset(dataset: str, variable: str) -> Path:
             f"{dataset} matches several data sets in {root}: {names}; give the full name"
         )
     return found[0]
+
+
+def read_splits(path: Path) -> list[dict[str, list[str]]]:
+    """Read nnU-Net's folds: for each fold the cases of "train" and "val".
+
+    Raises:
+        InputError: If the file is not JSON, or not a list of such objects.
+        OSError: If the file does not exist or cannot be read.
+    """
+    content = read_json(path)
+    if not isinstance(content, list) or not all(_is_fold(each) for each in content):
+        raise InputError(
+            f"{path}: is not nnU-Net's list of folds, each with the names of train and val; "
+            "correct the file, or delete it so that nnU-Net makes new folds"
+        )
+    return content
+
+
+def _is_fold(content: Any) -> bool:  # noqa: ANN401 (whatever JSON holds)
+    return isinstance(content, dict) and all(map(_is_names, map(content.get, ("train", "val"))))
+
+
+def _is_names(content: Any) -> bool:  # noqa: ANN401
+    return isinstance(content, list) and all(isinstance(name, str) for name in content)
 
 
 def raw_folder(given: Path | None = None) -> Path:

@@ -147,21 +147,24 @@ def read_stored(path: Path) -> NDArray[Any]:
     """Read an array file or an image with the values that it holds.
 
     Raises:
-        InputError: If it cannot be read.
+        InputError: If it cannot be read, or its values are no real numbers.
     """
     if not path.name.lower().endswith(ARRAY_ENDINGS):
         return read_image(path)[0]
     try:
         with path.open("rb") as file:
             content = np.load(file)
-            if isinstance(content, np.ndarray):
-                return content
-            name = "probabilities" if "probabilities" in content.files else content.files[0]
-            return np.asarray(content[name])
+            if not isinstance(content, np.ndarray):
+                name = "probabilities" if "probabilities" in content.files else content.files[0]
+                content = content[name]
+            array: NDArray[Any] = np.asarray(content)
     except (OSError, ValueError, EOFError, IndexError, BadZipFile, zlib.error) as error:
         raise InputError(
             f"{path}: cannot be read as an array ({error}); write the probabilities again"
         ) from error
+    if array.dtype.kind not in "buif":
+        raise InputError(f"{path}: holds values of type {array.dtype}, expected probabilities")
+    return array
 
 
 def _of_label_map(path: Path, labels: NDArray[Any], classes: Classes) -> Floats:

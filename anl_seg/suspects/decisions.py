@@ -25,7 +25,7 @@ def read_decisions(path: Path, cases: Collection[str]) -> dict[str, str]:
 
     Raises:
         InputError: If the file has no such columns, a case is unknown or stands there twice, or a
-            decision is another word. The message names all of them.
+            decision is missing or another word. The message names all of them.
     """
     rows = csv.DictReader(read_text(path).splitlines())
     if not {"case", "decision"} <= set(rows.fieldnames or ()):
@@ -34,9 +34,11 @@ def read_decisions(path: Path, cases: Collection[str]) -> dict[str, str]:
             "expected case and decision; download decisions.csv from the gallery"
         )
     found: dict[str, str] = {}
-    problems = []
+    problems: list[str] = []
     for row in rows:
-        case, decision = row["case"], (row["decision"] or "").strip().lower()
+        case, decision = row["case"] or "", (row["decision"] or "").strip().lower()
+        if not case:
+            problems.append(f"{path}: line {rows.line_num}: names no case")
         if decision not in DECISIONS:
             problems.append(
                 f"{path}: line {rows.line_num}: decision {decision!r}, expected one of "

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +43,8 @@ def examine(
     Args:
         files: The cases.
         classes: The classes of the data set.
-        predictions: Folder for the predicted masks, in the format and geometry of the given ones.
+        predictions: Existing folder for the predicted masks, which get the format and geometry of
+            the given ones.
         num_processes: Processes that work on cases.
         track: Shows the cases done.
 
@@ -55,9 +53,9 @@ def examine(
     """
     problems: list[str] = []
     judged: list[Judged] = []
-    with _replaced(predictions) as folder, process_map(num_processes) as map_:
+    with process_map(num_processes) as map_:
         heat = _temperature(map_(partial(_sample, classes=classes), spread(files)))
-        work = partial(_examine, classes=classes, predictions=folder, heat=heat)
+        work = partial(_examine, classes=classes, predictions=predictions, heat=heat)
         results = iter(map_(work, files))
         for _ in track(files, "judging"):
             found = next(results)
@@ -65,22 +63,9 @@ def examine(
                 problems.append(found)
             else:
                 judged.append(found)
-        if problems:
-            raise InputError(listed(problems))
+    if problems:
+        raise InputError(listed(problems))
     return judged
-
-
-@contextmanager
-def _replaced(folder: Path | None) -> Iterator[Path | None]:
-    """Give a new folder that replaces `folder` if the block ends without an error."""
-    if folder is None:
-        yield None
-        return
-    with TemporaryDirectory(prefix="predictions-") as scratch:
-        yield Path(scratch)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(scratch, folder)
 
 
 def _sample(files: CaseFiles, classes: Classes) -> NDArray[np.float32] | None:
@@ -161,11 +146,16 @@ def pair_files(predictions: Path, labels: Path, images: Path | None = None) -> l
 def _predictions(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the folder of predictions")
-    arrays = {
-        stem(path): path
-        for path in sorted(folder.iterdir())
-        if path.name.endswith(ARRAY_ENDINGS) and not path.name.startswith(".")
-    }
+    arrays: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.name.endswith(ARRAY_ENDINGS) or path.name.startswith("."):
+            continue
+        other = arrays.setdefault(stem(path), path)
+        if other != path:
+            raise InputError(
+                f"{folder}: has two predictions of {stem(path)}, {other.name} and {path.name}; "
+                "keep one"
+            )
     return arrays or find_masks(folder)
 
 

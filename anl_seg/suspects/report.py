@@ -1,16 +1,24 @@
-"""The files of a report: `suspects.csv`, `suspects.json` and the predicted masks."""
+"""A report: the gallery, `suspects.csv`, `suspects.json` and the predicted masks."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from anl_seg.formats.files import write_json, write_text
-from anl_seg.suspects.ranking import Ranking, Suspect
+from anl_seg.progress import Track, untracked
+from anl_seg.suspects.cases import CaseFiles
+from anl_seg.suspects.classes import Classes
+from anl_seg.suspects.examine import examine
+from anl_seg.suspects.gallery import write_gallery
+from anl_seg.suspects.ranking import Ranking, Suspect, rank
 
 CSV_NAME = "suspects.csv"
 JSON_NAME = "suspects.json"
@@ -20,6 +28,58 @@ COLUMNS = (
     *("case", "score", "rank", "kind", "class", "dice", "area_change", "shift", "unit"),
     *("box", "fold"),
 )
+
+
+def write_report(
+    files: Sequence[CaseFiles],
+    classes: Classes,
+    output: Path,
+    source: Mapping[str, Any],
+    not_judged: Mapping[str, str],
+    *,
+    num_processes: int = 1,
+    track: Track = untracked,
+) -> tuple[Ranking, list[Path]]:
+    """Judge cases, rank them and write the report: whole, or not at all.
+
+    Args:
+        files: The cases.
+        classes: The classes of the data set.
+        output: Folder of the report.
+        source: What was judged and by which network, with a "title".
+        not_judged: Case -> why it was not judged.
+        num_processes: Processes that judge and draw.
+        track: Shows the cases done.
+
+    Returns:
+        The ranked cases, and the files of the report.
+
+    Raises:
+        InputError: If files cannot be read or do not fit together.
+    """
+    with _replaced(output / PREDICTIONS) as predictions:
+        judged = examine(files, classes, predictions, num_processes=num_processes, track=track)
+        ranking = rank(judged, classes, {each.case: each.fold for each in files}, not_judged)
+        page = write_gallery(
+            ranking,
+            {each.case: each for each in files},
+            classes,
+            output,
+            title=str(source["title"]),
+            num_processes=num_processes,
+            track=track,
+        )
+    return ranking, [page, *write_files(ranking, output, source)]
+
+
+@contextmanager
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Give a new folder that replaces `folder` if the block ends without an error."""
+    with TemporaryDirectory(prefix="predictions-") as scratch:
+        yield Path(scratch)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(scratch, folder)
 
 
 def write_files(ranking: Ranking, output: Path, source: Mapping[str, Any]) -> list[Path]:

@@ -104,7 +104,7 @@ def revise(
         InputError: If the target exists or nnU-Net would not find it, a mask is missing or does not
             fit, or a fold would be left without cases.
     """
-    _check_target(revision.source, revision.target)
+    check_target(revision.source, revision.target)
     files = dataset_files(revision.source)
     chosen = _chosen(revision)
     classes = declared_classes(revision.source / DATASET_JSON)
@@ -113,6 +113,8 @@ def revise(
         content, classes = _with_ignore_label(content, classes)
     new_masks = _new_masks(revision, chosen, files)
     dropped = chosen if revision.action == DROP else frozenset()
+    if len(dropped) == len(files):
+        raise InputError("--as drop leaves no case; mark fewer cases, or use --as ignore")
     kept_splits = _without(splits, dropped)
     content["numTraining"] = len(files) - len(dropped)
     with atomic_folder(revision.target) as folder:
@@ -129,7 +131,12 @@ def revise(
     return done
 
 
-def _check_target(source: Path, target: Path) -> None:
+def check_target(source: Path, target: Path) -> None:
+    """Check that the new data set can be written where nnU-Net finds it.
+
+    Raises:
+        InputError: If the source is missing, or the target exists or has a wrong name or id.
+    """
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; give a raw data set of nnU-Net")
     if target.exists():

@@ -74,6 +74,13 @@ class Weights:
     heights: Values
     intercept: float
 
+    @classmethod
+    def parsed(cls, text: str) -> Weights:
+        """Read weights from the text of a JSON file."""
+        content = json.loads(text)
+        names, intercept = content.pop("features"), content.pop("intercept")
+        return cls(names, intercept=intercept, **{k: np.array(v) for k, v in content.items()})
+
     def log_odds(self, table: Mapping[str, Values]) -> Values:
         """Log-odds of a wrong mask, `(cases,)`, from the table of `features`."""
         columns = np.stack([table[name] for name in self.features], axis=1)
@@ -86,9 +93,7 @@ class Weights:
 @cache
 def weights() -> Weights:
     """Read the weights that come with the package."""
-    content = json.loads((files("anl_seg.suspects") / WEIGHTS).read_text(encoding="utf-8"))
-    names, intercept = content.pop("features"), content.pop("intercept")
-    return Weights(names, intercept=intercept, **{k: np.array(v) for k, v in content.items()})
+    return Weights.parsed((files("anl_seg.suspects") / WEIGHTS).read_text(encoding="utf-8"))
 
 
 def score(

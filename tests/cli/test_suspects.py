@@ -103,9 +103,21 @@ def test_bad_input(raw, tmp_path, capsys):  # noqa: F811
     assert judge(raw, tmp_path / "report") == 2
     assert "sum to 1.4, expected 1" in capsys.readouterr().err
     assert not (tmp_path / "report").exists()
+    np.savez(softmax / "case_00.npz", probabilities=np.full((2, 48, 48), 0.5))
+    (raw / "imagesTr" / "case_07_0000.png").write_bytes(b"no image")
+    assert judge(raw, tmp_path / "report") == 2
+    assert "case_07_0000.png: cannot be read as an image" in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
     decisions = tmp_path / "decisions.csv"
     decisions.write_text("case,decision\nstranger,wrong\n")
     target = raw.parent / "Dataset502_Revised"
     assert run("revise", raw, target, "--decisions", decisions, "--as", "drop") == 2
     assert "stranger" in capsys.readouterr().err
+    decisions.write_text("case,decision\ncase_00,wrong\n")
+    for how, message in (
+        ("delete", "--as delete: no such folder; give drop, ignore, predict or"),
+        ("predict", "give the output folder of anl-seg suspects with --report"),
+    ):
+        assert run("revise", raw, target, "--decisions", decisions, "--as", how) == 2
+        assert message in capsys.readouterr().err
     assert not target.exists()

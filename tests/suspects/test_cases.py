@@ -50,6 +50,8 @@ def test_masks_are_probabilities_of_0_and_1(tmp_path):
         (probabilities() * 0.9, r"sum to 0\.9, expected 1; save the softmax"),
         (probabilities() * 5 - 2, r"expected probabilities from 0 to 1; apply softmax"),
         (np.full((2, *SHAPE), np.nan), "holds values from nan to nan"),
+        (probabilities() + 0j, r"holds values of type complex64, expected probabilities"),
+        (np.full((2, *SHAPE), "a"), r"holds values of type <U1"),
         (np.full(SHAPE, 3), r"predicts the labels \[3\], expected \[0, 1\]"),
     ],
 )
@@ -140,6 +142,10 @@ def test_folders_are_paired_by_name(raw, tmp_path):
     assert len(files) == 40
     assert files[0].images[0].name == "case_00_0000.png"
     assert classes_of_folders(files).names == {1: "disc"}
+    np.save(tmp_path / "softmax" / "case_03.npy", probabilities())
+    with pytest.raises(InputError, match=r"two predictions of case_03, case_03\.npy and case_03"):
+        pair_files(tmp_path / "softmax", raw / "labelsTr")
+    (tmp_path / "softmax" / "case_03.npy").unlink()
     np.save(tmp_path / "softmax" / "stranger.npy", probabilities())
     with pytest.raises(InputError, match=r"1 of 41 predictions have no label map in .*: stranger"):
         pair_files(tmp_path / "softmax", raw / "labelsTr")

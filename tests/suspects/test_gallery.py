@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from anl_seg.cli import main
 from anl_seg.suspects import declared_classes, rank
 from anl_seg.suspects.examine import examine, pair_files
 from anl_seg.suspects.gallery import write_gallery
@@ -96,7 +97,8 @@ def test_filters(page):
     assert page.find_element(By.ID, "count").text == "1 of 40 cases, 0 marked"
 
 
-def test_marks_by_key_and_click_are_downloaded(page, downloads):
+def test_downloaded_marks_revise_the_data_set(page, downloads, raw, monkeypatch):
+    monkeypatch.delenv("nnUNet_preprocessed", raising=False)
     first, second, third, *_ = shown(page)
     page.find_element(By.CSS_SELECTOR, f"[data-case={first}] button.picture").click()
     dialog = page.find_element(By.TAG_NAME, "dialog")
@@ -118,6 +120,12 @@ def test_marks_by_key_and_click_are_downloaded(page, downloads):
     with file.open() as lines:
         marks = {row["case"]: row["decision"] for row in csv.DictReader(lines)}
     assert marks == {first: "wrong", second: "fine", third: "unsure"}
+    target = raw.parent / "Dataset502_Revised"
+    with pytest.raises(SystemExit) as end:
+        main(["revise", str(raw), str(target), "--decisions", str(file), "--as", "drop"])
+    assert not end.value.code
+    left = {path.stem for path in (target / "labelsTr").glob("*.png")}
+    assert left == {path.stem for path in (raw / "labelsTr").glob("*.png")} - {first, third}
     page.refresh()
     assert page.find_element(By.ID, "count").text == "40 of 40 cases, 3 marked"
     page.find_element(By.NAME, "mark").send_keys("wrong")

@@ -152,6 +152,8 @@ def test_bad_input_writes_nothing(raw, given, tmp_path):
     everything = dict.fromkeys(CASES[:4], "wrong")
     with pytest.raises(InputError, match="leaves fold 0 without val cases"):
         revised(raw, "drop", decisions=everything)
+    with pytest.raises(InputError, match="--as drop leaves no case"):
+        revised(raw, "drop", decisions=dict.fromkeys(CASES, "wrong"), splits=())
     assert nothing_is_written(raw)
 
 
@@ -175,6 +177,7 @@ def test_targets_that_nnunet_would_not_find(raw, name, message):
         ("case,decision\ncase_99,wrong\n", "1 of 1 cases are not in the data set: case_99"),
         ("case,decision\ncase_01,bad\n", "line 2: decision 'bad', expected one of fine, wrong"),
         ("case,decision\ncase_01,wrong\ncase_01,fine\n", "line 3: case case_01 stands there twice"),
+        ("decision,case\nwrong\n", "line 2: names no case"),
         ("name,mark\ncase_01,wrong\n", "expected case and decision"),
         ("", "has the columns of an empty file"),
     ],

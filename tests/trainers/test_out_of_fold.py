@@ -59,6 +59,10 @@ def test_folds_that_cannot_judge_are_named(model, splits):
         held_out_cases(model, splits, ["1"], CASES)
     with pytest.raises(InputError, match="2 cases of fold 0 are not in labelsTr: case4, case5"):
         held_out_cases(model, splits, (), CASES[:4])
+    for content in ({"0": {"train": CASES, "val": CASES}}, [{"train": CASES}], ["val"]):
+        splits.write_text(json.dumps(content))
+        with pytest.raises(InputError, match="is not nnU-Net's list of folds"):
+            held_out_cases(model, splits, ["0"], CASES)
     splits.write_text(json.dumps([{"train": CASES, "val": []}]))
     with pytest.raises(InputError, match="-f 0: this fold has no validation cases"):
         held_out_cases(model, splits, ["0"], CASES)
@@ -74,6 +78,9 @@ def test_predictions_resume_and_are_of_one_network(model, preprocessed, tmp_path
     cases = [HeldOut(case, "0", None) for case in CASES[4:]]
     images = {case: [preprocessed / "imagesTr" / f"{case}_0000.nii.gz"] for case in CASES}
     output = tmp_path / "probabilities"
+    with pytest.raises(OSError, match="No such file"):
+        predict(tmp_path / "nowhere", cases, images, output, "cpu")
+    assert not output.exists()
     files = predict(model, cases[:1], images, output, "cpu")
     with np.load(files["case4"]) as content:
         probabilities = content["probabilities"]

@@ -7,7 +7,7 @@ import logging
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,10 +43,9 @@ from anl_seg.formats.text import read_json
 from anl_seg.progress import Track
 from anl_seg.suspects.cases import CaseFiles
 from anl_seg.suspects.classes import Classes, declared_classes
-from anl_seg.suspects.examine import dataset_files, examine
-from anl_seg.suspects.gallery import write_gallery
-from anl_seg.suspects.ranking import Ranking, rank
-from anl_seg.suspects.report import PREDICTIONS, write_files
+from anl_seg.suspects.examine import dataset_files
+from anl_seg.suspects.ranking import Ranking
+from anl_seg.suspects.report import write_report
 from anl_seg.trainers.corrected_labels import CORRECTED_LABELS
 from anl_seg.trainers.out_of_fold import held_out_cases
 from anl_seg.trainers.plans import choose, missing_images, read_plans, write_plans
@@ -364,29 +363,20 @@ def _judge(
             f"nnU-Net wrote no probabilities of {named(missing)}; delete {output.parent} and start "
             "again"
         )
-    files = {
-        each.case: CaseFiles(
-            each.case,
-            source.cases[each.case].label,
-            each.file,
-            each.fold,
-            source.cases[each.case].images,
-        )
+    files = [
+        replace(source.cases[each.case], prediction=each.file, fold=each.fold)
         for each in held_out
         if each.file is not None
-    }
-    judged = examine(
-        list(files.values()),
+    ]
+    judged = {each.case for each in files}
+    reasons = {case: "its fold was not trained" for case in source.cases if case not in judged}
+    ranking, _ = write_report(
+        files,
         classes,
-        output / PREDICTIONS,
+        output,
+        {"title": f"{source.raw.name}, judged by a small trial", "model": JUDGE},
+        reasons,
         num_processes=num_processes,
         track=track,
     )
-    reasons = {case: "its fold was not trained" for case in source.cases if case not in files}
-    ranking = rank(judged, classes, {each.case: each.fold for each in files.values()}, reasons)
-    title = f"{source.raw.name}, judged by a small trial"
-    write_gallery(
-        ranking, files, classes, output, title=title, num_processes=num_processes, track=track
-    )
-    write_files(ranking, output, {"title": title, "model": JUDGE})
     return ranking
