@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from anl_seg.trainers.corrected_labels import (
     CORRECTED_LABELS,
     check_complete,
     correct_labels,
+    foreground_locations,
     publish,
 )
 from anl_seg.trainers.distributed import own_share, sum_over_all, wait_for_all
@@ -164,6 +166,11 @@ def replace_training_labels(trainer: nnUNetTrainerANL, correction: LabelCorrecti
             _with_progress(cases, trainer.print_to_log_file),
             label_predictor(trainer, trainer.autocast),
             correction.partial,
+            locate=partial(
+                foreground_locations,
+                classes=trainer.label_manager.foreground_labels,
+                patch_size=trainer.configuration_manager.patch_size,
+            ),
             ignore_label=trainer.label_manager.ignore_label,
         )
     wait_for_all(trainer)

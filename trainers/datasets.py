@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,7 @@ class WithCorrectedLabels:
 
     Args:
         dataset: nnU-Net's data set with the given labels, or `WithCleanLabels` around it.
-        folder: Folder for the corrected labels, `CASE.npy` with the shape of the labels.
+        folder: Folder for the corrected labels, as `correct_labels` writes it.
     """
 
     def __init__(self, dataset: Any, folder: Path) -> None:  # noqa: ANN401 (nnU-Net carries no types)
@@ -124,6 +125,10 @@ class WithCorrectedLabels:
         known = labels.arrays if isinstance(labels, Stacked) else (labels,)
         file = self.folder / f"{identifier}.npy"
         first = np.load(file, mmap_mode="r") if file.exists() else known[0]
+        locations = file.with_suffix(".pkl")
+        if locations.exists():
+            found = {**properties["class_locations"], **pickle.loads(locations.read_bytes())}
+            properties = {**properties, "class_locations": found}
         if len(known) == 1:
             return image, first, previous, properties
         return image, Stacked(first, known[1], known[0]), previous, properties

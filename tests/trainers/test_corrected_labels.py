@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+
+from nnunetv2.training.dataloading.data_loader import nnUNetDataLoader
+
 from anl_seg.errors import InputError
-from anl_seg.trainers.corrected_labels import check_complete, correct_labels, publish
+from anl_seg.trainers.corrected_labels import (
+    check_complete,
+    correct_labels,
+    foreground_locations,
+    publish,
+)
 from anl_seg.trainers.datasets import WithCleanLabels, WithCorrectedLabels
 
 
@@ -20,6 +31,22 @@ class Dataset:
 
     def load_case(self, case):
         return np.zeros((3, 4, 4), np.float32), self.labels[case], None, {"case": case}
+
+
+class Large:
+    """One case without anything but the properties that nnU-Net's loader needs."""
+
+    identifiers = ("a",)
+
+    def __init__(self, labels):
+        self.labels = labels
+        self.properties = {}
+
+    def load_case(self, _):
+        return np.zeros(self.labels.shape, np.float32), self.labels, None, self.properties
+
+
+LABELS = SimpleNamespace(all_labels=[0, 1], has_ignore_label=False)
 
 
 def labels(*foreground, ignored=(), dtype=np.int16):
@@ -78,6 +105,36 @@ def test_clean_and_given_labels_follow_the_corrected_ones(tmp_path):
     correct_labels(Dataset(given), ["a", "b"], lambda image: np.eye(4, dtype=int), folder)
     after = dataset.load_case("a")[1]
     assert np.array_equal(after[:], np.concatenate([np.eye(4)[None], clean, given["a"]]))
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 40), (40, 40, 40)])
+def test_a_lesion_that_only_the_corrected_labels_have_is_oversampled(tmp_path, shape):
+    """The given lesion is in one corner, the predicted one in the opposite corner."""
+    given, predicted = np.zeros((1, *shape), np.int16), np.zeros(shape, np.int16)
+    given[:, 0, 2, 2] = predicted[-1, 37, 37] = 1
+    dataset = Large(given)
+    folder, patch_size = tmp_path / "corrected", [8] * (3 - shape.count(1))
+    corrected = WithCorrectedLabels(dataset, folder)
+    loader = nnUNetDataLoader(
+        corrected, 4, patch_size, patch_size, LABELS, oversample_foreground_percent=1.0
+    )
+
+    def locate(labels):
+        return foreground_locations(labels, [1], patch_size)
+
+    dataset.properties["class_locations"] = locate(given)
+    assert all(target.any() for target in next(loader)["target"])
+    correct_labels(dataset, ["a"], lambda image: predicted, folder, locate=locate)
+    for _ in range(5):
+        assert all(target.any() for target in next(loader)["target"])
+
+
+def test_locations_are_not_sampled_if_a_patch_holds_the_image():
+    whole = np.ones((1, 1, 8, 9), np.int16)
+    assert foreground_locations(whole, [1], [8, 9]) is None
+    assert foreground_locations(whole, [1], [8, 10]) is None
+    assert len(foreground_locations(whole, [1], [8, 8])[1]) == 72
+    assert foreground_locations(whole, [1, 2], [1, 8, 8])[2] == []
 
 
 def test_a_predicted_label_beyond_int8_is_kept(tmp_path):
