@@ -80,7 +80,7 @@ def command(
 
 
 def _action(how: str, report: Path) -> tuple[str, Path | None]:
-    """The action of --as, and the folder of the masks that it needs."""
+    """Return the action of --as, and the folder of the masks that it needs."""
     from anl_seg.errors import InputError
     from anl_seg.suspects.report import PREDICTIONS
     from anl_seg.suspects.revise import CORRECT, DROP, IGNORE, PREDICT
@@ -103,7 +103,7 @@ def _action(how: str, report: Path) -> tuple[str, Path | None]:
 
 
 def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Path | None]:
-    """nnU-Net's folds of the source, and the file that holds those of the target."""
+    """Return nnU-Net's folds of the source, and the file that holds those of the target."""
     import os
 
     from anl_seg.errors import InputError

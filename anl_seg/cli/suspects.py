@@ -115,7 +115,7 @@ Found = tuple["list[CaseFiles]", "Classes", dict[str, Any], dict[str, str]]
 
 
 def _of_folders(predictions: Path, labels: Path, images: Path | None) -> Found:
-    """The cases of two plain folders."""
+    """List the cases of two plain folders."""
     from anl_seg.formats.masks import find_masks
     from anl_seg.suspects.examine import classes_of_folders, pair_files
 
@@ -138,7 +138,7 @@ def _of_dataset(
     device: str | None,
     output: Path,
 ) -> Found:
-    """The cases of a data set of nnU-Net, predicted first if their softmax is missing."""
+    """List the cases of a data set of nnU-Net; predict them first if their softmax is missing."""
     from dataclasses import replace
 
     from anl_seg.cli.progress import track

@@ -31,12 +31,12 @@ LOG_BOUNDS = (-2.0, 3.0)
 
 
 def spread(items: Sequence[Item]) -> Sequence[Item]:
-    """At most `CASES` of many items, spread evenly over all of them."""
+    """Choose at most `CASES` of many items, spread evenly over all of them."""
     return items[:: 1 + len(items) // CASES]
 
 
 def sample(case: Case, classes: Classes) -> NDArray[np.float32]:
-    """Log-odds of what is given, for some pixels of each class: `(pixels,)`.
+    """Return log-odds of what is given, for some pixels of each class: `(pixels,)`.
 
     Positive values belong to pixels in which the network agrees with the mask.
     """

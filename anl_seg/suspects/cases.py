@@ -229,12 +229,12 @@ def judge(case: Case, classes: Classes, name: str = "", temperature: float = 1.0
 
 
 def is_soft(case: Case) -> bool:
-    """Whether the prediction holds probabilities, not only 0 and 1."""
+    """Tell whether the prediction holds probabilities, not only 0 and 1."""
     return bool(((case.probabilities > 0) & (case.probabilities < 1)).any())
 
 
 def _around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box around a mask, and a margin."""
+    """Return the smallest box around a mask, with a margin."""
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     return tuple(
         slice(max(0, side.start - MARGIN), min(size, side.stop + MARGIN))
@@ -243,7 +243,7 @@ def _around(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
 
 
 def _box(differs: NDArray[np.bool_], cut: Sequence[slice]) -> tuple[tuple[int, int], ...]:
-    """The box around the largest piece of a mask, in pixels of the whole image; () if empty."""
+    """Return the box around the largest piece of a mask, in pixels of the whole image, or ()."""
     pieces, count = ndimage.label(differs)
     if not count:
         return ()
@@ -256,7 +256,7 @@ def _box(differs: NDArray[np.bool_], cut: Sequence[slice]) -> tuple[tuple[int, i
 
 
 def stem(path: Path) -> str:
-    """The name of a file without an ending of images or arrays."""
+    """Return the name of a file without an ending of images or arrays."""
     name = path.name
     found = (end for end in (*ARRAY_ENDINGS, *ENDINGS) if name.lower().endswith(end))
     return name[: len(name) - len(next(found, ""))]

@@ -50,12 +50,12 @@ class Classes:
         return {0} | ignored | self.labels
 
     def channel(self, probabilities: Floats, place: int) -> Floats:
-        """Probability of the class in this place of `names`."""
+        """Return the probability of the class in this place of `names`."""
         channel: Floats = probabilities[place if self.regions else list(self.names)[place]]
         return channel
 
     def predicted(self, probabilities: Floats) -> Labels:
-        """The label map that nnU-Net makes of probabilities `(channels, *S)`."""
+        """Make the label map that nnU-Net makes of probabilities `(channels, *S)`."""
         if not self.regions:
             return np.asarray(probabilities.argmax(0), _smallest(self.channels - 1))
         dtype = _smallest(max(self.order))
@@ -70,7 +70,7 @@ def _smallest(highest: int) -> type[np.uint8] | type[np.uint16]:
 
 
 def plain_classes(count: int, ignore_label: int | None = None) -> Classes:
-    """The labels 1 to `count - 1` without names."""
+    """Return the classes with the labels 1 to `count - 1`, without names."""
     return Classes({label: "" for label in range(1, count)}, ignore_label=ignore_label)
 
 
@@ -98,5 +98,5 @@ def declared_classes(path: Path) -> Classes:
 
 
 def _shortest(label: Label) -> Label:
-    """A region of one label is that label."""
+    """Replace a region of one label by that label."""
     return label[0] if isinstance(label, tuple) and len(label) == 1 else label

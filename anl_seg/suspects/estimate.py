@@ -98,7 +98,7 @@ def _reason_against(count: int, agreement: float, soft: bool, classes: int) -> s
 
 
 def _interval(log_odds: NDArray[np.float64]) -> tuple[float, float, float]:
-    """The most likely share of wrong masks, and the ends of its interval."""
+    """Find the most likely share of wrong masks, and the ends of its interval."""
     ratios = np.exp(np.clip(log_odds, -30, 30))
     likelihood = np.log(np.maximum(np.outer(SHARES, ratios - 1) + 1, 1e-300)).sum(1)
     inside = SHARES[likelihood >= likelihood.max() - DROP]

@@ -127,7 +127,7 @@ def measure(
 
 
 def _radius(volume: float, axes: int) -> float:
-    """Radius of a disc of this area or a ball of this volume."""
+    """Return the radius of a disc of this area or a ball of this volume."""
     if axes == 2:
         return float(np.sqrt(volume / np.pi))
     return float(np.cbrt(volume * 3 / (4 * np.pi)))
@@ -138,13 +138,13 @@ def _share(part: Mask, whole: Mask) -> float:
 
 
 def logit(probability: Floats) -> Floats:
-    """Logarithm of p / (1 - p), finite everywhere."""
+    """Compute the logarithm of p / (1 - p), finite everywhere."""
     kept = np.clip(probability, CLOSEST, 1 - CLOSEST)
     return np.asarray(np.log(kept) - np.log1p(-kept), dtype=np.float32)
 
 
 def tempered(probability: Floats, temperature: float) -> Floats:
-    """Probability with its log-odds divided by a temperature."""
+    """Divide the log-odds of a probability by a temperature."""
     return np.asarray(expit(logit(probability) / temperature), dtype=np.float32)
 
 
@@ -153,7 +153,7 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _best_dice(probability: Floats, given: Mask) -> float:
-    """Dice of the given mask with the best cut of the probability."""
+    """Compute the Dice of the given mask with the best cut of the probability."""
     places = np.searchsorted(CUTS, logit(probability))  # cut k keeps the places above k
     both = np.bincount(places[given], minlength=len(CUTS) + 1)
     whole = np.bincount(places.ravel(), minlength=len(CUTS) + 1)
@@ -166,7 +166,7 @@ def _contour(mask: Mask) -> Mask:
 
 
 def _signed_distance(mask: Mask, spacing: Sequence[float]) -> Floats:
-    """Distance from the contour of a mask, negative inside; far everywhere if it is empty."""
+    """Compute the distance from a contour, negative inside; far everywhere if it is empty."""
     if not mask.any():
         return np.full(mask.shape, np.float32(np.dot(mask.shape, spacing)))
     outside = ndimage.distance_transform_edt(~mask, sampling=spacing)
@@ -176,7 +176,7 @@ def _signed_distance(mask: Mask, spacing: Sequence[float]) -> Floats:
 
 
 def _move(given: Mask, predicted: Mask) -> NDArray[np.float64]:
-    """Way from the centre of the given to that of the predicted mask, in pixels, `(axes,)`."""
+    """Return the way from the given to the predicted centre, in pixels, `(axes,)`."""
     if not (given.any() and predicted.any()):
         return np.zeros(given.ndim)
     centres = [np.asarray(ndimage.center_of_mass(mask)) for mask in (given, predicted)]
@@ -184,7 +184,7 @@ def _move(given: Mask, predicted: Mask) -> NDArray[np.float64]:
 
 
 def _overlap(given: Mask, predicted: Mask, move: NDArray[np.float64]) -> float:
-    """Pixels in both masks if the given one is moved by whole pixels."""
+    """Count the pixels in both masks if the given one is moved by whole pixels."""
     steps = [int(step) for step in np.rint(move)]
     source = tuple(
         slice(max(0, -step), size - max(0, step))
@@ -198,7 +198,7 @@ def _overlap(given: Mask, predicted: Mask, move: NDArray[np.float64]) -> float:
 
 
 def _outline(mask: Mask, spacing: Sequence[float]) -> float:
-    """Logarithm of the area of a mask's outer faces, relative to its size.
+    """Compute the logarithm of the area of a mask's outer faces, relative to its size.
 
     Faces are those of pixels or voxels, so stairs along a slanted outline count no more than a
     straight outline; bays and bumps do.
@@ -214,7 +214,7 @@ def _outline(mask: Mask, spacing: Sequence[float]) -> float:
 
 
 def _untouched(mask: Mask, other: Mask) -> float:
-    """Part of a mask in components that the other does not touch."""
+    """Compute the part of a mask in components that the other does not touch."""
     components, count = ndimage.label(mask)
     if not count:
         return 0.0

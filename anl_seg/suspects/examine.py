@@ -69,7 +69,7 @@ def examine(
 
 
 def _sample(files: CaseFiles, classes: Classes) -> NDArray[np.float32] | None:
-    """Log-odds for the temperature; None for masks, and for wrong files, which `_examine` names."""
+    """Return log-odds for the temperature; None for masks, and for files that cannot be read."""
     try:
         case = read_case(files, classes)
     except InputError:
@@ -160,7 +160,7 @@ def _predictions(folder: Path) -> dict[str, Path]:
 
 
 def _images(folder: Path) -> dict[str, list[Path]]:
-    """Case -> the files of its channels: `CASE.png`, or nnU-Net's `CASE_0000.png`, ..."""
+    """Map each case to the files of its channels: `CASE.png`, or nnU-Net's `CASE_0000.png`, ..."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of images")
     found: dict[str, list[Path]] = {}

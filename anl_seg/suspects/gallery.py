@@ -157,7 +157,7 @@ def _outlines(mask: Labels, classes: Classes) -> Sequence[str]:
 
 
 def _drawn_box(suspect: Suspect, plane: int | None, step: int) -> list[float]:
-    """Left, top, width and height of the box in the picture; [] if it lies in other slices."""
+    """Return left, top, width and height of the box in the picture; [] if it is in other slices."""
     box = suspect.box
     if plane is not None and box:
         box = box[1:] if box[0][0] <= plane < box[0][1] else ()

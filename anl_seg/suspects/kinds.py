@@ -42,5 +42,5 @@ def guess_kind(evidence: Evidence) -> str:
 
 
 def _union(evidence: Evidence) -> float:
-    """Pixels in either mask."""
+    """Return the number of pixels in either mask."""
     return (evidence.given + evidence.predicted) / (2 - evidence.lost - evidence.gained)

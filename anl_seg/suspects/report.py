@@ -114,12 +114,12 @@ def write_files(ranking: Ranking, output: Path, source: Mapping[str, Any]) -> li
 
 
 def box_in_words(suspect: Suspect) -> str:
-    """The box as start and stop along each axis, as in `12:40 8:33`; "" if there is none."""
+    """Write the box as start and stop along each axis, as in `12:40 8:33`; "" if there is none."""
     return " ".join(f"{start}:{stop}" for start, stop in suspect.box)
 
 
 def class_in_words(suspect: Suspect) -> str:
-    """Name of the class, or its label if it has none."""
+    """Return the name of the class, or its label if it has none."""
     if suspect.label is None:
         return ""
     return suspect.name or str(suspect.label)

@@ -153,7 +153,7 @@ def check_target(source: Path, target: Path) -> None:
 
 
 def _chosen(revision: Revision) -> frozenset[str]:
-    """The cases that are changed."""
+    """Return the cases that are changed."""
     suspicious = (WRONG,) if revision.action == PREDICT else (WRONG, UNSURE)
     chosen = {case for case, decision in revision.decisions.items() if decision in suspicious}
     if not chosen:
@@ -165,7 +165,7 @@ def _chosen(revision: Revision) -> frozenset[str]:
 def _new_masks(
     revision: Revision, chosen: Collection[str], cases: Collection[str]
 ) -> dict[str, Path]:
-    """Case -> the file of its predicted or corrected mask."""
+    """Map each case that is changed to the file of its predicted or corrected mask."""
     if revision.action == DROP:
         return {}
     if revision.masks is None:
@@ -201,7 +201,7 @@ def _with_ignore_label(
 def _without(
     splits: Sequence[Mapping[str, list[str]]], dropped: frozenset[str]
 ) -> list[dict[str, list[str]]]:
-    """The folds without dropped cases."""
+    """Return the folds without dropped cases."""
     kept = [
         {part: [case for case in cases if case not in dropped] for part, cases in fold.items()}
         for fold in splits
@@ -232,7 +232,7 @@ def _carry(
 
 
 def _case_of(path: Path, cases: frozenset[str], ending: str) -> str:
-    """The case that a file of a training folder belongs to, or ""."""
+    """Return the case that a file of a training folder belongs to, or ""."""
     for end in (ending, ".json"):  # nnU-Net keeps the spacing of a TIFF in a JSON file
         name = path.name.removesuffix(end)
         if name == path.name:

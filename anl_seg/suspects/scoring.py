@@ -82,7 +82,7 @@ class Weights:
         return cls(names, intercept=intercept, **{k: np.array(v) for k, v in content.items()})
 
     def log_odds(self, table: Mapping[str, Values]) -> Values:
-        """Log-odds of a wrong mask, `(cases,)`, from the table of `features`."""
+        """Compute the log-odds of a wrong mask, `(cases,)`, from the table of `features`."""
         columns = np.stack([table[name] for name in self.features], axis=1)
         standard = (columns - self.centres) / self.scales
         return np.asarray(expit(standard @ self.slopes.T + self.biases) @ self.heights) + (
@@ -156,7 +156,7 @@ def as_scores(odds: ArrayLike) -> Values:
 
 
 def log_odds(cases: Sequence[Mapping[Label, Evidence]]) -> list[dict[Label, float]]:
-    """Log-odds of a wrong mask, for each case and class.
+    """Compute the log-odds of a wrong mask, for each case and class.
 
     A positive value says that the evidence is more likely for a wrong mask than for a right one.
 
@@ -173,7 +173,7 @@ def log_odds(cases: Sequence[Mapping[Label, Evidence]]) -> list[dict[Label, floa
 
 
 def features(peers: Sequence[Evidence]) -> dict[str, Values]:
-    """Features of the cases of one class: name -> `(cases,)`.
+    """Compute the features of the cases of one class: name -> `(cases,)`.
 
     Differences are compared with those of the tenth of cases that agrees best: even right masks
     differ from a prediction, and those of lesions more than those of livers. The median distance
@@ -218,10 +218,10 @@ def features(peers: Sequence[Evidence]) -> dict[str, Values]:
 
 
 def _usual(name: str, values: Values) -> float:
-    """Value of a feature that a tenth of the cases stays below."""
+    """Return the value of a feature that a tenth of the cases stays below."""
     return float(np.quantile(values, 0.1)) if len(values) >= MIN_PEERS else USUAL[name]
 
 
 def _log(values: Values, start: float) -> Values:
-    """Logarithm of values from 0 on, finite at 0."""
+    """Compute the logarithm of values from 0 on, finite at 0."""
     return np.asarray(np.log(np.maximum(values, 0) + start))
