@@ -39,15 +39,31 @@ def test_the_readme_names_all():
     assert [name for name in names if name not in text and name != "README.md"] == []
 
 
-def test_runs_with_another_noise_are_left_out(tmp_path):
-    for name, eta_alpha in {"known": 0.7, "other": 0.4}.items():
-        settings = {"loss": "dice+ce", "eta_alpha": eta_alpha, "noise_method": "published"}
-        settings |= {"seed": 1, "ema": 0.0, "correct_labels": False}
+def test_runs_are_grouped_by_regime_and_known_noise(tmp_path):
+    changes = {
+        "known": {},
+        "other noise": {"eta_alpha": 0.4},
+        "larger": {"size": 128},
+        "other size": {"size": 32},
+    }
+    for name, changed in changes.items():
+        settings = {"loss": "dice+ce", "eta_alpha": 0.7, "noise_method": "published", "size": 64}
+        settings |= {"seed": 1, "ema": 0.0, "correct_labels": False, "n_training": 250}
+        settings |= {"protocol": "nnunet"} | changed
         record = {"status": "done", "settings": settings, "metrics": {}}
         (tmp_path / name).mkdir()
         (tmp_path / name / "record.json").write_text(json.dumps(record))
-    script = runpy.run_path(str(BENCHMARKS / "few_images_long.py"))
-    found = script["find"](tmp_path)
-    assert {noise: list(methods) for noise, methods in found.items()} == {
-        "0.7/0.7": [script["BASELINE"]]
+    script = runpy.run_path(str(BENCHMARKS / "isic2017.py"))
+    trainings = script["read"](tmp_path)
+    names = {
+        regime: [
+            (noise, method, [each.folder.name for each in methods[method]])
+            for noise, methods in script["group"](trainings, settings).items()
+            for method in methods
+        ]
+        for regime, settings in script["REGIMES"].items()
     }
+    first, second, *others = names.values()
+    assert first == [("0.7/0.7", script["BASELINE"], ["known"])]
+    assert second == [("0.7/0.7", script["BASELINE"], ["larger"])]
+    assert not any(others)

@@ -1,10 +1,10 @@
-"""Table and curves of the sweeps results/isic2017/few_images_long*.yaml.
+"""Tables and curves of the sweeps in results/isic2017.
 
     anl-seg sweep results/isic2017/few_images_long.yaml --runs RUNS
-    python benchmarks/few_images_long.py RUNS
+    python benchmarks/isic2017.py RUNS
 
 Methods are compared with nnU-Net's own loss on the 300 clean test images, case by case, after
-averaging over seeds. The output is few_images_long.md, memorisation.png and runs.csv.
+averaging over seeds. The output is tables.md, memorisation.png and runs.csv.
 """
 
 from __future__ import annotations
@@ -24,7 +24,14 @@ from anl_seg.experiments.runs.collect import collect, write_csv
 
 RESULTS = Path(__file__).parents[1] / "results/isic2017"
 BASELINE, DEFAULT = "nnU-Net's own loss", "our default"
-#: Noises in words, by eta_alpha and kinds of noise, in the order of the table.
+#: Kinds of training by name, in the order of the tables: the settings that all runs share.
+REGIMES: Mapping[str, Mapping[str, Any]] = {
+    "Few images, long": {"protocol": "nnunet", "size": 64, "n_training": 250},
+    "Few images, long, 128 x 128 pixels": {"protocol": "nnunet", "size": 128, "n_training": 250},
+    "All images, nnU-Net's schedule": {"protocol": "nnunet", "size": 64, "n_training": None},
+    "All images, the paper's schedule": {"protocol": "isic2017", "size": 64, "n_training": None},
+}
+#: Noises in words, by eta_alpha and method of noise, in the order of the tables.
 NOISE = {
     (0.7, "published"): "0.7/0.7",
     (0.3, "published"): "0.3/0.7",
@@ -67,33 +74,55 @@ class Training:
         """Noise in words; None if it is not in `NOISE`."""
         return NOISE.get((self.settings["eta_alpha"], self.settings["noise_method"]))
 
+    def belongs_to(self, regime: Mapping[str, Any]) -> bool:
+        """Return whether the settings of the regime are those of this run."""
+        return all(self.settings[name] == value for name, value in regime.items())
+
+    def test_masks(self) -> Path:
+        """Return the folder of the clean test masks in the size of this run."""
+        size = self.settings["size"]
+        data = sorted((self.folder.parent / "data").glob(f"*-{size}px*/nnUNet_raw/Dataset501_*"))
+        return data[0] / "labelsTs"
+
     def curve(self, key: str) -> list[float]:
         """Return a row of the memorisation curve, one value per epoch."""
-        (file,) = self.folder.glob("nnUNet_results/*/*/fold_0/memorisation.jsonl")
+        (file,) = self.folder.glob("nnUNet_results/*/*/fold_*/memorisation.jsonl")
         points = map(json.loads, file.read_text(encoding="utf-8").splitlines())
         return [np.nan if point[key] is None else point[key] for point in points]
 
 
-def find(runs: Path) -> dict[str, dict[str, list[Training]]]:
-    """Read the finished trainings by noise and method, in the order of their seeds.
+#: Trainings by noise and method.
+Grouped = dict[str, dict[str, list[Training]]]
 
-    Trainings with a noise that is not in `NOISE` are left out.
+
+def read(runs: Path) -> list[Training]:
+    """Read the finished trainings, in the order of their seeds."""
+    records = (
+        (path.parent, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(runs.glob("*/record.json"))
+    )
+    trainings = [
+        Training(folder, record["settings"], record["metrics"])
+        for folder, record in records
+        if record["status"] == "done"
+    ]
+    return sorted(trainings, key=lambda each: each.settings["seed"])
+
+
+def group(trainings: Sequence[Training], regime: Mapping[str, Any]) -> Grouped:
+    """Group the trainings of a regime by noise and method.
+
+    Trainings with a noise that is not in `NOISE` are left out, and noises without nnU-Net's own
+    loss.
     """
-    found: dict[str, dict[str, list[Training]]] = {noise: {} for noise in NOISE.values()}
-    for path in sorted(runs.glob("*/record.json")):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["status"] != "done":
-            continue
-        training = Training(path.parent, record["settings"], record["metrics"])
-        if training.noise is not None:
+    found: Grouped = {noise: {} for noise in NOISE.values()}
+    for training in trainings:
+        if training.belongs_to(regime) and training.noise is not None:
             found[training.noise].setdefault(training.method, []).append(training)
-    for methods in found.values():
-        for trainings in methods.values():
-            trainings.sort(key=lambda each: each.settings["seed"])
     return {noise: methods for noise, methods in found.items() if BASELINE in methods}
 
 
-def differences(methods: Mapping[str, Sequence[Training]], masks: Path) -> dict[str, Difference]:
+def differences(methods: Mapping[str, Sequence[Training]]) -> dict[str, Difference]:
     """Compute differences to nnU-Net's own loss, from the same seeds of both."""
     found = {}
     for name, trainings in methods.items():
@@ -107,11 +136,11 @@ def differences(methods: Mapping[str, Sequence[Training]], masks: Path) -> dict[
             ]
             for each in (BASELINE, name)
         }
-        (found[name],) = compare(evaluate_methods(folders, masks)).differences
+        (found[name],) = compare(evaluate_methods(folders, trainings[0].test_masks())).differences
     return found
 
 
-def table(found: Mapping[str, Mapping[str, Sequence[Training]]], masks: Path) -> str:
+def table(found: Grouped) -> str:
     """Format all methods in Markdown, with their differences to nnU-Net's own loss."""
     lines = [
         "| masks | training | seeds | test Dice (%) | difference (95 % interval) "
@@ -119,7 +148,7 @@ def table(found: Mapping[str, Mapping[str, Sequence[Training]]], masks: Path) ->
         "|---|---|---|---|---|---|---|",
     ]
     for noise, methods in found.items():
-        compared = differences(methods, masks)
+        compared = differences(methods)
         for name, trainings in sorted(methods.items(), key=lambda item: item[0] != BASELINE):
             dice = 100 * np.array([each.metrics["test_dice"] for each in trainings])
             area = np.mean([each.metrics["test_area"] for each in trainings])
@@ -144,7 +173,7 @@ def _in_words(difference: Difference | None) -> str:
     return f"{100 * difference.mean:+.1f} ({100 * low:.1f} to {100 * high:.1f})"
 
 
-def draw(found: Mapping[str, Mapping[str, Sequence[Training]]], file: Path) -> None:
+def draw(found: Grouped, file: Path) -> None:
     """Draw the share of wrong pixels that both trainings memorise, and the fit of clean labels."""
     rows = {"memorised": "wrong pixels memorised", "dice_clean": "Dice, clean training labels"}
     figure = Figure(figsize=(2.6 * len(found), 4.6), layout="constrained")
@@ -169,15 +198,24 @@ def draw(found: Mapping[str, Mapping[str, Sequence[Training]]], file: Path) -> N
 
 
 def main() -> None:
-    """Read the runs and write the table, the curves and the CSV."""
+    """Read the runs and write the tables, the curves and the CSV."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path)
     runs = parser.parse_args().runs
-    (masks,) = runs.glob("data/*/nnUNet_raw/Dataset501_*/labelsTs")
-    found = find(runs)
-    text = table(found, masks)
-    (RESULTS / "few_images_long.md").write_text(text, encoding="utf-8")
-    draw(found, RESULTS / "memorisation.png")
+    trainings = read(runs)
+    regimes = {name: group(trainings, regime) for name, regime in REGIMES.items()}
+    sections = [f"## {name}\n\n{table(found)}" for name, found in regimes.items() if found]
+    text = "\n".join(
+        [
+            "# ISIC-2017: all tables",
+            "",
+            "Written by `python benchmarks/isic2017.py`; do not edit. README.md explains them.",
+            "",
+            *sections,
+        ]
+    )
+    (RESULTS / "tables.md").write_text(text, encoding="utf-8")
+    draw(next(iter(regimes.values())), RESULTS / "memorisation.png")
     done = [
         row | {"data": Path(row["data"]).name} for row in collect(runs) if row["state"] == "done"
     ]
