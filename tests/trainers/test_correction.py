@@ -79,7 +79,12 @@ def test_the_labels_are_corrected_with_any_number_of_loading_processes(
     peak = trainer.correction.peak
     assert trainer.correction.done_in == len(peak.dice) - 1
     assert peak.best_epoch < trainer.correction.done_in
-    check_labels(Path(trainer.output_folder, "corrected_labels"), preprocessed, log(trainer))
+    output = Path(trainer.output_folder)
+    check_labels(output / "corrected_labels", preprocessed, log(trainer))
+    saved = torch.load(output / "checkpoint_final.pth", weights_only=False)["network_weights"]
+    with trainer.averaged():  # whose weights were validated
+        for name, value in trainer.network.state_dict().items():
+            assert torch.equal(saved[name], value)
 
 
 def load(dataset, number, loaded):
