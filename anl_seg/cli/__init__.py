@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import inspect
 import sys
 from importlib import import_module
 from importlib.metadata import version as installed_version
@@ -53,8 +54,15 @@ def build_app() -> typer.Typer:
     )
     for name, module in COMMANDS.items():
         loaded = import_module(f"anl_seg.cli.{module}")
-        app.command(name, epilog="\n\n".join(("Examples:", *loaded.EXAMPLES)))(loaded.command)
+        epilog = "\n\n".join(("Examples:", *loaded.EXAMPLES))
+        app.command(name, help=_unwrapped(loaded.command.__doc__), epilog=epilog)(loaded.command)
     return app
+
+
+def _unwrapped(docstring: str) -> str:
+    """Return a docstring with each paragraph in one line, because typer keeps line breaks."""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    return "\n\n".join(" ".join(each.split()) for each in paragraphs)
 
 
 def _print_version(wanted: bool) -> None:

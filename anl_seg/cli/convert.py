@@ -60,6 +60,7 @@ def command(
     """
     from anl_seg.cli.progress import track
     from anl_seg.datasets import image_folders
+    from anl_seg.datasets.raw_dataset_writer import PICTURE
     from anl_seg.formats import nnunet
     from anl_seg.trainers.integrity import check_integrity
 
@@ -80,4 +81,5 @@ def command(
     print("labels: " + ", ".join(f"{value} {label}" for label, value in done.labels.items()))
     if output is not None:
         print(f"for nnU-Net: export nnUNet_raw={raw.resolve()}")
-    print(f"next: nnUNetv2_plan_and_preprocess -d {dataset_id}")
+    pictures = any((dst / nnunet.IMAGES).glob(f"*{PICTURE}"))
+    print(f"next: nnUNetv2_plan_and_preprocess -d {dataset_id}{' -c 2d' if pictures else ''}")

@@ -102,8 +102,8 @@ def command(
     """Score predicted masks against reference masks of the same names.
 
     PRED is first and REF second; nnUNetv2_evaluate_folder takes the reverse order. Formats: PNG,
-    BMP, TIFF, NIfTI, NRRD and MHA. A missing or extra prediction is an error and never reduces n.
-    summary.json contains the conventions behind each figure.
+    BMP, TIFF, NIfTI, NRRD and MHA. A missing or extra prediction is an error; no case is left out
+    silently. summary.json contains the conventions behind each figure.
     """
     from rich.console import Console
 

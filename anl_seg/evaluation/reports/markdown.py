@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 from anl_seg.evaluation.reports.grid import Cell, Grid
 
 #: Text before and after a marked cell. HTML underlines, because Markdown cannot.
 MARKS = {"": ("", ""), "best": ("**", "**"), "second": ("<u>", "</u>")}
+#: Longest line of a paragraph, in characters.
+WIDTH = 100
 
 
 def markdown_document(
@@ -21,8 +24,8 @@ def markdown_document(
         notes: Lines on how the figures were measured.
         lead: Paragraphs above the tables.
     """
-    measured = "".join(f"- {_escape(note)}\n" for note in notes)
-    paragraphs = [f"{_escape(paragraph)}\n" for paragraph in lead]
+    measured = "".join(f"- {paragraph(note, indent='  ')}\n" for note in notes)
+    paragraphs = [f"{paragraph(each)}\n" for each in lead]
     tables = map(markdown_table, grids)
     parts = [f"# {_escape(title)}\n", *paragraphs, *tables, "## How this was measured\n"]
     return "\n".join([*parts, measured])
@@ -36,8 +39,19 @@ def markdown_table(grid: Grid) -> str:
         *[[_cell(cell) for cell in row] for row in grid.rows],
     ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    parts = (f"**{_escape(grid.title)}**", table, _escape(grid.note))
+    parts = (f"**{_escape(grid.title)}**", table, paragraph(grid.note))
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def paragraph(text: str, indent: str = "") -> str:
+    """Wrap plain text as a paragraph, with `indent` before all lines except the first."""
+    return textwrap.fill(
+        _escape(text),
+        WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _cell(cell: Cell) -> str:

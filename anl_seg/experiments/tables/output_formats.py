@@ -15,7 +15,7 @@ from rich.console import Console
 from anl_seg.errors import InputError, named
 from anl_seg.evaluation.reports.grid import Grid
 from anl_seg.evaluation.reports.latex import latex_table
-from anl_seg.evaluation.reports.markdown import markdown_table
+from anl_seg.evaluation.reports.markdown import markdown_table, paragraph
 from anl_seg.evaluation.reports.page import render
 from anl_seg.evaluation.reports.terminal import terminal_table
 from anl_seg.experiments.tables.report import Report
@@ -52,7 +52,8 @@ def _text(report: Report) -> str:
 
 
 def _markdown(report: Report) -> str:
-    parts = (report.head, markdown_table(report.grid).rstrip(), *report.notes)
+    # notes stay in one line each: they may hold a command
+    parts = (paragraph(report.head), markdown_table(report.grid).rstrip(), *report.notes)
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
