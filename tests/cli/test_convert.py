@@ -30,7 +30,7 @@ def test_own_images_and_masks_become_a_data_set(own_data, capsys):
     printed = capsys.readouterr().out
     assert "3 training and 0 test pairs" in printed
     assert "0 background, 1 foreground" in printed
-    assert "nnUNetv2_plan_and_preprocess -d 510" in printed
+    assert "nnUNetv2_plan_and_preprocess -d 510 -c 2d" in printed
     assert (own_data / "raw/Dataset510_Mine/labelsTr/p0.png").exists()
 
 
