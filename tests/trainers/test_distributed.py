@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
+
+from trainers.one_rank import distribute
 
 from anl_seg.trainers.segmentation_loss import WarmUp
 
@@ -34,18 +35,6 @@ def step(trainer, batch, ranks):
     values = torch.cat([p.detach().flatten() for p in parameters])
     average = torch.cat([value.flatten() for value in trainer.average.values])
     return {"loss": loss, "gradients": gradients, "values": values, "average": average}
-
-
-def distributed(trainer):
-    """Do to an initialised trainer what nnU-Net does where processes are initialised.
-
-    Its constructor would choose a GPU, and its wrapper of the network names one.
-    """
-    trainer.is_ddp = True
-    trainer.local_rank = dist.get_rank()
-    trainer.network = DistributedDataParallel(trainer.network)
-    trainer.loss = trainer._build_loss()
-    return trainer
 
 
 CASES = {
@@ -99,5 +88,5 @@ def test_one_of_two_processes(make_trainer, make_batch):
     dist.init_process_group("gloo", init_method=store, rank=int(rank), world_size=2)
     for case, trainer in trainers.items():
         batch = make_batch(trainer, images=4)
-        torch.save(step(distributed(trainer), batch, ranks=2), results / f"{case}_{rank}.pt")
+        torch.save(step(distribute(trainer), batch, ranks=2), results / f"{case}_{rank}.pt")
     dist.destroy_process_group()
