@@ -118,6 +118,7 @@ def _report(
         images=clean / TEST_IMAGES,
         notes=[
             f"{noise['corrupted']} of {noise['cases']} training masks were corrupted",
+            *map(partial(_about_correction, nnunet), COMPARED_METHODS),
             ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value)
             + f", {precision}",
         ],
@@ -164,6 +165,13 @@ def _memorisation_plots(files: Mapping[str, Path]) -> list[Plot]:
             caption="Dice of the training patches with the clean labels, not used in training.",
         ),
     ]
+
+
+def _about_correction(nnunet: NnUNet, name: str) -> str:
+    """Say whether a training has corrected its labels."""
+    if (nnunet.trained(NOISY_NAME, plans_name(name), FOLD) / "corrected_labels").is_dir():
+        return f"{name}: the training labels were corrected"
+    return f"{name}: no label was corrected"
 
 
 def _make_clean_dataset(folder: Path, clean: Path, settings: DemoSettings, track: Track) -> None:
