@@ -146,7 +146,8 @@ class Advice:
         elif self.clean is None:
             masks = (
                 "The given masks may be wrong themselves, and a network that copies their errors "
-                "then scores higher. Only clean masks can decide."
+                "then scores higher. Only clean masks, in a folder labelsTr_clean beside labelsTr, "
+                "can decide."
             )
         else:
             masks = (
