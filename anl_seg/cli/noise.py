@@ -186,9 +186,9 @@ def _print_summary(summary: dict[str, Any], eta_beta: float, done: str) -> None:
     if summary["skipped"]:
         print(f"{summary['skipped']} cases cannot take their noise: omitted.")
     if summary["off_level"]:
-        print(f"Achieved noise differs by more than 0.01 in {summary['off_level']} objects.")
+        print(f"Objects whose achieved noise differs by more than 0.01: {summary['off_level']}.")
     if summary["vanished"]:
-        print(f"Vanished under other classes or out of view: {summary['vanished']} objects.")
+        print(f"Objects that vanished under other classes or out of view: {summary['vanished']}.")
     if any(summary["situations"].values()):
         counts = (f"{name} {count}" for name, count in summary["situations"].items() if count)
         print(f"Why: {', '.join(counts)}.")

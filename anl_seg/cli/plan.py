@@ -186,7 +186,8 @@ def command(
     if missing := plans.missing_images(folder, chosen):
         print(f"next: nnUNetv2_preprocess -d {dataset} -plans_name {name} -c {' '.join(missing)}")
     first = plans.first_configuration(chosen)
-    print(f"next: nnUNetv2_train {dataset} {first} 0 -tr nnUNetTrainerANL -p {name}")
+    device = " -device cpu" if small else ""
+    print(f"next: nnUNetv2_train {dataset} {first} 0 -tr nnUNetTrainerANL -p {name}{device}")
 
 
 def _given(**options: Any) -> dict[str, Any]:  # noqa: ANN401 (numbers of several types)
