@@ -40,7 +40,7 @@ from anl_seg.classification.settings import PRECISIONS
 from anl_seg.datasets.classification import ImageArrays
 from anl_seg.noise import labels as label_noise
 from anl_seg.processes import processors
-from common import conditions, elapsed, take_turns
+from common import conditions, elapsed, take_turns, wrapped
 
 PROTOCOL = PROTOCOLS["cifar10"]
 PRESET = PROTOCOL.presets["anl-ce"]
@@ -218,7 +218,7 @@ def main() -> None:
             "If a float32 step were its multiplications alone, at this machine's pace for a "
             f"product of 2048 x 2048 matrices, it would reach {most / peer:.2f}."
         )
-    RESULTS.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    RESULTS.write_text(wrapped("\n".join(lines) + "\n"), encoding="utf-8")
     print(RESULTS.read_text(encoding="utf-8"))
 
 

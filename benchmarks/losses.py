@@ -26,7 +26,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from anl_seg import losses
 from anl_seg.formats.files import write_text
-from common import conditions, take_turns
+from common import conditions, take_turns, wrapped
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -182,7 +182,7 @@ def main() -> None:
         section += measure(shape, dtype, arguments.device, arguments.repeats)
         print("\n".join(section), flush=True)
         lines += ["", *section]
-    write_text(output, "\n".join(lines) + "\n")
+    write_text(output, wrapped("\n".join(lines) + "\n"))
 
 
 if __name__ == "__main__":

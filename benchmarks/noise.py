@@ -35,7 +35,7 @@ from anl_seg.noise import (
     published,
 )
 from anl_seg.noise.base import Surroundings
-from common import conditions
+from common import conditions, wrapped
 
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "../shared/data/isic2017-sample/masks-native"
@@ -313,7 +313,7 @@ def measured() -> str:
 
 
 def write(path: Path, lines: list[str]) -> None:
-    write_text(path, "\n".join(lines) + "\n")
+    write_text(path, wrapped("\n".join(lines) + "\n"))
     print("\n".join(lines))
 
 
