@@ -355,6 +355,78 @@ def dice(predicted: NDArray[np.bool_], reference: NDArray[np.bool_]) -> NDArray[
 
 
 @dataclass(frozen=True)
+class Pairs:
+    """Masks of some cases with their predictions.
+
+    Attributes:
+        right: Clean masks `(cases, H, W)`.
+        given: Masks that are judged.
+        foreground: Predicted foreground probabilities.
+        wrong: Whether each judged mask is wrong.
+        kinds: Kind of noise of each case, "" for clean masks.
+    """
+
+    right: Cases
+    given: Cases
+    foreground: Floats
+    wrong: Cases
+    kinds: Cases
+
+
+def load_pairs(right_masks: Path, given_masks: Path, numbers: Cases, foreground: Floats) -> Pairs:
+    """Load the masks of some cases of two folders."""
+    right, given = (load_masks(folder)[numbers] for folder in (right_masks, given_masks))
+    wrong = (right != given).any((1, 2))
+    kinds = np.where(wrong, kinds_of(given_masks)[numbers], "")
+    return Pairs(right, given, foreground, wrong, kinds)
+
+
+def half_of(
+    study: Study, loss: str, noise: str, half: int, judged_masks: str | None = None
+) -> Pairs | None:
+    """Load one half of the training pairs, with out-of-fold predictions.
+
+    Args:
+        study: The study.
+        loss: Loss of the networks.
+        noise: Masks that the networks learned from.
+        half: 0 for the first and every second case by name, 1 for the others.
+        judged_masks: Masks that are judged (default: the same).
+
+    Returns:
+        The pairs, None if no fold is trained.
+    """
+    parts = predictions_of(study, loss, noise)
+    if not parts:
+        return None
+    numbers, foreground = (np.concatenate(each) for each in zip(*parts, strict=True))
+    kept = numbers % 2 == half
+    given = study.masks(judged_masks or noise)
+    return load_pairs(study.masks(None), given, numbers[kept], foreground[kept])
+
+
+def test_pairs(study: Study, loss: str, noise: str) -> Pairs | None:
+    """Load the test pairs with their predictions; None if the network is not trained."""
+    path = study.test_probabilities(loss, noise if noise in NOISES else MIXED)
+    if not path.exists():
+        return None
+    foreground = np.load(path).astype(np.float32)
+    numbers = np.arange(len(foreground))
+    return load_pairs(study.masks(None, TEST), study.masks(noise, TEST), numbers, foreground)
+
+
+def predictions_of(study: Study, loss: str, noise: str) -> list[tuple[Cases, Floats]]:
+    """Load numbers of the cases and foreground probabilities of every trained fold."""
+    count = len(mask_files(study))
+    paths = [study.probabilities(loss, noise, fold) for fold in range(FOLDS)]
+    return [
+        (validation, np.load(path).astype(np.float32))
+        for path, (_, validation) in zip(paths, folds(count), strict=True)
+        if path.exists()
+    ]
+
+
+@dataclass(frozen=True)
 class Examples:
     """Evidence of one set of masks.
 
@@ -369,79 +441,17 @@ class Examples:
     kinds: Cases
 
 
-def examples_of(
-    study: Study, loss: str, noise: str, half: int, judged_masks: str | None = None
-) -> Examples | None:
-    """Compare the masks of one half of the training pairs with their out-of-fold predictions.
-
-    Args:
-        study: The study.
-        loss: Loss of the networks.
-        noise: Masks that the networks learned from.
-        half: 0 for the first and every second case by name, 1 for the others.
-        judged_masks: Masks that are judged (default: the same).
-
-    Returns:
-        The examples, None if no fold is trained.
-    """
-    found = half_of(study, loss, noise, half)
-    if found is None:
-        return None
-    return compared(study.masks(None), study.masks(judged_masks or noise), *found)
-
-
-def test_examples(study: Study, loss: str, noise: str) -> Examples | None:
-    """Compare test masks with their predictions; None if the network is not trained."""
-    found = test_predictions(study, loss, noise)
-    if found is None:
-        return None
-    return compared(study.masks(None, TEST), study.masks(noise, TEST), *found)
-
-
-def compared(right_masks: Path, given_masks: Path, numbers: Cases, foreground: Floats) -> Examples:
-    """Compare some masks of a folder with foreground probabilities `(cases, H, W)`."""
-    right, given = (load_masks(folder)[numbers] for folder in (right_masks, given_masks))
+def examples_of(pairs: Pairs) -> Examples:
+    """Compare masks with their predictions."""
     classes = plain_classes(2)
     cases = [
         Case(np.uint8(mask), np.stack([1 - each, each]), np.uint8(each > 0.5), STEP, "px")
-        for mask, each in zip(given, foreground, strict=True)
+        for mask, each in zip(pairs.given, pairs.foreground, strict=True)
     ]
     heat = temperature(sample(case, classes) for case in spread(cases))
     judged = [judge(case, classes, temperature=heat).evidence for case in cases]
     empty = measure(np.zeros((2, 2), np.float32), *np.zeros((2, 2, 2), bool), STEP)
-    wrong = (right != given).any((1, 2))
-    kinds = np.where(wrong, kinds_of(given_masks)[numbers], "")
-    return Examples([each.get(1, empty) for each in judged], wrong, kinds)
-
-
-def half_of(study: Study, loss: str, noise: str, half: int) -> tuple[Cases, Floats] | None:
-    """Return numbers and foreground probabilities of every second training pair."""
-    parts = predictions_of(study, loss, noise)
-    if not parts:
-        return None
-    numbers, foreground = (np.concatenate(each) for each in zip(*parts, strict=True))
-    kept = numbers % 2 == half
-    return numbers[kept], foreground[kept]
-
-
-def test_predictions(study: Study, loss: str, noise: str) -> tuple[Cases, Floats] | None:
-    """Return numbers and foreground probabilities of the test pairs."""
-    path = study.test_probabilities(loss, noise if noise in NOISES else MIXED)
-    if not path.exists():
-        return None
-    foreground = np.load(path).astype(np.float32)
-    return np.arange(len(foreground)), foreground
-
-
-def predictions_of(study: Study, loss: str, noise: str) -> list[tuple[Cases, Floats]]:
-    """Load numbers of the cases and foreground probabilities of every trained fold."""
-    count = len(mask_files(study))
-    paths = [study.probabilities(loss, noise, fold) for fold in range(FOLDS)]
-    return [
-        (validation, np.load(path).astype(np.float32))
-        for path, (_, validation) in zip(paths, folds(count), strict=True)
-        if path.exists()
-    ]
+    return Examples([each.get(1, empty) for each in judged], pairs.wrong, pairs.kinds)
 
 
 def training_examples(study: Study) -> list[Examples]:
@@ -450,12 +460,12 @@ def training_examples(study: Study) -> list[Examples]:
     Each network judges the masks of `LEARNED` that it was trained with, and one set of `FURTHER`.
     """
     further = cycle(FURTHER)
-    found = [
-        examples_of(study, loss, noise, 0, masks)
+    return [
+        examples_of(pairs)
         for loss, noise in product(LOSSES, LEARNED)
         for masks in (noise, next(further))
+        if (pairs := half_of(study, loss, noise, 0, masks)) is not None
     ]
-    return [each for each in found if each is not None]
 
 
 def fit_weights(study: Study) -> None:
@@ -473,8 +483,9 @@ def fit_other_weights(study: Study) -> None:
     examples = training_examples(study)
     if not smooth.exists():
         corrupt_smoothly(study.masks(None), study.masks(SMOOTH), FURTHER_TEST[SMOOTH], SEED)
-        more = [examples_of(study, loss, MIXED, 0, SMOOTH) for loss in LOSSES]
-        write_weights(learn([*examples, *(each for each in more if each is not None)]), smooth)
+        more = [half_of(study, loss, MIXED, 0, SMOOTH) for loss in LOSSES]
+        found = [examples_of(each) for each in more if each is not None]
+        write_weights(learn([*examples, *found]), smooth)
     for path, kind in wanted.items():
         write_weights(learn(examples, kind), path)
         print(path.name, flush=True)
@@ -563,41 +574,23 @@ class Judged:
     dice: float
 
 
-def judged(study: Study, loss: str, noise: str) -> Judged | None:
-    """Score the report half by each method; None if no fold is trained."""
-    found = half_of(study, loss, noise, 1)
-    if found is None:
-        return None
-    return scored(study.masks(None), study.masks(noise), *found)
-
-
-def judged_test(study: Study, loss: str, noise: str) -> Judged | None:
-    """Score the test pairs by each method; None if the network is not trained."""
-    found = test_predictions(study, loss, noise)
-    if found is None:
-        return None
-    return scored(study.masks(None, TEST), study.masks(noise, TEST), *found)
-
-
-def scored(right_masks: Path, given_masks: Path, numbers: Cases, foreground: Floats) -> Judged:
-    """Score some masks of a folder with foreground probabilities `(cases, H, W)`."""
-    right, masks = (load_masks(folder)[numbers] for folder in (right_masks, given_masks))
-    probabilities = np.stack([1 - foreground, foreground], axis=1)
+def judged(pairs: Pairs) -> Judged:
+    """Score masks by each method."""
+    probabilities = np.stack([1 - pairs.foreground, pairs.foreground], axis=1)
     scores, seconds = {}, {}
     for name, method in METHODS.items():
         start = time.process_time()
-        scores[name] = method(probabilities, masks)
-        seconds[name] = (time.process_time() - start) / len(masks) * 1000
-    wrong = (right != masks).any((1, 2))
+        scores[name] = method(probabilities, pairs.given)
+        seconds[name] = (time.process_time() - start) / len(pairs.given) * 1000
     odds = np.log(scores["suspects"]) - np.log1p(-scores["suspects"])
     agreement = float(np.median(1 - scores["Dice"]))
     return Judged(
-        wrong,
-        np.where(wrong, kinds_of(given_masks)[numbers], ""),
+        pairs.wrong,
+        pairs.kinds,
         scores,
         seconds,
         estimate_wrong(odds, agreement, soft=True),
-        float(dice(foreground > 0.5, right > 0).mean()),
+        float(dice(pairs.foreground > 0.5, pairs.right > 0).mean()),
     )
 
 
@@ -670,14 +663,14 @@ def interval(measure_: Measure, wrong: Cases, scores: Cases) -> str:
 def tables(study: Study) -> str:
     """Format all tables as Markdown."""
     found = {
-        (loss, noise): result
+        (loss, noise): judged(pairs)
         for loss, noise in product(LOSSES, NOISES)
-        if (result := judged(study, loss, noise)) is not None
+        if (pairs := half_of(study, loss, noise, 1)) is not None
     }
     unseen = {
-        (loss, noise): result
+        (loss, noise): judged(pairs)
         for loss, noise in product(LOSSES, TEST_NOISES)
-        if (result := judged_test(study, loss, noise)) is not None
+        if (pairs := test_pairs(study, loss, noise)) is not None
     }
     parts = (heading(study), goals(found), untouched(unseen), smooth_errors(study, unseen))
     others = (
@@ -809,11 +802,11 @@ def left_out(study: Study, found: Results) -> list[str]:
 def log_odds_with(study: Study, name: str, loss: str, noise: str) -> Cases | None:
     """Score test masks with weights that are not in the package; None if something is missing."""
     path = study.weights(name)
-    examples = test_examples(study, loss, noise)
-    if not path.exists() or examples is None:
+    pairs = test_pairs(study, loss, noise)
+    if not path.exists() or pairs is None:
         return None
     weights = Weights.parsed(path.read_text(encoding="utf-8"))
-    return weights.log_odds(features(examples.evidence))
+    return weights.log_odds(features(examples_of(pairs).evidence))
 
 
 def smooth_errors(study: Study, found: Results) -> list[str]:
@@ -858,25 +851,24 @@ def several(study: Study) -> list[str]:
         "|" + "---|" * 6,
     ]
     for noise, part in product(SEVERAL, PARTS):
-        folder = study.masks(None, TEST if part == TEST_PAIRS else TRAINING)
-        given = study.masks(noise, TEST if part == TEST_PAIRS else TRAINING)
         paths = [study.other_probabilities(noise, fold, part) for fold in OTHER_FOLDS]
-        first = test_predictions(study, LOSSES[0], noise)
+        pairs = test_pairs(study, LOSSES[0], noise)
         if part == SEEN:
             first = next(iter(predictions_of(study, LOSSES[0], noise)), None)
-        if first is None or not all(path.exists() for path in paths):
+            pairs = first and load_pairs(study.masks(None), study.masks(noise), *first)
+        if pairs is None or not all(path.exists() for path in paths):
             continue
-        numbers, alone = first
-        together = np.mean([alone, *(np.load(path).astype(np.float32) for path in paths)], axis=0)
-        right, masks = (load_masks(each)[numbers] for each in (folder, given))
-        wrong = (right != masks).any((1, 2))
+        alone, others = pairs.foreground, [np.load(path).astype(np.float32) for path in paths]
         both = np.stack(
-            [by_suspects(np.stack([1 - each, each], axis=1), masks) for each in (alone, together)]
+            [
+                by_suspects(np.stack([1 - each, each], axis=1), pairs.given)
+                for each in (alone, np.mean([alone, *others], axis=0))
+            ]
         )
-        words = "300 test pairs" if part == TEST_PAIRS else f"{len(numbers)} of fold 0"
-        cells = [interval(auc, wrong, each) for each in both]
-        cells.append(difference(wrong, both[1], both[0]))
-        lines.append(f"| {noise} | {words} | {wrong.sum()} | {' | '.join(cells)} |")
+        words = "300 test pairs" if part == TEST_PAIRS else f"{len(alone)} of fold 0"
+        cells = [interval(auc, pairs.wrong, each) for each in both]
+        cells.append(difference(pairs.wrong, both[1], both[0]))
+        lines.append(f"| {noise} | {words} | {pairs.wrong.sum()} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
@@ -1009,9 +1001,10 @@ def guesses(study: Study) -> list[str]:
     """Count the guessed kinds of error, for the wrong masks of the report half."""
     counts: dict[str, Counter[str]] = {}
     for noise in NOISES:
-        found = examples_of(study, "dice+ce", noise, 1)
-        if found is None:
+        pairs = half_of(study, "dice+ce", noise, 1)
+        if pairs is None:
             continue
+        found = examples_of(pairs)
         for each, kind in zip(found.evidence, found.kinds, strict=True):
             if kind:
                 counts.setdefault(str(kind), Counter())[guess_kind(each)] += 1
