@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, named
@@ -41,7 +40,8 @@ def correct_labels(
         predict: Function from a preprocessed image `(C, *S)` to labels `(*S)`.
         folder: Folder for `CASE.npy`, int16, with the shape of the labels, and for `CASE.pkl` with
             the result of `locate`, if any.
-        locate: Function that finds the foreground, such as `foreground_locations`.
+        locate: Function that finds the foreground, such as
+            `anl_seg.trainers.foreground.foreground_locations`.
         ignore_label: Label of ignored pixels, or None.
 
     Returns:
@@ -69,28 +69,6 @@ def correct_labels(
 def _loses_a_class(given: NDArray[Any], predicted: NDArray[Any], ignore_label: int | None) -> bool:
     classes = {int(value) for value in np.unique(given) if value > 0 and value != ignore_label}
     return not classes <= set(np.unique(predicted).tolist())
-
-
-def foreground_locations(
-    labels: NDArray[Any], classes: Sequence[int], patch_size: Sequence[int]
-) -> Mapping[int, Any] | None:
-    """Sample pixels of each class as nnU-Net does, for patches with guaranteed foreground.
-
-    Args:
-        labels: Labels `(1, *S)`.
-        classes: The foreground classes.
-        patch_size: Size of a patch. In 2D it lacks the axis of the slices.
-
-    Returns:
-        Index `(n, 1 + len(S))` of pixels by class. None if one patch holds the whole image.
-    """
-    patch = (*[1] * (labels.ndim - 1 - len(patch_size)), *patch_size)
-    if all(side <= most for side, most in zip(labels.shape[1:], patch, strict=True)):
-        return None
-    locations: Mapping[int, Any] = DefaultPreprocessor._sample_foreground_locations(
-        labels, list(classes)
-    )
-    return locations
 
 
 def check_complete(folder: Path, cases: Sequence[str]) -> None:

@@ -27,10 +27,10 @@ from anl_seg.trainers.corrected_labels import (
     CORRECTED_LABELS,
     check_complete,
     correct_labels,
-    foreground_locations,
     publish,
 )
 from anl_seg.trainers.distributed import own_share, sum_over_all, wait_for_all
+from anl_seg.trainers.foreground import foreground_locations
 from anl_seg.trainers.prediction import label_predictor, predicting
 from anl_seg.trainers.validation_peak import ValidationPeak
 

@@ -15,10 +15,10 @@ from anl_seg.errors import InputError
 from anl_seg.trainers.corrected_labels import (
     check_complete,
     correct_labels,
-    foreground_locations,
     publish,
 )
 from anl_seg.trainers.datasets import WithCleanLabels, WithCorrectedLabels
+from anl_seg.trainers.foreground import foreground_locations
 
 
 class Dataset:

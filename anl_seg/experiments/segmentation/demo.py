@@ -33,6 +33,7 @@ from anl_seg.formats.text import read_json
 from anl_seg.noise import NoiseSettings, corrupt_masks
 from anl_seg.processes import processors
 from anl_seg.progress import Track
+from anl_seg.trainers.corrected_labels import CORRECTED_LABELS
 from anl_seg.trainers.memorisation import CURVE
 from anl_seg.trainers.plans import write_plans
 from anl_seg.trainers.settings import TrainerSettings
@@ -169,7 +170,7 @@ def _memorisation_plots(files: Mapping[str, Path]) -> list[Plot]:
 
 def _about_correction(nnunet: NnUNet, name: str) -> str:
     """Say whether a training has corrected its labels."""
-    if (nnunet.trained(NOISY_NAME, plans_name(name), FOLD) / "corrected_labels").is_dir():
+    if (nnunet.trained(NOISY_NAME, plans_name(name), FOLD) / CORRECTED_LABELS).is_dir():
         return f"{name}: the training labels were corrected"
     return f"{name}: no label was corrected"
 
