@@ -200,5 +200,7 @@ def _print(ranking: Ranking, several: bool) -> None:
     Console().print(table)
     typer.echo(f"Median Dice of given and predicted masks: {ranking.agreement:.3f}.")
     typer.echo(ranking.estimate.in_words)
+    if ranking.warning:
+        typer.echo(f"warning: {ranking.warning}", err=True)
     if ranking.not_judged:
         typer.echo(f"{len(ranking.not_judged)} cases were not judged; suspects.json says why.")

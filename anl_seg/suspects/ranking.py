@@ -10,7 +10,7 @@ import numpy as np
 from anl_seg.formats.dataset_json import Label
 from anl_seg.suspects.cases import Judged
 from anl_seg.suspects.classes import Classes
-from anl_seg.suspects.estimate import Estimate, estimate_wrong
+from anl_seg.suspects.estimate import MIN_AGREEMENT, Estimate, estimate_wrong
 from anl_seg.suspects.evidence import Evidence
 from anl_seg.suspects.kinds import guess_kind
 from anl_seg.suspects.scoring import as_scores, log_odds
@@ -69,6 +69,17 @@ class Ranking:
     not_judged: Mapping[str, str]
     estimate: Estimate
     agreement: float
+
+    @property
+    def warning(self) -> str:
+        """Why the order says little about the masks, or ""."""
+        if self.agreement >= MIN_AGREEMENT:
+            return ""
+        return (
+            f"The network agrees little with the given masks (median Dice {self.agreement:.2f}, "
+            f"at least {MIN_AGREEMENT} expected), so this list shows mostly errors of the network. "
+            "Train it longer before you mark cases."
+        )
 
 
 def rank(

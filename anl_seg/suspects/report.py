@@ -99,6 +99,7 @@ def write_files(ranking: Ranking, output: Path, source: Mapping[str, Any]) -> li
     content = {
         "source": dict(source),
         "agreement": _number(ranking.agreement),
+        "warning": ranking.warning,
         "wrong_masks": {
             "cases": estimate.cases,
             "estimate": _number(estimate.wrong),

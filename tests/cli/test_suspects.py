@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from suspects.conftest import cases, raw  # noqa: F401 (fixtures)
+from suspects.discs import disc, softmax
 
 from anl_seg.cli import main
+from anl_seg.suspects.estimate import MIN_AGREEMENT
 
 
 def run(*arguments):
@@ -51,6 +53,21 @@ def test_report(raw, cases, capsys, tmp_path):  # noqa: F811
     content = json.loads((report / "suspects.json").read_text())
     assert [each["case"] for each in content["cases"]] == [row["case"] for row in rows]
     assert content["wrong_masks"]["cases"] == 40
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_network_that_agrees_little_is_told(raw, cases, capsys, trained, tmp_path):  # noqa: F811
+    if not trained:  # it predicts another corner for every case
+        for path in (tmp_path / "softmax").glob("*.npz"):
+            np.savez(path, probabilities=softmax(disc(8, 8, 7)))
+    report = tmp_path / "report"
+    assert judge(raw, report) == 0
+    content = json.loads((report / "suspects.json").read_text())
+    assert (content["agreement"] >= MIN_AGREEMENT) == trained
+    page = (report / "suspects.html").read_text(encoding="utf-8")
+    warning = "The network agrees little with the given masks"
+    for text in (capsys.readouterr().err, page, content["warning"]):
+        assert (warning in text) != trained
 
 
 def test_predicted_masks_are_kept(report, cases):  # noqa: F811

@@ -7,8 +7,8 @@ import pytest
 
 from anl_seg.suspects import plain_classes
 from anl_seg.suspects.cases import Case, judge
-from anl_seg.suspects.estimate import estimate_wrong
-from anl_seg.suspects.ranking import rank
+from anl_seg.suspects.estimate import MIN_AGREEMENT, estimate_wrong
+from anl_seg.suspects.ranking import Ranking, rank
 
 
 def odds(wrong, cases, distance, seed=0):
@@ -49,3 +49,12 @@ def test_a_ranking_of_several_classes_has_no_estimate(cases):
             judged.append(judge(case, classes, name))
         reason = rank(judged, classes).estimate.reason
         assert ("2 classes" in reason) == (len(classes.names) == 2)
+
+
+def test_warning_and_estimate_share_one_threshold():
+    values = odds(50, 100, 3.0)
+    for agreement in (MIN_AGREEMENT, MIN_AGREEMENT - 0.01):
+        estimate = estimate_wrong(values, agreement, soft=True)
+        warning = Ranking([], {}, estimate, agreement).warning
+        assert bool(warning) == ("agrees too little" in estimate.reason)
+        assert bool(warning) == (agreement < MIN_AGREEMENT)
