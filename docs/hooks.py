@@ -7,10 +7,12 @@ import re
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import griffe
 import typer
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from typer.cli import get_docs_for_click
 
@@ -20,6 +22,27 @@ from anl_seg.trainers.settings import TrainerSettings
 
 #: Title of the README's section on results.
 RESULTS = "Does it help?"
+#: The text of a block of code without a language; Pygments marks the lines of the others.
+PLAIN_CODE = re.compile(r"(?<=<pre><span></span><code>)[^<]+(?=</code></pre>)")
+#: Words that a line break would spoil, in the text of a page.
+HYPHENATED = re.compile(r"(?<![\w$/.-])(?:anl-seg|--?[A-Za-z][\w-]*)(?![\w-])")
+
+#: The repository as it is installed, where its three folders of source are one package.
+INSTALLED = TemporaryDirectory(prefix="anl-seg-docs-")
+
+
+@event_priority(100)  # before mkdocstrings, which looks for the package then
+def on_config(config: Any) -> Any:  # noqa: ANN401 (mkdocs's configuration)
+    """Let mkdocstrings read the package as it is installed."""
+    root = Path(__file__).parents[1]
+    package = Path(INSTALLED.name) / "anl_seg"
+    package.mkdir(exist_ok=True)
+    for part in (*(root / "anl_seg").iterdir(), root / "noise", root / "trainers"):
+        link = package / part.name
+        link.unlink(missing_ok=True)
+        link.symlink_to(part)
+    config.plugins["mkdocstrings"].config.handlers["python"]["paths"] = [INSTALLED.name]
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs's configuration)
@@ -37,6 +60,19 @@ def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401 (mkdocs's conf
 def on_page_markdown(markdown: str, config: Any, **_: object) -> str:  # noqa: ANN401
     """Put the README's section on results where a page has its title in a comment."""
     return markdown.replace(f"<!-- {RESULTS} -->", results(config.repo_url))
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Mark lines of code, and words that a line break would spoil, for the style sheet."""
+    html = PLAIN_CODE.sub(
+        lambda code: "".join(
+            f'<span class="line">{line}</span>' for line in code[0].splitlines(keepends=True)
+        ),
+        html,
+    )
+    return re.sub(
+        r">[^<]+<", lambda text: HYPHENATED.sub(r'<span class="whole">\g<0></span>', text[0]), html
+    )
 
 
 def results(repository: str) -> str:

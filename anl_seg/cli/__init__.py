@@ -11,6 +11,8 @@ from importlib.metadata import version as installed_version
 from typing import Annotated, NoReturn
 
 import typer
+from typer import Context
+from typer.core import TyperCommand
 
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.printable import make_printable
@@ -41,6 +43,19 @@ COMMANDS = {
 }
 
 
+class _Command(TyperCommand):
+    """A command whose line of usage omits hidden arguments, such as the later folds of `-f 0 1`."""
+
+    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+        hidden = [
+            piece
+            for each in self.get_params(ctx)
+            if getattr(each, "hidden", False)
+            for piece in each.get_usage_pieces(ctx)
+        ]
+        return [piece for piece in super().collect_usage_pieces(ctx) if piece not in hidden]
+
+
 def build_app() -> typer.Typer:
     """Build the command line. Command modules import heavy packages inside their functions."""
     app = typer.Typer(
@@ -55,7 +70,8 @@ def build_app() -> typer.Typer:
     for name, module in COMMANDS.items():
         loaded = import_module(f"anl_seg.cli.{module}")
         epilog = "\n\n".join(("Examples:", *loaded.EXAMPLES))
-        app.command(name, help=_unwrapped(loaded.command.__doc__), epilog=epilog)(loaded.command)
+        text = _unwrapped(loaded.command.__doc__)
+        app.command(name, cls=_Command, help=text, epilog=epilog)(loaded.command)
     return app
 
 
