@@ -67,6 +67,12 @@ class NoiseMethod:
 def find_method(name: str) -> NoiseMethod:
     """Look up a method.
 
+    Args:
+        name: A key of `METHODS`.
+
+    Returns:
+        The method.
+
     Raises:
         InputError: If the method is unknown.
 

@@ -60,6 +60,9 @@ def plan_masks(source: Path, settings: NoiseSettings) -> NoisePlan:
         source: Folder of masks or label maps, or nnU-Net raw data set.
         settings: Settings of the run.
 
+    Returns:
+        The plan: one task per case.
+
     Raises:
         InputError: If `source` contains no masks, an incomplete data set, or noisy masks.
 

@@ -20,6 +20,13 @@ from anl_seg.noise.rates import check_eta_alpha
 def generator(seed: int, *names: str) -> np.random.Generator:
     """Create the random generator for `seed` and `names`, such as a case and a class.
 
+    Args:
+        seed: Seed of the noise, any whole number.
+        *names: Names of the draw, such as a case and a class.
+
+    Returns:
+        A generator of its own for this seed and these names.
+
     Examples:
         >>> int(generator(1, "ISIC_0000003").integers(2**32))
         1720049564

@@ -43,9 +43,9 @@ class Found:
 
 
 def without_lists(text: str) -> str:
-    """A page without fenced blocks and lists, whose lines may be indented too."""
+    """A page without fenced blocks, lists and mkdocstrings, whose lines may be indented too."""
     text = FENCE.sub("", text)
-    return re.sub(r"^(?:[-*]|\d+\.) .*\n(?: {2,}.*\n)*", "", text, flags=re.M)
+    return re.sub(r"^(?:[-*]|\d+\.|:::) .*\n(?: {2,}.*\n)*", "", text, flags=re.M)
 
 
 def shell_lines(text: str) -> list[str]:

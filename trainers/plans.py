@@ -59,6 +59,16 @@ def write_plans(
     Raises:
         InputError: If a value is impossible, the source is missing or broken, the images do not fit
             the protocol, or a file of this name exists that is not ours or differs.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     plans = {"plans_name": "nnUNetPlans", "configurations": {"2d": {"batch_size": 12}}}
+        ...     write_json(Path(folder, "nnUNetPlans.json"), plans)
+        ...     settings = TrainerSettings(loss="gce", epochs=50)
+        ...     path = write_plans(Path(folder), "nnUNetPlans", "gce", settings)
+        ...     path.name, read_plans(path)["anl_seg"]["epochs"]
+        ('gce.json', 50)
     """
     _check_name(name)
     if name == source:

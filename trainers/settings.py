@@ -151,6 +151,9 @@ class TrainerSettings:
             plans: Content of the plans file.
             loss: Loss for plans without one.
 
+        Returns:
+            The settings.
+
         Raises:
             InputError: If the entry has an unknown setting or an impossible value.
         """

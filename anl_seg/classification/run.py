@@ -93,9 +93,19 @@ def run(
         track: Wrapper of the epochs that shows progress.
         report: Function called after each epoch.
 
+    Returns:
+        Accuracies after the last epoch and of the best one.
+
     Raises:
         InputError: If the settings are impossible, data or tensorboardX are missing, or the folder
             contains something else. Then nothing is written.
+
+    Examples:
+        >>> import tempfile
+        >>> settings = ClassificationSettings("digits", "ce", epochs=1, batch_size=500)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run(settings, Path(folder, "run")).best_epoch
+        1
     """
     ranks = ranks or Ranks()
     protocol = protocol_of(settings)

@@ -63,8 +63,23 @@ class Epoch:
 def read_log(folder: Path) -> list[Epoch]:
     """Read the log of a run.
 
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        The epochs in their order.
+
     Raises:
         OSError: If the folder has no log.
+
+    Examples:
+        >>> import tempfile
+        >>> line = '{"epoch": 1, "test_accuracy": 0.5, "clean_accuracy": 0.6, "lr": 0.01,'
+        >>> line += ' "mislabelled_accuracy": null, "loss": 1.5}'
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "log.jsonl").write_text(line)
+        ...     read_log(Path(folder))[0].test_accuracy
+        0.5
     """
     lines = (folder / LOG_NAME).read_text(encoding="utf-8").splitlines()
     return [Epoch(**json.loads(line)) for line in lines]
@@ -73,8 +88,22 @@ def read_log(folder: Path) -> list[Epoch]:
 def read_gradients(folder: Path) -> list[dict[str, Box]]:
     """Read the box plots of a run, per epoch: "clean" and, if any are wrong, "mislabelled".
 
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        For each epoch, the box plot of each part of the training images by its name.
+
     Raises:
         OSError: If the folder has none, because the loss has no normalised negative part.
+
+    Examples:
+        >>> import tempfile
+        >>> line = '{"epoch": 1, "gradients": {"clean": [0.0, 0.1, 0.2, 0.3, 0.4]}}'
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "gradients.jsonl").write_text(line)
+        ...     read_gradients(Path(folder))
+        [{'clean': [0.0, 0.1, 0.2, 0.3, 0.4]}]
     """
     lines = (folder / GRADIENTS_NAME).read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["gradients"] for line in lines]
@@ -88,8 +117,18 @@ def write_run(folder: Path, content: dict[str, Any]) -> None:
 def read_run(folder: Path) -> dict[str, Any] | None:
     """Read run.json if it exists.
 
+    Args:
+        folder: Folder of the run.
+
+    Returns:
+        Settings, versions, hash of the labels and result by name; None if the file does not exist.
+
     Raises:
         InputError: If it is not JSON.
+
+    Examples:
+        >>> read_run(Path("nowhere")) is None
+        True
     """
     path = folder / RUN_NAME
     if not path.exists():

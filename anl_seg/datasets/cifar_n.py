@@ -40,6 +40,14 @@ def read(path: Path, data: ImageArrays) -> Labels:
         InputError: If there are no human labels for `data`, or the file is missing, damaged or in
             another order.
 
+    Examples:
+        >>> from anl_seg.datasets.classification import load_arrays
+        >>> try:
+        ...     read(Path("CIFAR-10_human.pt"), load_arrays("digits"))
+        ... except InputError as error:
+        ...     print(error)
+        there are no human labels for 'digits', only for cifar10 and cifar100
+
     References:
         Wei et al., "Learning with Noisy Labels Revisited: A Study Using Real-World Human
         Annotations", ICLR 2022.

@@ -38,9 +38,16 @@ def load(name: str, root: Path | None = None) -> ImageArrays | ImageFiles:
         root: Folder with the official layout, or an `.npz` file for the small sets; by default
             `data/<name>` in the current folder.
 
+    Returns:
+        Images and labels of training and test set.
+
     Raises:
         InputError: If the name is unknown, or the data set is missing or incomplete. The message
             says what to download, from where, and where to put it.
+
+    Examples:
+        >>> len(load("digits").classes)
+        10
     """
     if name not in DATASETS:
         raise InputError(f"unknown data set {name!r}; choose one of {named(sorted(DATASETS))}")
@@ -50,8 +57,19 @@ def load(name: str, root: Path | None = None) -> ImageArrays | ImageFiles:
 def load_arrays(name: str, root: Path | None = None) -> ImageArrays:
     """Load a data set with clean labels, for which noise can be drawn: one of the small ones.
 
+    Args:
+        name: A key of `DATASETS`.
+        root: Folder of the data set, as in `load`.
+
+    Returns:
+        Images and labels of training and test set.
+
     Raises:
         InputError: If `load` raises it, or the data set is one of the large ones.
+
+    Examples:
+        >>> len(load_arrays("digits").classes)
+        10
     """
     data = load(name, root)
     if isinstance(data, ImageFiles):

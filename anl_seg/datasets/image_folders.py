@@ -74,8 +74,19 @@ def read_colours(path: Path) -> dict[str, Colour]:
     Args:
         path: The table. The first row is the background. A color is hexadecimal, such as #ff8000.
 
+    Returns:
+        Red, green and blue (0 to 255) by name, in the order of the table.
+
     Raises:
         InputError: If a column is missing, or a name or colour is missing, wrong or repeated.
+
+    Examples:
+        >>> import tempfile
+        >>> rows = ["name,color", "skin,#000000", "lesion,#ff8000"]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "colors.csv").write_text(chr(10).join(rows))
+        ...     read_colours(Path(folder, "colors.csv"))
+        {'skin': (0, 0, 0), 'lesion': (255, 128, 0)}
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -124,10 +135,27 @@ def convert(
         seed: Seed of the draw of test cases.
         track: Wrapper of an iterable that shows progress.
 
+    Returns:
+        Numbers of cases, and what was ignored.
+
     Raises:
         InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: without
             a partner, unreadable, of different sizes, or with values that are not labels. The
             message counts them and names the first ten.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     images, masks = Path(folder, "images"), Path(folder, "masks")
+        ...     for place, value in ((images, 90), (masks, 255)):
+        ...         place.mkdir()
+        ...         picture = Image.new("L", (8, 8))
+        ...         picture.paste(value, (2, 2, 6, 6))
+        ...         picture.save(place / "lesion_1.png")
+        ...     _ = convert(images, masks, Path(folder, "Dataset510_Lesions"))
+        ...     [path.name for path in Path(folder, "Dataset510_Lesions", "labelsTr").iterdir()]
+        ['lesion_1.png']
     """
     if dst.exists():
         raise InputError(f"{dst} already exists; delete it, or choose another -d or --name")

@@ -84,10 +84,23 @@ def convert(
         threshold: Smallest lesion value (0 to 255) of grey masks.
         track: Wrapper of an iterable that shows progress.
 
+    Returns:
+        Numbers of cases, and what was ignored.
+
     Raises:
         InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: without
             a partner, unreadable, or a mask of another size than its image or with other values
             than 0 and 255 (or 0 and 1). The message counts them and names the first ten.
+
+    Examples:
+        >>> import tempfile
+        >>> from anl_seg.datasets import phantom
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     src, dst = Path(folder, "ISIC-2017"), Path(folder, "Dataset501_ISIC2017")
+        ...     phantom.write_challenge_layout(src, n_train=2, n_test=1, size=32, seed=1)
+        ...     _ = convert(src, dst, size=32)
+        ...     sorted(path.name for path in dst.iterdir())
+        ['dataset.json', 'imagesTr', 'imagesTs', 'labelsTr', 'labelsTs']
     """
     if dst.exists():
         raise InputError(f"{dst} already exists; delete it or choose another data set id or name")

@@ -44,6 +44,11 @@ def render(seed: int, index: int, size: int) -> tuple[NDArray[np.uint8], NDArray
     Returns:
         The image, `(size, size, 3)` uint8 RGB, and the mask, `(size, size)` uint8, 0 skin and 1
         lesion. The lesion is one piece without holes.
+
+    Examples:
+        >>> image, mask = render(seed=1, index=0, size=64)
+        >>> image.shape, mask.shape, np.unique(mask).tolist()
+        ((64, 64, 3), (64, 64), [0, 1])
     """
     rng = np.random.default_rng([seed, index])
     mask = _outline(rng, size)
@@ -73,6 +78,13 @@ def write_challenge_layout(
 
     Raises:
         OSError: If `folder` is not empty or cannot be written.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_challenge_layout(Path(folder, "new"), n_train=2, n_test=1, size=32, seed=1)
+        ...     len(list(Path(folder, "new").rglob("*_segmentation.png")))
+        3
     """
     parts = (
         (isic2017.TRAINING_IMAGES, isic2017.TRAINING_MASKS, range(n_train)),

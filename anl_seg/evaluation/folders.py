@@ -107,11 +107,27 @@ def evaluate_folders(
         num_processes: Number of processes. Each has one pair of masks in memory at a time.
         track: Wrapper of the case names that shows progress.
 
+    Returns:
+        Measurements of all cases, sorted by name.
+
     Raises:
         InputError: If any file is wrong: a reference without a prediction (unless
             `only_predicted`), a prediction without a reference, an unreadable mask, different
             shapes, unknown labels. The message counts the problems and lists the first ones.
         CommandFailedError: If one of several processes was killed.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, right in (("references", 4), ("predictions", 6)):
+        ...         Path(folder, name).mkdir()
+        ...         mask = Image.new("L", (8, 8))
+        ...         mask.paste(1, (0, 0, right, 8))
+        ...         mask.save(Path(folder, name, "case.png"))
+        ...     found = evaluate_folders(Path(folder, "predictions"), Path(folder, "references"))
+        >>> found.cases[0].values[1]["Dice"]
+        0.8
     """
     predictions, references = _find_both(prediction_dir, reference_dir)
     n_references = len(references)

@@ -52,7 +52,18 @@ class ConfusionMatrix:
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixel counts of one class: true and false, positive and negative."""
+    """Pixel counts of one class: true and false, positive and negative.
+
+    Attributes:
+        tp: Pixels of the class in both masks.
+        fp: Pixels of the class in the prediction only.
+        fn: Pixels of the class in the reference only.
+        tn: Pixels of the class in neither mask.
+
+    Examples:
+        >>> Counts(tp=3, fp=1, fn=1, tn=5).n_ref
+        4
+    """
 
     tp: int
     fp: int
@@ -133,6 +144,9 @@ def count(matrix: ConfusionMatrix, label: Label) -> Counts:
         matrix: Confusion matrix of one case.
         label: A label, or a tuple of labels for a region.
 
+    Returns:
+        Pixel counts of the label or region.
+
     Examples:
         >>> matrix = confusion_matrix(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 2]))
         >>> count(matrix, 1)
@@ -156,6 +170,9 @@ def dice(counts: Counts) -> float:
     Args:
         counts: Pixel counts of one class.
 
+    Returns:
+        Dice, in [0, 1] or NaN.
+
     Examples:
         >>> dice(Counts(tp=3, fp=1, fn=1, tn=5))
         0.75
@@ -168,6 +185,9 @@ def iou(counts: Counts) -> float:
 
     Args:
         counts: Pixel counts of one class.
+
+    Returns:
+        Jaccard index, in [0, 1] or NaN.
 
     Examples:
         >>> iou(Counts(tp=3, fp=1, fn=1, tn=5))

@@ -35,6 +35,17 @@ def write_results(summary: EvaluationSummary, folder: Path) -> list[Path]:
 
     Raises:
         OSError: If the folder cannot be created or written.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> from anl_seg.evaluation import evaluate_folders, summarize
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (8, 8), 1).save(Path(folder, "case.png"))
+        ...     summary = summarize(evaluate_folders(Path(folder), Path(folder)))
+        ...     files = write_results(summary, Path(folder, "results"))
+        >>> [file.name for file in files]
+        ['summary.json', 'cases.csv']
     """
     files = [folder / "summary.json", folder / "cases.csv"]
     contents = summary_content(summary), cases_csv(summary.evaluation)

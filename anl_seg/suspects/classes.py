@@ -70,15 +70,41 @@ def _smallest(highest: int) -> type[np.uint8] | type[np.uint16]:
 
 
 def plain_classes(count: int, ignore_label: int | None = None) -> Classes:
-    """Return the classes with the labels 1 to `count - 1`, without names."""
+    """Return the classes with the labels 1 to `count - 1`, without names.
+
+    Args:
+        count: Number of channels of the probabilities, background included.
+        ignore_label: Pixels with this label in the given mask are not judged.
+
+    Returns:
+        The classes.
+
+    Examples:
+        >>> list(plain_classes(3).names)
+        [1, 2]
+    """
     return Classes({label: "" for label in range(1, count)}, ignore_label=ignore_label)
 
 
 def declared_classes(path: Path) -> Classes:
     """Read the classes from nnU-Net's `dataset.json`.
 
+    Args:
+        path: The `dataset.json`.
+
+    Returns:
+        Classes or regions with their names, and the ignore label.
+
     Raises:
         InputError: If the file does not declare labels as nnU-Net does.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "dataset.json")
+        ...     _ = path.write_text('{"labels": {"background": 0, "lesion": 1}}')
+        ...     declared_classes(path).names
+        {1: 'lesion'}
     """
     try:
         declared = read_declared_labels(path)

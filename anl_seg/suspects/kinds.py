@@ -26,7 +26,22 @@ SHIFT = 0.4
 
 
 def guess_kind(evidence: Evidence) -> str:
-    """Name the kind of error that explains a difference best: a key of `KINDS`."""
+    """Name the kind of error that explains a difference best: a key of `KINDS`.
+
+    Args:
+        evidence: Evidence of one case and class, from `measure`.
+
+    Returns:
+        A key of `KINDS`.
+
+    Examples:
+        >>> import numpy as np
+        >>> from anl_seg.suspects.evidence import measure
+        >>> distance = np.hypot(*np.mgrid[-16:16, -16:16])
+        >>> probability = (1 / (1 + np.exp(distance - 10))).astype(np.float32)
+        >>> guess_kind(measure(probability, distance < 6, distance < 10, (1.0, 1.0)))
+        'too small'
+    """
     lost, gained = evidence.lost, evidence.gained
     balance = (gained - lost) / max(gained + lost, 1e-9)
     if evidence.other > 0.5 and (abs(balance) >= BALANCE or evidence.shift > FAR):

@@ -95,6 +95,22 @@ def rank(
         classes: The classes of the data set.
         folds: Case -> the fold whose network predicted it.
         not_judged: Case -> why it was not judged.
+
+    Returns:
+        All cases, the most suspicious first.
+
+    Examples:
+        >>> from anl_seg.suspects.cases import Case, judge
+        >>> from anl_seg.suspects.classes import plain_classes
+        >>> distance = np.hypot(*np.mgrid[-16:16, -16:16])
+        >>> probability = (1 / (1 + np.exp(distance - 10))).astype(np.float32)
+        >>> softmax, predicted = np.stack([1 - probability, probability]), distance < 10
+        >>> judged = []
+        >>> for name, given in (("right", distance < 10), ("wrong", distance < 6)):
+        ...     case = Case(given, softmax, predicted, (1.0, 1.0), "px")
+        ...     judged.append(judge(case, plain_classes(2), name))
+        >>> [suspect.case for suspect in rank(judged, plain_classes(2)).suspects]
+        ['wrong', 'right']
     """
     cases = list(judged)
     by_case = log_odds([case.evidence for case in cases])

@@ -39,8 +39,20 @@ FORMATS = (".png", ".pdf", ".svg")
 def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
     """Return the runs that are not done in the folder `root`, each once.
 
+    Args:
+        pieces: Runs from `runs_of_figure`.
+        root: Folder of the runs.
+
+    Returns:
+        The missing runs.
+
     Raises:
         InputError: If a record cannot be read.
+
+    Examples:
+        >>> from anl_seg.experiments.figures.figure_runs import runs_of_figure
+        >>> len(missing_runs(runs_of_figure(3, dataset="digits"), Path("runs")))
+        5
     """
     runs = {piece.run.id: piece.run for piece in pieces}
     return [run for run in runs.values() if not _is_done(run, root)]

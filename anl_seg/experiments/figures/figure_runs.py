@@ -64,8 +64,16 @@ def runs_of_figure(
         settings: Settings of all runs, such as data, seed, device, epochs. For figure 6 also the
             scale, as for Table VI.
 
+    Returns:
+        The runs with their places.
+
     Raises:
         InputError: If the figure is unknown, or a setting is impossible.
+
+    Examples:
+        >>> pieces = runs_of_figure(3, dataset="digits")
+        >>> [piece.column for piece in pieces]
+        ['CE', 'MAE', 'NCE+RCE', 'ANL-CE (w/ L2)', 'ANL-CE (w/ L1)']
     """
     if number not in PIECES:
         raise InputError(

@@ -16,12 +16,26 @@ from anl_seg.formats.files import RUN_NAME
 def collect(root: Path) -> list[dict[str, Any]]:
     """Read all runs below a folder: runs with a record, and single runs of `anl-seg classify`.
 
+    Args:
+        root: Folder of the runs.
+
     Returns:
         One row per run, in the order of their folders. Columns are called like the settings and
         hyper-parameters. Metrics are shares in [0, 1].
 
     Raises:
         InputError: If there are no runs, or a file is broken.
+
+    Examples:
+        >>> import tempfile
+        >>> from anl_seg.experiments.runs.run import make_run
+        >>> run = make_run("classification", {"loss": "ce"})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, run.id).mkdir()
+        ...     record = records.RunRecord(run.id, run.kind, dict(run.settings))
+        ...     records.write_record(Path(folder, run.id), record)
+        ...     [(row["loss"], row["state"]) for row in collect(Path(folder))]
+        [('ce', 'waiting')]
     """
     if not root.is_dir():
         raise InputError(f"{root} is not a folder; give the folder of the runs")

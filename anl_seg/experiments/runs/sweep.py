@@ -55,8 +55,22 @@ def read_sweep(path: Path) -> list[Run]:
     - `grid`: lists of values to combine (a mapping as value sets several settings at once);
     - `runs`: settings of single runs.
 
+    Args:
+        path: The YAML file.
+
+    Returns:
+        The runs, each once.
+
     Raises:
         InputError: If the file has another form, a setting is impossible, or a run occurs twice.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "sweep.yaml")
+        ...     _ = path.write_text("grid: {loss: [ce, anl-ce], seed: [1, 2]}")
+        ...     [run.name for run in read_sweep(path)][:2]
+        ['digits-clean-ce-seed1', 'digits-clean-ce-seed2']
     """
     content = read_yaml(path)
     if not isinstance(content, dict) or (unknown := set(content) - set(KEYS)):

@@ -145,9 +145,17 @@ def make_search(
             in `BY_DEFAULT` that the loss has, with their `RANGES`.
         objective: Labels that held-out images are compared with, "given" or "clean".
 
+    Returns:
+        The search.
+
     Raises:
         InputError: If something is unknown or impossible, nothing is left to search, or no images
             are held out.
+
+    Examples:
+        >>> search = make_search("classification", {"protocol": "digits", "loss": "anl-ce"})
+        >>> search.metric, sorted(search.ranges)
+        ('validation_accuracy', ['alpha', 'beta'])
     """
     row = find_kind(kind)
     if objective not in row.objectives:
@@ -240,7 +248,22 @@ def read_tuning(root: Path, storage: str | None = None) -> tuple[Search, list[Tr
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """Return the first trial with the highest objective; None if no trial is done."""
+    """Return the first trial with the highest objective; None if no trial is done.
+
+    Args:
+        trials: Trials of a search.
+
+    Returns:
+        The trial, or None.
+
+    Examples:
+        >>> trials = [
+        ...     Trial(number, {"alpha": 5.0}, objective, False, Path(), None)
+        ...     for number, objective in enumerate([0.7, 0.9, None])
+        ... ]
+        >>> best(trials).number
+        1
+    """
     done = [trial for trial in trials if trial.objective is not None]
     return max(done, key=lambda trial: trial.objective or 0.0, default=None)
 

@@ -81,6 +81,9 @@ class SegmentationSettings:
         Args:
             values: Values by name. Missing ones take their defaults.
 
+        Returns:
+            The settings.
+
         Raises:
             InputError: If a name is unknown or a value impossible.
 

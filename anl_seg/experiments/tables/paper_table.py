@@ -94,8 +94,16 @@ def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
         number: Number of the table, 1 to 7.
         choice: Part of the table; by default the whole table, as in the paper.
 
+    Returns:
+        The table, with the runs and the published result of each cell.
+
     Raises:
         InputError: If table, row, column or scale is unknown, or a setting is impossible.
+
+    Examples:
+        >>> table = lay_out(6, Choice(rows=["anl-ce"], columns=["0.7/0.7"], seeds=[1]))
+        >>> table.cells["anl-ce", "0.7/0.7"].published.mean
+        77.3
     """
     if number not in LAYOUTS:
         raise InputError(f"table {number} has no runs; choose one of {named([*map(str, LAYOUTS)])}")

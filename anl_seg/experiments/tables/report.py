@@ -71,8 +71,17 @@ def results_report(table: PaperTable, root: Path, command: str) -> Report:
         root: Folder of the runs.
         command: Command that does the missing runs.
 
+    Returns:
+        The report.
+
     Raises:
         InputError: If a record of a run cannot be read.
+
+    Examples:
+        >>> from anl_seg.experiments.tables.paper_table import Choice, lay_out
+        >>> table = lay_out(6, Choice(rows=["anl-ce"], columns=["0.7/0.7"], seeds=[1]))
+        >>> results_report(table, Path("runs"), "anl-seg table 6 --run").notes
+        ('1 of 1 runs are not done (1 waiting): anl-seg table 6 --run',)
     """
     found = standings_of(root, runs_of(table))
     results = _cell_results(table, found)
