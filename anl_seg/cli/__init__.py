@@ -8,10 +8,9 @@ import inspect
 import sys
 from importlib import import_module
 from importlib.metadata import version as installed_version
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
-from typer import Context
 from typer.core import TyperCommand
 
 from anl_seg.errors import CommandFailedError, InputError
@@ -46,7 +45,7 @@ COMMANDS = {
 class _Command(TyperCommand):
     """A command whose line of usage omits hidden arguments, such as the later folds of `-f 0 1`."""
 
-    def collect_usage_pieces(self, ctx: Context) -> list[str]:
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ANN401 (click's or typer's own)
         hidden = [
             piece
             for each in self.get_params(ctx)

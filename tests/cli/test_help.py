@@ -48,3 +48,10 @@ def test_examples_parse(example):
 def test_an_option_that_does_not_exist_is_seen():
     with pytest.raises(Exception, match="No such option: --loud"):
         parse("anl-seg losses --loud")
+
+
+@pytest.mark.parametrize("name", ["advise", "suspects"])
+def test_usage_omits_the_hidden_argument_for_more_folds(name):
+    shown = CliRunner().invoke(build_app(), [name, "--help"], env={"COLUMNS": "120"})
+    assert f"{name} [OPTIONS]" in shown.output
+    assert "more_folds" not in shown.output.lower()
