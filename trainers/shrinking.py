@@ -31,16 +31,20 @@ def shrink_all(configurations: Mapping[str, dict[str, Any]]) -> None:
             )
 
 
-def shrink(configuration: dict[str, Any]) -> None:
+def shrink(configuration: dict[str, Any], largest_sides: Mapping[int, int] = SMALL_PATCH) -> None:
     """Shrink a planned configuration in place: thin stages, a small patch, a small batch.
 
     Until the patch is small, the deepest stage is removed and the patch divided by its stride. The
     bottleneck keeps its planned size, so patch and strides still fit.
+
+    Args:
+        configuration: A configuration of nnU-Net's plans.
+        largest_sides: Largest side of the patch in pixels, for 2 and 3 dimensions.
     """
     network = configuration["architecture"]["arch_kwargs"]
     patch, strides = configuration["patch_size"], network["strides"]
     dimensions = len(patch)
-    while max(patch) > SMALL_PATCH[dimensions] and len(strides) > 2:
+    while max(patch) > largest_sides[dimensions] and len(strides) > 2:
         patch = [side // stride for side, stride in zip(patch, strides[-1], strict=True)]
         strides = strides[:-1]
     stages = len(strides)

@@ -11,7 +11,7 @@ from anl_seg.cli.choices import num_processes_option
 from anl_seg.formats.nnunet import PLANS
 
 #: As `AdviceSettings` has them, which is slow to import.
-DEFAULT_EPOCHS, DEFAULT_ITERATIONS = 20, 50
+DEFAULT_EPOCHS, DEFAULT_ITERATIONS = 15, 50
 
 EXAMPLES = (
     "anl-seg advise -d 510",
@@ -57,8 +57,8 @@ def command(
 
     Trains small networks on the folds of the data set. The report compares both losses on the
     held-out cases, estimates how many masks are wrong, and says how long the full training would
-    take. On one CPU core all five folds take about 45 minutes, and `-f 0 1` less than 20. nnU-Net's
-    folders stay as they are. The same command resumes a trial that was stopped.
+    take. On one CPU core all five folds take about 15 minutes. nnU-Net's folders stay as they are.
+    The same command resumes a trial that was stopped.
     """
     import logging
 

@@ -81,6 +81,16 @@ def test_the_network_fits_its_patch(planned):
         assert side // total == planned["patch_size"][axis] // planned_total
 
 
+def test_a_smaller_patch_still():
+    twice, once = deepcopy(PLANE), deepcopy(PLANE)
+    shrink(twice)
+    shrink(twice, {2: 64, 3: 64})
+    shrink(once, {2: 64, 3: 64})
+    assert twice == once
+    assert once["patch_size"] == [64, 64]
+    assert once["architecture"]["arch_kwargs"]["n_stages"] == 5
+
+
 def test_a_small_patch_stays():
     small = deepcopy(PLANE)
     small["patch_size"] = [96, 96]
