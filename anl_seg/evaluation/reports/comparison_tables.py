@@ -58,7 +58,7 @@ def _means_grid(comparison: MethodComparison, published: PublishedColumn | None)
         for row, mean, mark in zip(rows, means, cell_marks, strict=True):
             row.append(Cell(_plus_minus(mean.mean, mean.std, unit), mark))
     note = (
-        "Best in bold, second underlined. Runs: trainings (seeds or folds) of a method; the std "
+        "Best in bold, second underlined. Trainings: seeds or folds of a method; the std "
         "(n - 1) is over their means."
     )
     if published:
@@ -68,8 +68,13 @@ def _means_grid(comparison: MethodComparison, published: PublishedColumn | None)
             row.append(Cell(f"{cell[0]:.1f}±{cell[1]:.1f}" if cell else UNDEFINED, mark))
         note += f" {published.source}"
     return Grid(
-        title=f"{unit.title}, {'mean±std over runs' if several else 'mean'}",
-        headings=("method", "runs", *comparison.targets, *(["published"] if published else [])),
+        title=f"{unit.title}, {'mean±std over trainings' if several else 'mean'}",
+        headings=(
+            "method",
+            "trainings",
+            *comparison.targets,
+            *(["published"] if published else []),
+        ),
         rows=rows,
         note=note,
     )
@@ -100,7 +105,7 @@ def _difference_grid(comparison: MethodComparison) -> Grid:
         "--empty one or zero includes them."
     )
     grouped_note = (
-        " New runs: percentile bootstrap over cases and trainings; too narrow with few trainings."
+        " New trainings: percentile bootstrap over cases and trainings; too narrow with few of them."
     )
     return Grid(
         title=f"{comparison.metric.name}, difference to {comparison.baseline} ({unit.difference})",
@@ -108,7 +113,7 @@ def _difference_grid(comparison: MethodComparison) -> Grid:
             "method",
             *(["class"] if several_classes else []),
             *("n", "mean", "95 % CI"),
-            *(["95 % CI, new runs"] if grouped else []),
+            *(["95 % CI, new trainings"] if grouped else []),
             *("p", "p (Holm)", "effect", "W/T/L"),
         ),
         rows=[[Cell(text) for text in row] for row in rows],

@@ -28,7 +28,7 @@ PUBLISHED = PublishedColumn({"anl-ce": (79.6, 0.6)}, "Ye et al., arXiv:2412.0237
 
 def test_the_form_of_table_vi(comparison):
     means, _ = comparison_grids(comparison, PUBLISHED)
-    assert means.headings == ("method", "runs", "foreground", "1", "2", "published")
+    assert means.headings == ("method", "trainings", "foreground", "1", "2", "published")
     (
         (far, far_runs, far_mean, *_, far_published),
         (near, near_runs, near_mean, *_, near_published),
@@ -54,7 +54,7 @@ def test_differences(comparison):
     low, high = first.interval
     assert row["mean"].text == f"{100 * first.mean:.2f}"
     assert row["95 % CI"].text == f"{100 * low:.2f} to {100 * high:.2f}"
-    assert row["95 % CI, new runs"].text.startswith(f"{100 * first.group_interval[0]:.2f} to")
+    assert row["95 % CI, new trainings"].text.startswith(f"{100 * first.group_interval[0]:.2f} to")
     assert row["W/T/L"].text == f"{first.wins}/{first.ties}/{first.losses}"
     assert "Up to 1 cases are left out because one of the two is undefined" in differences.note
 
