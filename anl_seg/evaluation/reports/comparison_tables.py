@@ -105,7 +105,7 @@ def _difference_grid(comparison: MethodComparison) -> Grid:
         "--empty one or zero includes them."
     )
     grouped_note = (
-        " New trainings: percentile bootstrap over cases and trainings; too narrow with few of them."
+        " New trainings: percentile bootstrap over cases and trainings, too narrow with few."
     )
     return Grid(
         title=f"{comparison.metric.name}, difference to {comparison.baseline} ({unit.difference})",
