@@ -57,10 +57,8 @@ def _means_grid(comparison: MethodComparison, published: PublishedColumn | None)
         cell_marks = _marks(comparison, [mean.mean for mean in means])
         for row, mean, mark in zip(rows, means, cell_marks, strict=True):
             row.append(Cell(_plus_minus(mean.mean, mean.std, unit), mark))
-    note = (
-        "Best in bold, second underlined. Trainings: seeds or folds of a method; the std "
-        "(n - 1) is over their means."
-    )
+    note = "Best in bold, second underlined. Trainings: seeds or folds of a method"
+    note += "; the std (n - 1) is over their means." if several else "."
     if published:
         beside = [published.figures.get(method.name) for method in comparison.methods]
         values = [math.nan if cell is None else cell[0] for cell in beside]
@@ -83,6 +81,8 @@ def _means_grid(comparison: MethodComparison, published: PublishedColumn | None)
 def _difference_grid(comparison: MethodComparison) -> Grid:
     several_classes = len(comparison.targets) > 1
     grouped = any(row.group_interval for row in comparison.differences)
+    corrected = len(comparison.methods) > 2  # with one difference, Holm's p is p
+    holm = "; Holm over the methods" if corrected else ""
     unit = display_unit(comparison)
     rows = [
         [
@@ -93,7 +93,7 @@ def _difference_grid(comparison: MethodComparison) -> Grid:
             unit.change_span(row.interval),
             *([unit.change_span(row.group_interval or (math.nan, math.nan))] if grouped else []),
             p_value(row.p),
-            p_value(row.p_holm),
+            *([p_value(row.p_holm)] if corrected else []),
             figure(row.effect, 2),
             f"{row.wins}/{row.ties}/{row.losses}",
         ]
@@ -114,13 +114,13 @@ def _difference_grid(comparison: MethodComparison) -> Grid:
             *(["class"] if several_classes else []),
             *("n", "mean", "95 % CI"),
             *(["95 % CI, new trainings"] if grouped else []),
-            *("p", "p (Holm)", "effect", "W/T/L"),
+            *("p", *(["p (Holm)"] if corrected else []), "effect", "W/T/L"),
         ),
         rows=[[Cell(text) for text in row] for row in rows],
         note="Paired by case, trainings of a method averaged first. 95 % CI: BCa bootstrap over "
-        "cases. p: Wilcoxon signed-rank, two-sided; Holm over the methods. Effect: matched-pairs "
-        "rank-biserial correlation. W/T/L: cases won, tied, lost. The interval is of the mean; the "
-        "test ranks the differences, so the two may disagree."
+        f"cases. p: Wilcoxon signed-rank, two-sided{holm}. "
+        "Effect: matched-pairs rank-biserial correlation. W/T/L: cases won, tied, lost. The "
+        "interval is of the mean; the test ranks the differences, so the two may disagree."
         f"{grouped_note if grouped else ''}{left_out if undefined else ''}",
         text_columns=2 if several_classes else 1,
     )

@@ -194,9 +194,10 @@ def _plots(evaluation: Evaluation) -> list[Plot]:
         box_strip(f"{MAIN} of each class", dices, MAIN),
         against_size(
             f"{MAIN} against size",
-            {name: _case_values(evaluation, members, "n_ref") for name, members in classes.items()},
+            {name: _reference_sizes(evaluation, members) for name, members in classes.items()},
             dices,
             MAIN,
+            "mL" if _in_millilitres(evaluation) else "pixels",
         ),
         box_strip(
             f"Other metrics, {first}",
@@ -270,6 +271,14 @@ def _figures(evaluation: Evaluation, case: CaseResult, members: Sequence[Label])
     if _in_millilitres(evaluation) and case.voxel_ml is not None:
         return [*metrics, *(figure(size * case.voxel_ml, 2) for size in sizes)]
     return [*metrics, *(figure(size, 0) for size in sizes)]
+
+
+def _reference_sizes(evaluation: Evaluation, members: Sequence[Label]) -> Values:
+    """Return the size of a class in the reference of each case, in millilitres or pixels."""
+    pixels = _case_values(evaluation, members, "n_ref")
+    if not _in_millilitres(evaluation):
+        return pixels
+    return pixels * np.array([case.voxel_ml for case in evaluation.cases], dtype=float)
 
 
 def _in_millilitres(evaluation: Evaluation) -> bool:

@@ -110,21 +110,26 @@ def box_strip(title: str, values: Mapping[str, Values], axis: str) -> Plot:
 
 
 def against_size(
-    title: str, sizes: Mapping[str, Values], values: Mapping[str, Values], axis: str
+    title: str,
+    sizes: Mapping[str, Values],
+    values: Mapping[str, Values],
+    axis: str,
+    unit: str = "pixels",
 ) -> Plot:
     """Draw the metric of each case against the size of the object in the reference.
 
     Args:
         title: Heading.
-        sizes: By class, the size of the object of each case in pixels. Cases without an object are
+        sizes: By class, the size of the object of each case in `unit`. Cases without an object are
             left out.
         values: By class, the metric of each case.
         axis: Label of the metric's axis.
+        unit: Unit of the sizes.
     """
     trends = []
     points = sum(size.size for size in sizes.values())
     with mpl.rc_context(STYLE):
-        figure, axes = _numbered("size in the reference (pixels)", axis, list(sizes))
+        figure, axes = _numbered(f"size in the reference ({unit})", axis, list(sizes))
         for place, (name, size) in enumerate(sizes.items()):
             shown = (size > 0) & ~np.isnan(values[name])
             trends.append(f"{name} {_rank_correlation(size[shown], values[name][shown])}")
@@ -143,7 +148,7 @@ def against_size(
             low, high = axes.get_xlim()
             subs = (1, 2, 5) if high < 100 * low else (1,)
             axes.xaxis.set_major_locator(LogLocator(subs=subs))
-            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.xaxis.set_major_formatter("{x:,.9g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
         _legend(figure, axes, list(sizes))
         source = _source(figure)
@@ -151,7 +156,7 @@ def against_size(
     return Plot(
         title,
         source,
-        alt=f"Scatter plot of {axis} against the size in the reference. {correlation}",
+        alt=f"Scatter plot of {axis} against the size in the reference ({unit}). {correlation}",
         caption=f"A point is a case. {correlation}",
     )
 

@@ -59,6 +59,15 @@ def test_differences(comparison):
     assert "Up to 1 cases are left out because one of the two is undefined" in differences.note
 
 
+def test_holms_p_is_shown_if_several_methods_are_compared(folders):
+    for names in (("far", "near1"), ("far", "near1", "near2")):
+        methods = evaluate_methods({name: [folders[name]] for name in names}, folders["ref"])
+        means, differences = comparison_grids(compare(methods))
+        assert ("p (Holm)" in differences.headings) == (len(names) == 3)
+        assert ("Holm" in differences.note) == (len(names) == 3)
+        assert "std" not in means.note, "single trainings have no spread"
+
+
 def test_lengths_are_not_percentages(folders):
     runs = {name: [folders[name]] for name in ("far", "near1")}
     conventions = Conventions(surfaces=True)

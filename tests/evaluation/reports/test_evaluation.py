@@ -142,6 +142,7 @@ def test_volumes_are_in_millilitres_if_the_spacing_is_known(tmp_path, spacing, h
         sitk.WriteImage(image, str(tmp_path / folder / f"a.{ending}"))
     page = evaluation_page(summarize(evaluate_folders(tmp_path / "pred", tmp_path / "ref")))
     assert f"reference {heading}" in page
+    assert ("size in the reference (mL)" in page) == bool(spacing)
     assert ('class="number">1.00</td>' in page) == bool(spacing), "100 voxels of 10 mm3 are 1 mL"
 
 
