@@ -87,7 +87,11 @@ def draw_preview(source: Path, target: Path) -> Figure:
     figure = Figure(figsize=(2.0 * columns, height * rows + 1.0), layout="constrained")
     FigureCanvasAgg(figure)
     total = content["summary"]["cases"]
-    figure.suptitle(f"{len(panels)} of {len(cases)} corrupted masks\n({total} in all)", fontsize=9)
+    figure.suptitle(
+        f"{len(panels)} of {len(cases)} corrupted masks are shown\n"
+        f"(the data set has {total} masks)",
+        fontsize=9,
+    )
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()

@@ -39,10 +39,13 @@ def draw_accuracies(log: Sequence[Epoch], title: str, path: Path) -> None:
 
 def plot_accuracies(axes: Axes, log: Sequence[Epoch]) -> None:
     """Plot the curves of Fig. 3, in percent."""
+    from matplotlib.ticker import MaxNLocator
+
     epochs = [epoch.epoch for epoch in log]
     for label, percent in accuracies(log).items():
         _, color, style = CURVES[label]
         axes.plot(epochs, percent, style, color=color, label=label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def accuracies(log: Sequence[Epoch]) -> dict[str, list[float]]:

@@ -92,6 +92,6 @@ def command(
         raise
     print(f"{picture} and {numbers} written")
     if missing := [run.id for run in missing_runs(pieces, runs)]:
-        print(f"{len(missing)} runs are missing in {runs}; --run does them: {named(missing)}")
+        print(f"missing in {runs}: {named(missing)}; --run does them")
     if failed:
         raise failed

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from anl_seg.experiments.runs.sweep import Standing
 
@@ -44,12 +44,16 @@ def summary(found: Sequence[Standing], workers: int | None) -> str:
     if counts["done"] + counts["failed"] < len(found):
         left = seconds_left(found, workers)
         parts.append("no estimate yet" if left is None else f"about {in_words(left)} left")
-    return f"{len(found)} runs: {', '.join(parts)}"
+    return f"{len(found)} run{'s' * (len(found) != 1)}: {', '.join(parts)}"
 
 
-def table(found: Sequence[Standing], workers: int | None) -> Table:
-    """Build a table with the summary as title, and a row for each running or failed run."""
+def table(found: Sequence[Standing], workers: int | None) -> RenderableType:
+    """Build a table with the summary as title, and a row for each running, failed or stopped run.
+
+    Without such a run it is the summary alone.
+    """
     from rich.table import Table
+    from rich.text import Text
 
     rows = Table(title=summary(found, workers), title_justify="left", title_style="bold")
     for column in ("run", "state", "minutes", "attempt"):
@@ -58,7 +62,7 @@ def table(found: Sequence[Standing], workers: int | None) -> Table:
         for standing in [each for each in found if each.state == state][:SHOWN_RUNS]:
             record = standing.record
             rows.add_row(record.id, state, _minutes(standing), str(record.attempts))
-    return rows
+    return rows if rows.row_count else Text(summary(found, workers), style="bold")
 
 
 def _lines(workers: int) -> Callable[[Sequence[Standing]], None]:

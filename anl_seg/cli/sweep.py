@@ -75,7 +75,7 @@ def command(
         return
     if failed := do_runs(runs, todo, execution):
         raise failed
-    print(f"{len(todo)} runs done; `anl-seg collect {runs}` collects their results")
+    print(f"all runs are done; `anl-seg collect {runs}` collects their results")
 
 
 def _runs(what: str, values: list[str]) -> list[Run]:

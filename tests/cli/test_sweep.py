@@ -58,6 +58,13 @@ def test_status_from_another_shell(sweep, capsys):
     assert "    the last words" in shown
 
 
+def test_status_of_a_finished_run_is_one_line(sweep, capsys):
+    for folder in sweep[1:]:
+        (folder / "record.json").unlink()
+    assert call("sweep", "status") == 0
+    assert capsys.readouterr().out.strip() == "1 run: 1 done"
+
+
 def test_status_of_nothing(tmp_path, capsys):
     assert call("sweep", "status", "--runs", tmp_path) == 2
     assert f"{tmp_path} contains no runs" in capsys.readouterr().err

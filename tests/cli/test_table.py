@@ -49,7 +49,7 @@ def test_missing_runs_are_shown_with_the_command(tmp_path, capsys):
         f"anl-seg table 2 --runs '{root}' --row ANL_CE --column sym-0.4 --seed 1 --dataset digits "
         "--set epochs=2 --run"
     )
-    assert f"1 of 1 runs are not done (1 waiting): {command}" in out
+    assert f"runs not done: 1 of 1 (1 waiting): {command}" in out
     assert not root.exists()
 
 

@@ -190,6 +190,8 @@ def test_a_curve_for_every_weight(tmp_path, figure):
     make(tmp_path, pieces)
     rows = draw(5, tmp_path)
     assert len(rows) == len(pieces) * 3
+    ticks = figure().axes[0].get_xticks()
+    assert ticks.tolist() == ticks.round().tolist(), "an epoch is whole"
     assert [len(axes.lines) for axes in figure().axes] == [len(pieces) // 3] * 3
     legend = [text.get_text() for text in figure().legends[0].texts]
     assert {"none", "$10^{-7}$", "$5\\cdot10^{-5}$", "ANL-CE"} <= set(legend)
@@ -344,7 +346,7 @@ def test_the_command_runs_what_is_missing_and_draws(tmp_path, monkeypatch, capsy
     options = ("2", "--dataset", "digits", "--set", "epochs=2", "--output", "two.pdf")
     assert command(*options) == 0
     names = ", ".join(piece.run.id for piece in pieces[1:])
-    assert f"2 runs are missing in runs; --run does them: {names}\n" in capsys.readouterr().out
+    assert f"missing in runs: {names}; --run does them\n" in capsys.readouterr().out
     assert command(*options, "--run") == 0
     assert asked == [piece.run for piece in pieces[1:]]
     told = capsys.readouterr().out
@@ -365,7 +367,7 @@ def test_the_command_draws_finished_runs_if_one_fails(tmp_path, monkeypatch, cap
     assert command(*options) == 1
     shown = capsys.readouterr()
     assert "two.png and two.csv written" in shown.out
-    assert f"1 runs are missing in runs; --run does them: {pieces[0].run.id}" in shown.out
+    assert f"missing in runs: {pieces[0].run.id}; --run does them" in shown.out
     assert "the end of log.txt" in shown.err
 
 

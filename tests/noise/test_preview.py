@@ -104,7 +104,9 @@ def test_panels_have_names_and_the_sheet_says_how_many_it_shows(tmp_path):
         Image.fromarray(disc((40, 40), 20, 20, 9).astype(np.uint8)).save(tmp_path / "src" / name)
     corrupt_masks(tmp_path / "src", tmp_path / "dst", NoiseSettings(1, 0.5))
     figure = draw_preview(tmp_path / "src", tmp_path / "dst")
-    assert figure.get_suptitle() == f"{SHOWN} of {SHOWN + 7} corrupted masks\n({SHOWN + 7} in all)"
+    assert figure.get_suptitle() == (
+        f"{SHOWN} of {SHOWN + 7} corrupted masks are shown\n(the data set has {SHOWN + 7} masks)"
+    )
     titles = [axes.get_title().splitlines() for axes in figure.axes]
     assert len({name for name, _ in titles}) == SHOWN
     assert all(name in names or ("…" in name and name.endswith("1.png")) for name, _ in titles)

@@ -278,7 +278,8 @@ def _reference_sizes(evaluation: Evaluation, members: Sequence[Label]) -> Values
     pixels = _case_values(evaluation, members, "n_ref")
     if not _in_millilitres(evaluation):
         return pixels
-    return pixels * np.array([case.voxel_ml for case in evaluation.cases], dtype=float)
+    volumes: Values = pixels * np.array([case.voxel_ml for case in evaluation.cases], dtype=float)
+    return volumes
 
 
 def _in_millilitres(evaluation: Evaluation) -> bool:

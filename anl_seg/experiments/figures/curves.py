@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matplotlib import colormaps
+from matplotlib.ticker import MaxNLocator
 
 from anl_seg.classification.plots import BLACK, BLUE, accuracies, plot_accuracies
 from anl_seg.classification.run_files import Epoch, read_log
@@ -51,9 +52,9 @@ def draw_penalties(placed: Placed) -> Drawing:
             continue
         log = read_log(folder)
         percent = accuracies(log)["test"]
-        axes[piece.row, piece.column].plot(
-            [epoch.epoch for epoch in log], percent, **looks[piece.label]
-        )
+        panel = axes[piece.row, piece.column]
+        panel.plot([epoch.epoch for epoch in log], percent, **looks[piece.label])
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         rows += _rows(piece, piece.label, log, percent)
     figure.supxlabel("epoch", fontsize="medium")
     figure.supylabel("test accuracy (%)", fontsize="medium")

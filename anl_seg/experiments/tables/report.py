@@ -81,7 +81,7 @@ def results_report(table: PaperTable, root: Path, command: str) -> Report:
         >>> from anl_seg.experiments.tables.paper_table import Choice, lay_out
         >>> table = lay_out(6, Choice(rows=["anl-ce"], columns=["0.7/0.7"], seeds=[1]))
         >>> results_report(table, Path("runs"), "anl-seg table 6 --run").notes
-        ('1 of 1 runs are not done (1 waiting): anl-seg table 6 --run',)
+        ('runs not done: 1 of 1 (1 waiting): anl-seg table 6 --run',)
     """
     found = standings_of(root, runs_of(table))
     results = _cell_results(table, found)
@@ -259,7 +259,7 @@ def _missing(found: Sequence[Standing], command: str) -> list[str]:
     if not states:
         return []
     counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-    return [f"{states.total()} of {len(found)} runs are not done ({counted}): {command}"]
+    return [f"runs not done: {states.total()} of {len(found)} ({counted}): {command}"]
 
 
 def _values(

@@ -92,7 +92,7 @@ def test_marks_of_ours_and_of_the_published_apart(report):
 
 
 def test_missing_runs_and_their_command(report):
-    assert report.notes == (f"16 of 24 runs are not done (1 failed, 15 waiting): {COMMAND}",)
+    assert report.notes == (f"runs not done: 16 of 24 (1 failed, 15 waiting): {COMMAND}",)
 
 
 def test_nothing_is_missing(tmp_path):
@@ -207,7 +207,7 @@ def test_latex(report):
     assert r"ALF & ours & \underline{90.00$\pm$1.00} & -- \\" in text
     assert r"test accuracy (\%) on CIFAR-10" in text
     assert r"\label{tab:table-ii}" in text
-    assert text.startswith("% 16 of 24")
+    assert text.startswith("% runs not done: 16 of 24")
 
 
 def test_latex_of_table_8_has_no_letter_that_latex_lacks():
