@@ -61,6 +61,17 @@ def test_a_public_function_is_documented(name):
     assert missing_parts(FUNCTIONS[name]) == ([">>>"] if name in WITHOUT_EXAMPLE else [])
 
 
+@pytest.mark.parametrize("page", sorted(REFERENCE.glob("*.md")), ids=lambda page: page.name)
+def test_public_constants_are_named_on_their_page(page):
+    text = page.read_text(encoding="utf-8")
+    for name in re.findall(r"^::: (\S+)", text, re.MULTILINE):
+        parent, _, last = name.rpartition(".")
+        found = getattr(importlib.import_module(parent), last)
+        if inspect.ismodule(found):
+            constants = {each for each in found.__all__ if each.isupper()}
+            assert constants <= set(re.findall(r"`(\w+)`", text + inspect.getdoc(found)))
+
+
 def test_functions_are_found_and_missing_parts_are_seen():
     assert {"anl_seg.losses.create", "anl_seg.datasets.isic2017.convert"} <= set(FUNCTIONS)
 
