@@ -53,6 +53,12 @@ class NoiseMethod:
     def kind(self, name: str) -> NoiseKind:
         """Look up a kind of noise.
 
+        Args:
+            name: Name of the kind.
+
+        Returns:
+            The kind of noise.
+
         Raises:
             InputError: If the method does not have this kind.
         """

@@ -76,11 +76,22 @@ class NoiseSettings:
                 )
 
     def policy(self, situation: str) -> str:
-        """Return the policy for a situation."""
+        """Return the policy for a situation.
+
+        Args:
+            situation: A name of `SITUATIONS`.
+
+        Returns:
+            A name of `POLICIES`.
+        """
         return self.policies.get(situation, "keep")
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings in the format of the manifest."""
+        """Return the settings in the format of the manifest.
+
+        Returns:
+            Values by the names of the settings.
+        """
         return {
             "eta_alpha": self.eta_alpha,
             "eta_beta": self.eta_beta,

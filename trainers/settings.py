@@ -131,7 +131,14 @@ class TrainerSettings:
             )
 
     def warmup_epochs(self, epochs: int) -> int:
-        """Return the number of warm-up epochs among `epochs`; with a warm-up, at least one."""
+        """Return the number of warm-up epochs among `epochs`; with a warm-up, at least one.
+
+        Args:
+            epochs: Number of epochs of the training.
+
+        Returns:
+            Number of epochs, 0 without a warm-up.
+        """
         if not self.warmup:
             return 0
         if self.warmup == 1:
@@ -176,7 +183,14 @@ class TrainerSettings:
             ) from error
 
     def differences(self, other: TrainerSettings) -> list[str]:
-        """List the settings that differ, such as "epochs is 10, was 5" (here, in `other`)."""
+        """List the settings that differ, such as "epochs is 10, was 5" (here, in `other`).
+
+        Args:
+            other: Settings to compare with.
+
+        Returns:
+            One text for each setting.
+        """
         return [
             f"{setting.name} is {getattr(self, setting.name)}, was {getattr(other, setting.name)}"
             for setting in fields(self)

@@ -94,7 +94,11 @@ class ClassificationSettings:
         return f"{self.protocol}-{noise}{rate}-{self.loss}-seed{self.seed}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return all settings as JSON values; `validation` only if images are held out."""
+        """Return all settings as JSON values; `validation` only if images are held out.
+
+        Returns:
+            Values by the names of the settings.
+        """
         return {
             name: str(value) if isinstance(value, Path) else value
             for name, value in dataclasses.asdict(self).items()

@@ -48,13 +48,24 @@ class Conventions:
         return tuple(row.name for row in rows)
 
     def title(self, metric: str) -> str:
-        """Return the metric with its unit or tolerance, for headings of tables."""
+        """Return the metric with its unit or tolerance, for headings of tables.
+
+        Args:
+            metric: A name from `METRICS`.
+
+        Returns:
+            The heading, such as "HD95 (mm)".
+        """
         if METRICS[metric].is_length:
             return f"{metric} ({self.unit})"
         return f"NSD at {self.tolerance:g} {self.unit}" if metric == "NSD" else metric
 
     def described(self) -> dict[str, str]:
-        """Describe each convention in words."""
+        """Describe each convention in words.
+
+        Returns:
+            Descriptions by the name of the convention.
+        """
         words = {
             "both_empty": f"{self.empty} ({_BOTH_EMPTY[self.empty]})",
             "one_empty": "0 (a missed object, or one that does not exist), and never left out; "

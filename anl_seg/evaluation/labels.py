@@ -31,7 +31,14 @@ class LabelSet:
         return {0}.union(*map(labels_of, self.names))
 
     def title(self, label: Label) -> str:
-        """Return the label with its name, for tables."""
+        """Return the label with its name, for tables.
+
+        Args:
+            label: A label or region of `names`.
+
+        Returns:
+            The heading, such as "1 liver".
+        """
         return f"{label} {self.names[label]}".strip()
 
 

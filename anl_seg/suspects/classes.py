@@ -50,12 +50,27 @@ class Classes:
         return {0} | ignored | self.labels
 
     def channel(self, probabilities: Floats, place: int) -> Floats:
-        """Return the probability of the class in this place of `names`."""
+        """Return the probability of the class in this place of `names`.
+
+        Args:
+            probabilities: `(channels, *S)`.
+            place: Position of the class in `names`.
+
+        Returns:
+            Probability of the class, `(*S)`.
+        """
         channel: Floats = probabilities[place if self.regions else list(self.names)[place]]
         return channel
 
     def predicted(self, probabilities: Floats) -> Labels:
-        """Make the label map that nnU-Net makes of probabilities `(channels, *S)`."""
+        """Make the label map that nnU-Net makes of probabilities `(channels, *S)`.
+
+        Args:
+            probabilities: `(channels, *S)`.
+
+        Returns:
+            The label map, `(*S)`.
+        """
         if not self.regions:
             return np.asarray(probabilities.argmax(0), _smallest(self.channels - 1))
         dtype = _smallest(max(self.order))

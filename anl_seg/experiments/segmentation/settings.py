@@ -116,7 +116,11 @@ class SegmentationSettings:
         return f"{data}-{self.eta_alpha:g}-{self.eta_beta:g}-{training.loss}-seed{training.seed}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return all settings as JSON values, with settings of the training not nested."""
+        """Return all settings as JSON values, with settings of the training not nested.
+
+        Returns:
+            Values by the names of the settings.
+        """
         values = dataclasses.asdict(self)
         values["noise_kinds"] = list(self.noise_kinds)
         training: dict[str, Any] = values.pop("training")
