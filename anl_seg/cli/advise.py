@@ -57,8 +57,8 @@ def command(
 
     Trains small networks on the folds of the data set. The report compares both losses on the
     held-out cases, estimates how many masks are wrong, and says how long the full training would
-    take. On one CPU core all five folds take about 15 minutes. nnU-Net's folders stay as they are.
-    The same command resumes a trial that was stopped.
+    take. In 2D, all five folds take about 15 minutes on one CPU core. nnU-Net's folders stay as
+    they are. The same command resumes a trial that was stopped.
     """
     import logging
 

@@ -91,7 +91,7 @@ def _reason_against(count: int, agreement: float, soft: bool, classes: int) -> s
         return "the predictions are masks; give probabilities"
     if agreement < MIN_AGREEMENT:
         return (
-            f"the network agrees too little with the given masks (median Dice {agreement:.2f}); "
+            f"the network agrees too little with the given masks (median Dice {agreement:.3f}); "
             "train it longer"
         )
     return ""

@@ -62,7 +62,8 @@ class Ranking:
         suspects: The cases by rank.
         not_judged: Case -> why it was not judged.
         estimate: How many masks are probably wrong.
-        agreement: Median Dice of given and predicted masks.
+        agreement: Median Dice of given and predicted masks; with several classes, the Dice of a
+            case is the mean over the classes that it holds.
     """
 
     suspects: Sequence[Suspect]
@@ -72,14 +73,14 @@ class Ranking:
 
     @property
     def warning(self) -> str:
-        """Why the order says little about the masks, or ""."""
-        if self.agreement >= MIN_AGREEMENT:
-            return ""
-        return (
-            f"The network agrees little with the given masks (median Dice {self.agreement:.2f}, "
-            f"at least {MIN_AGREEMENT} expected), so this list shows mostly errors of the network. "
-            "Train it longer before you mark cases."
-        )
+        """Say why the order tells little about the masks; "" if the network agrees with them."""
+        if self.agreement < MIN_AGREEMENT:
+            return (
+                "The network agrees too little with the given masks (median Dice "
+                f"{self.agreement:.3f}, expected at least {MIN_AGREEMENT}), so this list shows "
+                "mostly errors of the network. Train it longer before you mark cases."
+            )
+        return ""
 
 
 def rank(
@@ -120,10 +121,15 @@ def rank(
         _suspect(cases[place], by_case[place], number, classes, (folds or {}))
         for number, place in enumerate(order, 1)
     ]
-    agreement = float(np.median([suspect.dice for suspect in suspects]))
+    agreement = float(np.median([_mean_dice(case) for case in cases]))
     soft = any(case.soft for case in cases)
     estimate = estimate_wrong(worst, agreement, soft, len(classes.names))
     return Ranking(suspects, dict(not_judged or {}), estimate, agreement)
+
+
+def _mean_dice(case: Judged) -> float:
+    """Average the Dice of the classes in one of both masks; 1 if there is none."""
+    return float(np.mean([evidence.dice for evidence in case.evidence.values()] or [1.0]))
 
 
 def _suspect(

@@ -56,7 +56,7 @@ def test_report(raw, cases, capsys, tmp_path):  # noqa: F811
 
 
 @pytest.mark.parametrize("trained", [True, False])
-def test_a_network_that_agrees_little_is_told(raw, cases, capsys, trained, tmp_path):  # noqa: F811
+def test_a_network_that_agrees_too_little_is_a_warning(raw, cases, capsys, trained, tmp_path):  # noqa: F811
     if not trained:  # it predicts another corner for every case
         for path in (tmp_path / "softmax").glob("*.npz"):
             np.savez(path, probabilities=softmax(disc(8, 8, 7)))
@@ -65,7 +65,7 @@ def test_a_network_that_agrees_little_is_told(raw, cases, capsys, trained, tmp_p
     content = json.loads((report / "suspects.json").read_text())
     assert (content["agreement"] >= MIN_AGREEMENT) == trained
     page = (report / "suspects.html").read_text(encoding="utf-8")
-    warning = "The network agrees little with the given masks"
+    warning = "The network agrees too little with the given masks"
     for text in (capsys.readouterr().err, page, content["warning"]):
         assert (warning in text) != trained
 

@@ -53,8 +53,23 @@ def test_a_ranking_of_several_classes_has_no_estimate(cases):
 
 def test_warning_and_estimate_share_one_threshold():
     values = odds(50, 100, 3.0)
-    for agreement in (MIN_AGREEMENT, MIN_AGREEMENT - 0.01):
+    for agreement in (MIN_AGREEMENT, MIN_AGREEMENT - 0.001, np.nan):
         estimate = estimate_wrong(values, agreement, soft=True)
         warning = Ranking([], {}, estimate, agreement).warning
         assert bool(warning) == ("agrees too little" in estimate.reason)
         assert bool(warning) == (agreement < MIN_AGREEMENT)
+        assert "median Dice 0.5" not in warning + estimate.reason, "rounded to the threshold"
+
+
+def test_one_difficult_class_of_several_is_no_warning():
+    given = np.zeros((24, 24), np.uint8)
+    given[2:10, 2:10], given[2:10, 14:22], given[14:22, 2:10] = 1, 2, 3
+    predicted = given.copy()
+    predicted[given == 3] = 0
+    predicted[14:22, 14:22] = 3
+    softmax = np.stack([predicted == label for label in range(4)]).astype(np.float32)
+    case = Case(given, softmax, predicted, (1.0, 1.0), "px")
+    ranking = rank([judge(case, plain_classes(4), "a")], plain_classes(4))
+    assert ranking.suspects[0].dice == 0
+    assert ranking.agreement == pytest.approx(2 / 3)
+    assert not ranking.warning

@@ -57,8 +57,8 @@ log = logging.getLogger(__name__)
 
 #: Name of the small plans that both trainings of the trial share.
 TRIAL_PLANS = "trialPlans"
-#: Largest side of its patch, for 2D and 3D. In 2D it is half of what `--small` takes: two trainings
-#: of five folds then end in a quarter of an hour on a CPU.
+#: Largest side of the patch, for 2D and 3D. In 2D it is half of that of `--small`. A trial on five
+#: folds then takes a quarter of an hour on one CPU core.
 TRIAL_PATCH = {2: 64, 3: 64}
 #: nnU-Net's own number of folds, if the data set has no folds yet.
 FOLDS = 5
@@ -166,7 +166,7 @@ def find_source(settings: AdviceSettings) -> Source:
 
     Raises:
         InputError: If it is missing, not planned, not preprocessed or too small, or has no such
-            configuration or fold.
+            configuration or fold, or the configuration is a cascade or inherits its network.
     """
     raw = find_dataset(settings.dataset, RAW)
     preprocessed = find_dataset(raw.name, PREPROCESSED)
@@ -177,6 +177,12 @@ def find_source(settings: AdviceSettings) -> Source:
         raise InputError(
             f"-c {settings.configuration} is a cascade, which needs predictions of another "
             "network; choose the configuration before it, such as -c 3d_lowres"
+        )
+    if "inherits_from" in configuration:
+        parent = configuration["inherits_from"]
+        raise InputError(
+            f"-c {settings.configuration} inherits its network from {parent}; choose -c {parent} "
+            "for the trial"
         )
     if missing_images(preprocessed, chosen):
         raise InputError(

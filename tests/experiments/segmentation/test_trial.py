@@ -174,6 +174,7 @@ def planned(tmp_path, monkeypatch):
         "2d": {"data_identifier": "nnUNetPlans_2d"},
         "3d_fullres": {"data_identifier": "nnUNetPlans_3d_fullres"},
         "3d_cascade_fullres": {"inherits_from": "3d_fullres", "previous_stage": "3d_lowres"},
+        "2d_large_batch": {"inherits_from": "2d", "batch_size": 64},
     }
     write_json(preprocessed / "nnUNetPlans.json", {"configurations": configurations})
     return tmp_path
@@ -192,6 +193,7 @@ def test_all_folds_of_nnunet_are_the_default(planned):
         (AdviceSettings("510", "3d_lowres"), r"no configuration 3d_lowres \(-c\)"),
         (AdviceSettings("510", "3d_fullres"), "nnUNetv2_preprocess -d 510 .* -c 3d_fullres"),
         (AdviceSettings("510", "3d_cascade_fullres"), "is a cascade"),
+        (AdviceSettings("510", "2d_large_batch"), "inherits its network from 2d; choose -c 2d"),
         (AdviceSettings("510", folds=(0, 5)), "-f 5: the data set has the folds 0 to 4"),
     ],
 )
