@@ -24,8 +24,8 @@ GUIDE = (
     Advice(
         "masks or labels may be wrong",
         "anl-ce",
-        "The paper's loss, and the default of nnUNetTrainerANL. If the foreground is rare, put "
-        "soft Dice beside it (anl-seg plan --dice-weight 1).",
+        "The paper's loss. For masks, train with nnUNetTrainerANL. It adds nnU-Net's own loss and "
+        "corrects the labels, which has most of the effect.",
     ),
     Advice(
         "you trust masks or labels",
