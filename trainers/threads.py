@@ -6,13 +6,15 @@ import os
 
 import torch
 
+from anl_seg.processes import processors
 
-def keep_to_omp_num_threads() -> None:
-    """Use the number of threads in OMP_NUM_THREADS, if it is set.
 
-    On a CPU nnU-Net ignores the variable and uses all processors. Two trainings at once then wait
-    for each other's threads and take twenty times as long.
+def keep_to_own_processors() -> None:
+    """Use as many threads as OMP_NUM_THREADS says, or as processors that this process may use.
+
+    On a CPU nnU-Net ignores both and uses a thread for every processor. Threads that share a
+    processor wait for each other: a training then takes up to twenty times as long.
     """
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    if threads.isdecimal() and int(threads) > 0:
-        torch.set_num_threads(int(threads))
+    chosen = int(threads) if threads.isdecimal() else 0
+    torch.set_num_threads(chosen or processors())

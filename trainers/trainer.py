@@ -54,7 +54,7 @@ from anl_seg.trainers.segmentation_loss import (
     replace_loss,
 )
 from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings, settings_of_class
-from anl_seg.trainers.threads import keep_to_omp_num_threads
+from anl_seg.trainers.threads import keep_to_own_processors
 from anl_seg.trainers.user_errors import exit_in_one_line, go_on_without
 from anl_seg.trainers.validation_summary import write_summary
 
@@ -110,7 +110,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def initialize(self) -> None:
         """Apply schedule and seed, then let nnU-Net build network, optimiser and loss."""
         if self.device.type == "cpu":
-            keep_to_omp_num_threads()
+            keep_to_own_processors()
         # Write all defaults too: checkpoints store the plans, and a new version may change
         # defaults.
         self.plans_manager.plans[PLANS_KEY] = asdict(self.settings)
