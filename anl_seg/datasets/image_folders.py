@@ -36,6 +36,15 @@ from anl_seg.progress import Track, untracked
 #: Suffix of a name that may distinguish images and masks: "_mask" in "lesion_01_mask".
 SUFFIX = re.compile(r"[-_. ][A-Za-z]*\d*$")
 
+#: Pixels whose channels differ by more than this are coloured. JPEG stores the brightness and the
+#: colour of a pixel separately, so the channels of a grey mask differ by rounding only: 0 to 3. In
+#: photographs of skin they differ by 30 and more.
+COLOUR_TOLERANCE = 16
+#: A picture is in colour if this share of its pixels is. So a few stray pixels make no photograph.
+COLOURED_SHARE = 0.01
+#: A picture with more colours is a photograph. Masks in colour have one per class.
+MAX_MASK_COLOURS = 256
+
 Colour = tuple[int, int, int]
 
 
@@ -139,9 +148,9 @@ def convert(
         Numbers of cases, and what was ignored.
 
     Raises:
-        InputError: If `dst` exists, a folder is missing or empty, or files cannot be used: without
-            a partner, unreadable, of different sizes, or with values that are not labels. The
-            message counts them and names the first ten.
+        InputError: If `dst` exists, a folder is missing, empty or given twice, or files cannot be
+            used: without a partner, unreadable, of different sizes, photographs instead of masks,
+            or with values that are not labels. The message counts them and names the first ten.
 
     Examples:
         >>> import tempfile
@@ -159,6 +168,10 @@ def convert(
     """
     if dst.exists():
         raise InputError(f"{dst} already exists; delete it, or choose another -d or --name")
+    if images.resolve() == masks.resolve():
+        raise InputError(
+            f"IMAGES and MASKS are both {images}; give the folder of images and the folder of masks"
+        )
     pairs = pair_files(_files(images), _files(masks))
     cases = _draw_test_cases(pairs, test_share, seed)
     reading = _Masks(threshold, colours)
@@ -282,10 +295,15 @@ def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
         return _labels_of_colours(path, read_picture(path), reading.names)
     if path.name.lower().endswith(JPEG_ENDINGS):
         pixels = read_picture(path)
+        if pixels.ndim == 3:
+            if _is_coloured(pixels):
+                raise InputError(
+                    f"{_photograph(path)} If it is a mask in colour, save it as PNG without "
+                    "changing its colours, and add --colors"
+                )
+            pixels = pixels.mean(-1)
         if reading.threshold is None:
             raise InputError(f"{path}: JPEG changes label values; add --threshold 128")
-        if pixels.ndim == 3:
-            pixels = pixels.mean(-1)
         return to_labels(path, pixels.round().astype(np.uint8), reading.threshold)
     pixels, _ = _read_grey(path)
     labels = to_labels(path, pixels, reading.threshold)
@@ -303,6 +321,8 @@ def _read_grey(path: Path) -> tuple[NDArray[Any], Geometry | None]:
         if is_rgb:
             pixels = read_picture(path)
             if not (pixels == pixels[..., :1]).all():
+                if _is_coloured(pixels) and np.unique(_codes(pixels)).size > MAX_MASK_COLOURS:
+                    raise InputError(f"{_photograph(path)} If not, save it as a grey mask")
                 raise InputError(
                     f"{path}: is a mask in colour; list its colours in a table and add --colors"
                 )
@@ -310,12 +330,26 @@ def _read_grey(path: Path) -> tuple[NDArray[Any], Geometry | None]:
     return read_image(path)
 
 
+def _is_coloured(pixels: NDArray[Any]) -> bool:
+    """Return whether the channels of a picture `(H, W, 3)` differ by more than JPEG's rounding."""
+    return bool((np.ptp(pixels, axis=-1) > COLOUR_TOLERANCE).mean() > COLOURED_SHARE)
+
+
+def _photograph(path: Path) -> str:
+    return f"{path}: looks like a photograph; did you swap IMAGES and MASKS?"
+
+
+def _codes(pixels: NDArray[Any]) -> NDArray[np.uint32]:
+    """Return the colour of each pixel as one number, `(H, W)`."""
+    return pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+
+
 def _labels_of_colours(
     path: Path, pixels: NDArray[Any], names: Mapping[str, Colour]
 ) -> NDArray[np.uint8]:
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * 3, axis=-1)
-    codes = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    codes = _codes(pixels)
     labels = np.full(codes.shape, 255, np.uint8)
     for label, (red, green, blue) in enumerate(names.values()):
         labels[codes == (red << 16 | green << 8 | blue)] = label

@@ -127,6 +127,39 @@ def test_grey_and_jpeg_masks_need_a_threshold(folders, tmp_path):
     assert (read(done.folder / "labelsTr" / "case0.png") != MASK).mean() < 0.02
 
 
+def photograph(height, width):
+    """Draw a smooth picture of the colours of skin, as a camera stores it."""
+    down, right = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    return np.stack([130 + 110 * down, 80 + 90 * right, 60 + 60 * down], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("threshold", [None, 128])
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_photographs_as_masks_are_refused(folders, tmp_path, threshold, ending):
+    skin = photograph(200, 300)
+    for i in range(3):
+        picture(folders[0] / f"case{i}.png", np.kron(MASK, np.ones((10, 10), np.uint8)) * 255)
+        picture(folders[1] / f"case{i}.{ending}", skin)
+    with pytest.raises(InputError, match="looks like a photograph; did you swap IMAGES and MASKS"):
+        convert(*folders, tmp_path / "Dataset510_X", threshold=threshold)
+    assert not (tmp_path / "Dataset510_X").exists()
+
+
+def test_grey_jpeg_masks_in_three_channels_are_masks(folders, tmp_path):
+    fill(folders, mask=np.stack([MASK * 255] * 3, -1), name="{}.jpg")
+    with pytest.raises(InputError, match="JPEG changes label values; add --threshold 128"):
+        convert(*folders, tmp_path / "Dataset510_X")
+    done = convert(*folders, tmp_path / "Dataset510_X", threshold=128)
+    assert (read(done.folder / "labelsTr" / "case0.png") != MASK).mean() < 0.02
+
+
+def test_one_folder_given_twice_is_refused(folders, tmp_path):
+    fill(folders)
+    for second in (folders[0], folders[0] / ".." / "images"):
+        with pytest.raises(InputError, match="IMAGES and MASKS are both"):
+            convert(folders[0], second, tmp_path / "Dataset510_X")
+
+
 def test_labels_are_numbered_without_gaps(folders, tmp_path):
     labels = MASK * 3
     labels[15:, 2:9] = 7

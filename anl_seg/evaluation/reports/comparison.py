@@ -45,7 +45,7 @@ from anl_seg.progress import Track, untracked
 #: Version of comparison.json. Increase it if a key changes its meaning.
 SCHEMA = 2
 #: Names of the kinds of cases that the page shows.
-RANKS = ("lost most", "median", "gained most")
+RANKS = ("lost most", "near the median", "gained most")
 
 
 def compare_folders(

@@ -154,11 +154,20 @@ def test_images_that_are_missing_leave_nothing_behind(summary, folders, tmp_path
 
 def test_chosen_cases():
     values = {f"c{n}": n / 10 for n in range(9)}
-    assert list(ranks(values).values()) == ["worst"] * 3 + ["median"] * 3 + ["best"] * 3
+    assert list(ranks(values).values()) == ["worst"] * 3 + ["near the median"] * 3 + ["best"] * 3
     assert ranks({**values, "none": math.nan}) == ranks(values)
     assert ranks({"a": 0.5}) == {"a": "best"}
     assert ranks({"a": 0.5, "b": 0.2}) == {"b": "worst", "a": "best"}
     assert ranks({"a": math.nan}) == {}
+
+
+@pytest.mark.parametrize("n_undefined", [0, 2])
+def test_cases_near_the_median_have_values_near_it(n_undefined):
+    dices = [0.02, 0.21, 0.55, 0.63, 0.75, 0.89, 0.91, 0.93, 0.94, 0.95, 0.96, 0.97]
+    values = {f"c{n}": dice for n, dice in enumerate(dices)}
+    values |= {f"none{n}": math.nan for n in range(n_undefined)}
+    near = [values[case] for case, rank in ranks(values).items() if rank == "near the median"]
+    assert near == [0.89, 0.91, 0.93]
 
 
 def test_of_many_cases_the_worst_have_pictures(tmp_path):
