@@ -56,8 +56,10 @@ def held_out_cases(
         checkpoint: Name of the checkpoint of each fold.
 
     Raises:
-        InputError: If a fold was not trained, or its validation cases are missing or unknown.
+        InputError: If the network or a fold was not trained, or its validation cases are missing or
+            unknown.
     """
+    _check_model(model)
     trained = sorted(path.parent.name[5:] for path in model.glob(f"fold_*/{checkpoint}"))
     wanted = list(folds) or [fold for fold in trained if fold != ALL]
     if missing := [fold for fold in wanted if fold not in trained]:
@@ -78,6 +80,18 @@ def held_out_cases(
         for fold, names in parts.items()
         for case in names
     ]
+
+
+def _check_model(model: Path) -> None:
+    """Check that the folder of a network exists, and name the other networks if it does not."""
+    if model.is_dir():
+        return
+    others = [path.name.split("__") for path in sorted(model.parent.glob("*__*__*"))]
+    options = [f"-tr {trainer} -p {plans} -c {name}" for trainer, plans, name in others]
+    raise InputError(
+        f"{model}: no such folder; train this network first, or name its trainer, plans and "
+        f"configuration with -tr, -p and -c (trained: {named(options) or 'none'})"
+    )
 
 
 def _validation_cases(splits: Path, fold: str, cases: Sequence[str]) -> Sequence[str]:

@@ -36,6 +36,15 @@ def find_masks(dataset: str, folder: str, cases: Collection[str], ending: str) -
     return masks
 
 
+def has_folder(dataset: str, folder: str) -> bool:
+    """Return whether a raw data set has a folder, such as "labelsTr_clean".
+
+    Raises:
+        InputError: If nnUNet_raw is not set.
+    """
+    return (root_folder(RAW) / dataset / folder).is_dir()
+
+
 def find_test_images(dataset: str, ending: str) -> dict[str, list[str]]:
     """List the files of each test image of a raw data set, one per channel, by case.
 
@@ -51,6 +60,6 @@ def find_test_images(dataset: str, ending: str) -> dict[str, list[str]]:
 
 def _subfolder(dataset: str, folder: str) -> Path:
     path = root_folder(RAW) / dataset / folder
-    if not path.is_dir():
+    if not has_folder(dataset, folder):
         raise InputError(f"there is no folder {path}")
     return path

@@ -44,7 +44,7 @@ from anl_seg.trainers.memorisation import PLOT, FitOfLabels, add_to_curve, fit
 from anl_seg.trainers.monitor import TestImageMonitor
 from anl_seg.trainers.online_validation import PixelCounts, count_pixels
 from anl_seg.trainers.protocols import LEARNING_RATES
-from anl_seg.trainers.raw_dataset import find_masks
+from anl_seg.trainers.raw_dataset import find_masks, has_folder
 from anl_seg.trainers.seeds import seed_epoch
 from anl_seg.trainers.segmentation_loss import (
     SegmentationLoss,
@@ -421,22 +421,29 @@ class nnUNetTrainerANL(nnUNetTrainer):
         if self.is_cascaded or self.label_manager.has_regions:
             return None
         cases = dict.fromkeys([*training.identifiers, *validation.identifiers])
-        masks = self._masks(CLEAN_LABELS, cases, f"no {PLOT}")
+        masks = self._clean_masks(cases, f"no {PLOT}")
         if masks is None:
             return None
         with exit_in_one_line(self.print_to_log_file):
             return prepare_clean_labels(self, training, masks)
 
-    def _masks(self, folder: str, cases: Collection[str], loss: str) -> dict[str, Path] | None:
-        """Find the masks of all `cases` in a folder of the raw data set.
+    def _clean_masks(self, cases: Collection[str], loss: str) -> dict[str, Path] | None:
+        """Find the clean masks of all `cases` in the raw data set.
 
         Returns:
-            Files by case. None if one is missing; nnU-Net's log then states this and the `loss`.
+            Files by case. None if the data set has none, which is normal, or if one is missing.
+            nnU-Net's log then states this and the `loss`.
         """
         masks = None
+        dataset, ending = self.plans_manager.dataset_name, self.dataset_json["file_ending"]
         with go_on_without(loss, self.print_to_log_file):
-            dataset, ending = self.plans_manager.dataset_name, self.dataset_json["file_ending"]
-            masks = find_masks(dataset, folder, cases, ending)
+            if has_folder(dataset, CLEAN_LABELS):
+                masks = find_masks(dataset, CLEAN_LABELS, cases, ending)
+            else:
+                self.print_to_log_file(
+                    f"anl-seg: the data set has no clean labels ({CLEAN_LABELS}), which is normal: "
+                    f"{loss}"
+                )
         return masks
 
     # Checkpoints
@@ -483,7 +490,7 @@ class nnUNetTrainerANL(nnUNetTrainer):
         predictions = Path(self.output_folder, "validation")
         ending = self.dataset_json["file_ending"]
         cases = sorted(path.name.removesuffix(ending) for path in predictions.glob(f"*{ending}"))
-        if references := self._masks(CLEAN_LABELS, cases, "no comparison with clean labels"):
+        if references := self._clean_masks(cases, "no comparison with clean labels"):
             dice = write_summary(
                 predictions,
                 references,

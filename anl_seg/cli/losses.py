@@ -47,13 +47,13 @@ def command(
     for advice in GUIDE:
         if advice.loss == name:
             print(f"  use      if {advice.situation}. {advice.reason}")
-    for key, parameter in spec.parameters.items():
-        print(f"  {key:7}  {parameter}, {parameter.default:g} by default")
     ours = defaults(name)
-    values = ours.pop("loss_parameters") | {key: ours[key] for key in ours if ours[key]}
-    if values:
-        text = ", ".join(f"{key} {value:g}" for key, value in values.items())
-        print(f"  nnU-Net  {text} by default (anl-seg plan)")
+    in_trainer = ours.pop("loss_parameters")
+    for key, parameter in spec.parameters.items():
+        other = f", in nnUNetTrainerANL {in_trainer[key]:g}" if key in in_trainer else ""
+        print(f"  {key:7}  {parameter}; default {parameter.default:g}{other}")
+    if text := ", ".join(f"{key} {value:g}" for key, value in ours.items() if value):
+        print(f"  trainer  nnUNetTrainerANL adds {text} (see anl-seg plan --help)")
     if spec.note:
         print(f"  note     {spec.note}")
     for dataset, presets in PRESETS.items():

@@ -21,7 +21,7 @@ def command(
         Path,
         typer.Argument(
             metavar="DST",
-            help="New raw data set, such as $nnUNet_raw/Dataset503_Revised.",
+            help="New raw data set, such as $nnUNet_raw/Dataset511_Revised.",
             show_default=False,
         ),
     ],
@@ -76,7 +76,8 @@ def command(
         typer.echo("the source has no folds yet, so nnU-Net will make new ones")
     else:
         typer.echo(f"folds kept in {place}")
-    typer.echo(f"next: nnUNetv2_plan_and_preprocess -d {target.name[7:10]}")
+    wanted = " ".join(_configurations(source) or ["2d"])
+    typer.echo(f"next: nnUNetv2_plan_and_preprocess -d {target.name[7:10]} -c {wanted}")
 
 
 def _action(how: str, report: Path) -> tuple[str, Path | None]:
@@ -116,6 +117,22 @@ def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Pat
     if place.exists():
         raise InputError(f"{place} exists, with the folds of another data set; delete it first")
     return read_splits(Path(root) / source.resolve().name / SPLITS), place
+
+
+def _configurations(source: Path) -> list[str]:
+    """List the configurations of nnU-Net's plans for which the source is preprocessed."""
+    import os
+
+    from anl_seg.formats.nnunet import PLANS, PREPROCESSED
+    from anl_seg.formats.text import read_json
+
+    folder = Path(os.environ.get(PREPROCESSED, "")) / source.resolve().name
+    plans = folder / f"{PLANS}.json"
+    if not plans.exists():
+        return []
+    return [
+        each for each in read_json(plans)["configurations"] if (folder / f"{PLANS}_{each}").is_dir()
+    ]
 
 
 def _keep_splits(target: Path, place: Path) -> None:

@@ -194,7 +194,7 @@ def _print(ranking: Ranking, several: bool) -> None:
         classes = [class_in_words(each)] if several else []
         area = "" if each.area_change != each.area_change else f"{100 * each.area_change:+.0f} %"
         table.add_row(
-            *(str(each.rank), each.case, f"{each.score:.3f}", each.kind, *classes),
+            *(str(each.rank), each.case, f"{each.score:.3f}", each.likely_kind, *classes),
             *(f"{each.dice:.3f}", area, f"{each.shift:.1f} {each.unit}"),
         )
     Console().print(table)

@@ -76,9 +76,11 @@ def find_dataset(dataset: str, variable: str) -> Path:
     root = root_folder(variable)
     if not re.fullmatch(r"[\w-]+", dataset):
         raise InputError(f"-d takes the id or name of a data set, such as 501, got {dataset!r}")
-    pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
-    found = sorted(path for path in root.glob(pattern) if path.is_dir())
+    found = _matching(root, dataset)
     if not found:
+        raw = os.environ.get(RAW)
+        if variable != RAW and raw and not _matching(Path(raw), dataset):
+            raise InputError(f"no data set {dataset} in {root} or in {raw}; {REMEDIES[RAW]}")
         number = re.sub(r"Dataset0*(\d+)_.*", r"\1", dataset)
         remedy = REMEDIES[variable].replace("-d ID", f"-d {number}")
         raise InputError(f"no data set {dataset} in {root}; {remedy}")
@@ -88,6 +90,12 @@ def find_dataset(dataset: str, variable: str) -> Path:
             f"{dataset} matches several data sets in {root}: {names}; give the full name"
         )
     return found[0]
+
+
+def _matching(root: Path, dataset: str) -> list[Path]:
+    """List the folders of the data sets in `root` with this id or name."""
+    pattern = f"Dataset{int(dataset):03d}_*" if dataset.isdecimal() else dataset
+    return sorted(path for path in root.glob(pattern) if path.is_dir())
 
 
 def read_splits(path: Path) -> list[dict[str, list[str]]]:

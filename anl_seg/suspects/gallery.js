@@ -48,7 +48,7 @@
       "aria-label": `${each.case}: ${words(each)}`,
     });
     if (each.picture) svg.append(make("image", { href: each.picture, width: each.width, height: each.height, preserveAspectRatio: "none" }));
-    svg.append(make("g", { class: "g-difference" }, ...["lost", "gained", "swapped"].map((name) => make("path", { class: name, d: each[name] }))));
+    svg.append(make("g", { class: "g-difference" }, ...["only-predicted", "only-given", "other-class"].map((name) => make("path", { class: name, d: each[name] }))));
     svg.append(outlines(each.given, "given"), outlines(each.predicted, "predicted"));
     if (each.box.length) {
       const [x, y, width, height] = each.box;
@@ -59,7 +59,7 @@
 
   function words(each) {
     const area = each.area === null ? "nothing predicted" : `area ${each.area >= 0 ? "+" : "−"}${Math.abs(100 * each.area).toFixed(0)} %`;
-    return [each.kind || "no difference", `Dice ${each.dice.toFixed(2)}`, area, `shift ${each.shift.toFixed(1)} ${each.unit}`, each.plane].filter(Boolean).join(", ");
+    return [each.kind, `Dice ${each.dice.toFixed(2)}`, area, `shift ${each.shift.toFixed(1)} ${each.unit}`, each.plane].filter(Boolean).join(", ");
   }
 
   function figure(each, large) {

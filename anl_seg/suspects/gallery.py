@@ -80,7 +80,9 @@ def write_gallery(
         title=title,
         ranking=ranking,
         shown=len(shown),
-        kinds={kind: words for kind, words in KINDS.items() if kind in {s.kind for s in shown}},
+        kinds={
+            kind: words for kind, words in KINDS.items() if kind in {s.likely_kind for s in shown}
+        },
         several=len(classes.names) > 1,
         has_images=any(files[suspect.case].images for suspect in shown),
         # "</" would end the script that holds the data
@@ -116,7 +118,7 @@ def draw(work: _Work, classes: Classes) -> dict[str, Any]:
         "case": suspect.case,
         "rank": suspect.rank,
         "score": round(suspect.score, 4),
-        "kind": suspect.kind,
+        "kind": suspect.likely_kind,
         "class": list(classes.names).index(suspect.label) if suspect.label is not None else -1,
         "dice": round(suspect.dice, 3),
         "area": None if np.isnan(suspect.area_change) else round(suspect.area_change, 3),
@@ -129,9 +131,9 @@ def draw(work: _Work, classes: Classes) -> dict[str, Any]:
         "picture": picture_uri(files.images[0], shape, plane, size) if files.images else "",
         "given": _outlines(given, classes),
         "predicted": _outlines(predicted, classes),
-        "gained": outline(differs & (predicted == 0)),
-        "lost": outline(differs & (given == 0)),
-        "swapped": outline(differs & (given != 0) & (predicted != 0)),
+        "only-given": outline(differs & (predicted == 0)),
+        "only-predicted": outline(differs & (given == 0)),
+        "other-class": outline(differs & (given != 0) & (predicted != 0)),
         "box": _drawn_box(suspect, plane, step),
     }
 

@@ -17,6 +17,8 @@ from anl_seg.suspects.scoring import as_scores, log_odds
 
 #: Log-odds of a case with nothing in either mask.
 NOTHING = -10.0
+#: A mask with a lower score is more likely right than wrong.
+SUSPICIOUS = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,11 @@ class Suspect:
     box: tuple[tuple[int, int], ...]
     fold: str
     by_class: Mapping[Label, float]
+
+    @property
+    def likely_kind(self) -> str:
+        """Return the kind, or "" if the mask is more likely right than wrong."""
+        return self.kind if self.score >= SUSPICIOUS else ""
 
 
 @dataclass(frozen=True)

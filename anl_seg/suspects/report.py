@@ -75,8 +75,10 @@ def write_report(
 @contextmanager
 def _replaced(folder: Path) -> Iterator[Path]:
     """Give a new folder that replaces `folder` if the block ends without an error."""
-    with TemporaryDirectory(prefix="predictions-") as scratch:
-        yield Path(scratch)
+    with TemporaryDirectory(prefix="predictions-") as temporary:
+        scratch = Path(temporary, folder.name)  # readable by others, unlike a temporary folder
+        scratch.mkdir()
+        yield scratch
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(scratch, folder)

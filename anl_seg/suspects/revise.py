@@ -28,6 +28,7 @@ from anl_seg.formats.nnunet import (
 )
 from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
+from anl_seg.suspects.cases import CaseFiles
 from anl_seg.suspects.classes import Classes, declared_classes
 from anl_seg.suspects.decisions import UNSURE, WRONG
 from anl_seg.suspects.examine import dataset_files
@@ -145,7 +146,7 @@ def check_target(source: Path, target: Path) -> None:
     if not named_well:
         raise InputError(
             f"{target.name}: nnU-Net does not find a data set of this name; "
-            "call it DatasetXXX_NAME, such as Dataset503_Revised"
+            "call it DatasetXXX_NAME, such as Dataset511_Revised"
         )
     others = sorted(target.parent.glob(f"Dataset{named_well[1]}_*"))
     if others:
@@ -163,7 +164,7 @@ def _chosen(revision: Revision) -> frozenset[str]:
 
 
 def _new_masks(
-    revision: Revision, chosen: Collection[str], cases: Collection[str]
+    revision: Revision, chosen: Collection[str], cases: Mapping[str, CaseFiles]
 ) -> dict[str, Path]:
     """Map each case that is changed to the file of its predicted or corrected mask."""
     if revision.action == DROP:
@@ -177,9 +178,13 @@ def _new_masks(
         if revision.action in (IGNORE, PREDICT) or revision.decisions[case] == WRONG
     }
     if missing := sorted(needed - set(found)):
+        cure = "run anl-seg suspects again"
+        if revision.action == CORRECT:
+            cure = f"save each corrected mask under its name in {LABELS}"
         raise InputError(
             f"{revision.masks}: no mask for {len(missing)} of {len(needed)} cases: "
-            f"{named(missing)}; add them, or mark these cases otherwise"
+            f"{named([cases[case].label.name for case in missing])}; {cure}, or mark these cases "
+            "otherwise"
         )
     if unknown := sorted(set(found) - set(cases)):
         raise InputError(
@@ -282,7 +287,10 @@ def _check_mask(path: Path, found: Labels, label: Path, given: Labels, classes: 
         )
     unknown = sorted(set(np.unique(found).tolist()) - classes.allowed)
     if unknown:
-        raise InputError(f"{path}: holds the labels {unknown}, expected {sorted(classes.allowed)}")
+        raise InputError(
+            f"{path}: holds the labels {unknown}, expected {sorted(classes.allowed)}; save the new "
+            "mask with the label values of the data set, such as 1 instead of 255"
+        )
 
 
 def _check_spacing(path: Path, found: Sequence[float], label: Path, given: Sequence[float]) -> None:

@@ -46,6 +46,12 @@ def test_shows_the_papers_values(capsys):
     assert "cifar10: alpha 5, beta 5, L1 5e-05 (Table VIII)" in output.out
 
 
+def test_default_and_trainers_value_stand_together(capsys):
+    _, output = run(capsys, "anl-ce")
+    assert "alpha    in [0, inf); default 1, in nnUNetTrainerANL 5\n" in output.out
+    assert "nnUNetTrainerANL adds dice_weight 1, ce_weight 1" in output.out
+
+
 def test_unknown_loss_is_one_line(capsys):
     code, output = run(capsys, "dice")
     assert code == 2

@@ -76,6 +76,22 @@ def test_predicted_masks_are_kept(report, cases):  # noqa: F811
         assert np.array_equal(found, probabilities.argmax(0))
 
 
+def test_predicted_masks_are_readable_by_others(report):
+    mode = (report / "predictions").stat().st_mode
+    assert mode == report.stat().st_mode
+    assert mode & 0o077, "this test needs a umask that lets others read"
+
+
+def test_a_mask_that_is_probably_right_shows_no_kind(report):
+    page = (report / "suspects.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
+    shown = {each["case"]: each["kind"] for each in data["cases"]}
+    ranked = json.loads((report / "suspects.json").read_text())["cases"]
+    assert {each["score"] >= 0.5 for each in ranked} == {True, False}
+    for each in ranked:
+        assert shown[each["case"]] == (each["kind"] if each["score"] >= 0.5 else "")
+
+
 def test_the_page_names_no_other_file(report):
     page = (report / "suspects.html").read_text(encoding="utf-8")
     assert page.count("data:image/jpeg") == 40
@@ -98,7 +114,7 @@ def test_the_way_back(report, raw, capsys, monkeypatch, tmp_path):  # noqa: F811
     assert np.array_equal(new, predicted)
 
 
-def test_folds_are_kept_for_nnunet(report, raw, monkeypatch, tmp_path):  # noqa: F811
+def test_folds_are_kept_for_nnunet(report, raw, monkeypatch, tmp_path, capsys):  # noqa: F811
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     splits = [{"train": ["case_02", "case_03"], "val": ["case_00", "case_01"]}]
     place = tmp_path / "preprocessed" / raw.name / "splits_final.json"
@@ -108,8 +124,23 @@ def test_folds_are_kept_for_nnunet(report, raw, monkeypatch, tmp_path):  # noqa:
     decisions.write_text("case,decision\ncase_00,wrong\n")
     target = raw.parent / "Dataset502_Revised"
     assert run("revise", raw, target, "--decisions", decisions, "--as", "drop") == 0
+    assert f"-d {target.name[7:10]} -c 2d\n" in capsys.readouterr().out
     kept = json.loads((tmp_path / "preprocessed" / target.name / "splits_final.json").read_text())
     assert kept == [{"train": ["case_02", "case_03"], "val": ["case_01"]}]
+
+
+def test_revise_names_the_configurations_of_the_source(report, raw, monkeypatch, tmp_path, capsys):  # noqa: F811
+    folder = tmp_path / "preprocessed" / raw.name
+    (folder / "nnUNetPlans_3d_fullres").mkdir(parents=True)
+    (folder / "nnUNetPlans_3d_fullres_clean").mkdir()
+    plans = {"configurations": {"2d": {}, "3d_fullres": {}}}
+    (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    decisions = report / "decisions.csv"
+    decisions.write_text("case,decision\ncase_00,wrong\n")
+    target = raw.parent / "Dataset502_Revised"
+    assert run("revise", raw, target, "--decisions", decisions, "--as", "drop") == 0
+    assert "-d 502 -c 3d_fullres\n" in capsys.readouterr().out
 
 
 def test_bad_input(raw, tmp_path, capsys):  # noqa: F811

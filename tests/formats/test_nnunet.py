@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from anl_seg.errors import InputError
-from anl_seg.formats.nnunet import case_of_image, image_name, new_dataset_folder, raw_folder
+from anl_seg.formats.nnunet import (
+    PREPROCESSED,
+    RAW,
+    case_of_image,
+    find_dataset,
+    image_name,
+    new_dataset_folder,
+    raw_folder,
+)
 
 
 def test_raw_folder_is_the_given_one_or_the_variables(monkeypatch):
@@ -23,6 +31,17 @@ def test_no_raw_folder(monkeypatch, value):
         monkeypatch.setenv("nnUNet_raw", value)
     with pytest.raises(InputError, match="export nnUNet_raw="):
         raw_folder()
+
+
+def test_a_data_set_that_is_nowhere(monkeypatch, tmp_path):
+    for variable in (RAW, PREPROCESSED):
+        (tmp_path / variable).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    with pytest.raises(InputError, match=r"no data set 599 in .* or in .*nnUNet_raw; check"):
+        find_dataset("599", PREPROCESSED)
+    (tmp_path / RAW / "Dataset599_Own").mkdir()
+    with pytest.raises(InputError, match="run `nnUNetv2_plan_and_preprocess -d 599` first"):
+        find_dataset("599", PREPROCESSED)
 
 
 def test_name_of_the_folder(tmp_path):

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from anl_seg.cli import main
+from anl_seg.evaluation.reports.overlays import FALSE_NEGATIVE, FALSE_POSITIVE
 from anl_seg.suspects import declared_classes, rank
 from anl_seg.suspects.examine import examine, pair_files
 from anl_seg.suspects.gallery import write_gallery
@@ -83,6 +84,14 @@ def test_views_by_key_and_click(page):
         assert views == [given, predicted, difference], key
     page.find_element(By.CSS_SELECTOR, "[data-view=image]").click()
     assert not visible(page, ".g-given")
+
+
+def test_differences_have_the_colours_of_the_evaluation_report(page):
+    page.find_element(By.TAG_NAME, "body").send_keys("4")
+    for name, colour in (("only-predicted", FALSE_POSITIVE), ("only-given", FALSE_NEGATIVE)):
+        for element in page.find_elements(By.CSS_SELECTOR, f"path.{name}, .legend rect.{name}"):
+            shown = element.value_of_css_property("fill")
+            assert shown == "rgb({}, {}, {})".format(*colour[:3]), name
 
 
 def test_filters(page):

@@ -136,13 +136,15 @@ def test_bad_input_writes_nothing(raw, given, tmp_path):
     folder = tmp_path / "masks"
     folder.mkdir()
     Image.fromarray(given["case_00"]).save(folder / "case_00.png")
-    with pytest.raises(InputError, match="no mask for 1 of 2 cases: case_03"):
+    with pytest.raises(InputError, match=r"no mask for 1 of 2 cases: case_03\.png; run "):
         revised(raw, "predict", folder)
+    with pytest.raises(InputError, match=r"cases: case_03\.png; save each .* name in labelsTr"):
+        revised(raw, "correct", folder)
     Image.fromarray(given["case_00"][:5]).save(folder / "case_03.png")
     with pytest.raises(InputError, match=r"case_03\.png: has shape \(5, 48\)"):
         revised(raw, "predict", folder)
     Image.fromarray(np.full_like(given["case_03"], 9)).save(folder / "case_03.png")
-    with pytest.raises(InputError, match=r"holds the labels \[9\]"):
+    with pytest.raises(InputError, match=r"holds the labels \[9\], expected .* instead of 255"):
         revised(raw, "predict", folder)
     Image.fromarray(given["case_00"]).save(folder / "stranger.png")
     with pytest.raises(InputError, match="cases that the data set lacks: stranger"):

@@ -74,6 +74,14 @@ def test_folds_that_cannot_judge_are_named(model, splits):
         held_out_cases(model, splits, (), CASES, "checkpoint_best.pth")
 
 
+def test_a_network_that_was_not_trained_names_the_others(model, splits):
+    _, plans, configuration = model.name.split("__")
+    options = f"-tr nnUNetTrainerANL -p {plans} -c {configuration}"
+    other = model.with_name(model.name.replace(plans, "small"))
+    with pytest.raises(InputError, match=rf"small.*no such folder;.* -p .*\(trained: {options}\)"):
+        held_out_cases(other, splits, ["0"], CASES)
+
+
 def test_predictions_resume_and_are_of_one_network(model, preprocessed, tmp_path, monkeypatch):
     cases = [HeldOut(case, "0", None) for case in CASES[4:]]
     images = {case: [preprocessed / "imagesTr" / f"{case}_0000.nii.gz"] for case in CASES}

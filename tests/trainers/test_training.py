@@ -165,6 +165,14 @@ def test_without_all_clean_labels_there_is_no_curve(make_trainer, preprocessed):
     assert log(trainer).count(said) == 1
 
 
+def test_no_clean_labels_are_normal(make_trainer, preprocessed):
+    shutil.rmtree(preprocessed / "labelsTr_clean")
+    said = log(trained(make_trainer))
+    sentence = "no clean labels (labelsTr_clean), which is normal: no memorisation.png"
+    assert said.count(sentence) == 1
+    assert "there is no folder" not in said
+
+
 def test_clean_labels_are_prepared_once_and_logged(make_trainer, nnunet_folders):
     first, second = prepared(make_trainer), prepared(make_trainer)
     second.log_file += "_second"
