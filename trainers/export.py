@@ -84,7 +84,10 @@ def _folds(model: Path, folds: Sequence[str], checkpoint: str) -> list[str]:
     """Return the folders of the requested folds, which must all have the checkpoint."""
     if not (model / "plans.json").is_file():
         there = sorted(path.name for path in model.parent.glob("*__*__*"))
-        raise InputError(f"no trained model {model}; models there: {', '.join(there) or 'none'}")
+        raise InputError(
+            f"no trained model {model}; train it, or name another with -tr, -p and -c (trained: "
+            f"{', '.join(there) or 'none'})"
+        )
     found = sorted(path.parent.name for path in model.glob(f"fold_*/{checkpoint}"))
     wanted = [f"fold_{fold}" for fold in folds] or found
     missing = [f"{model / fold / checkpoint} is missing" for fold in wanted if fold not in found]

@@ -57,6 +57,7 @@ def command(
     masks; revision.csv says what was done to each case.
     """
     from anl_seg.cli.progress import track
+    from anl_seg.formats.nnunet import IMAGES
     from anl_seg.suspects.decisions import read_decisions
     from anl_seg.suspects.examine import dataset_files
     from anl_seg.suspects.revise import Revision, check_target, revise
@@ -76,8 +77,10 @@ def command(
         typer.echo("the source has no folds yet, so nnU-Net will make new ones")
     else:
         typer.echo(f"folds kept in {place}")
-    wanted = " ".join(_configurations(source) or ["2d"])
-    typer.echo(f"next: nnUNetv2_plan_and_preprocess -d {target.name[7:10]} -c {wanted}")
+    pictures = any((target / IMAGES).glob("*.png"))
+    wanted = _configurations(source) or (["2d"] if pictures else [])
+    option = f" -c {' '.join(wanted)}" if wanted else ""
+    typer.echo(f"next: nnUNetv2_plan_and_preprocess -d {target.name[7:10]}{option}")
 
 
 def _action(how: str, report: Path) -> tuple[str, Path | None]:

@@ -44,6 +44,8 @@ COLOUR_TOLERANCE = 16
 COLOURED_SHARE = 0.01
 #: A picture with more colours is a photograph. Masks in colour have one per class.
 MAX_MASK_COLOURS = 256
+#: Grey photographs cannot be told from soft masks, so messages about grey masks ask.
+SWAPPED = "If it is an image, swap IMAGES and MASKS"
 
 Colour = tuple[int, int, int]
 
@@ -303,13 +305,13 @@ def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
                 )
             pixels = pixels.mean(-1)
         if reading.threshold is None:
-            raise InputError(f"{path}: JPEG changes label values; add --threshold 128")
+            raise InputError(f"{path}: JPEG changes label values; add --threshold 128. {SWAPPED}")
         return to_labels(path, pixels.round().astype(np.uint8), reading.threshold)
     pixels, _ = _read_grey(path)
     labels = to_labels(path, pixels, reading.threshold)
     values = np.unique(labels).tolist()
     if are_grey(values):
-        raise InputError(grey_message(path, values))
+        raise InputError(f"{grey_message(path, values)}. {SWAPPED}")
     return labels
 
 

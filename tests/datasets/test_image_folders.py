@@ -121,7 +121,7 @@ def test_a_wrong_table_of_colours_is_named(tmp_path, rows, message):
 def test_grey_and_jpeg_masks_need_a_threshold(folders, tmp_path):
     soft = MASK * 200 + 20
     fill(folders, mask=soft + np.arange(30, dtype=np.uint8), name="{}.jpg")
-    with pytest.raises(InputError, match="--threshold"):
+    with pytest.raises(InputError, match=r"--threshold 128\. If it is an image, swap"):
         convert(*folders, tmp_path / "Dataset510_X")
     done = convert(*folders, tmp_path / "Dataset510_X", threshold=128)
     assert (read(done.folder / "labelsTr" / "case0.png") != MASK).mean() < 0.02
@@ -151,6 +151,14 @@ def test_grey_jpeg_masks_in_three_channels_are_masks(folders, tmp_path):
         convert(*folders, tmp_path / "Dataset510_X")
     done = convert(*folders, tmp_path / "Dataset510_X", threshold=128)
     assert (read(done.folder / "labelsTr" / "case0.png") != MASK).mean() < 0.02
+
+
+def test_grey_images_as_masks_ask_for_swapped_folders(folders, tmp_path):
+    images, masks = folders
+    scan = np.add.outer(np.arange(20), np.arange(30) * 8).astype(np.uint8)
+    fill((masks, images), image=MASK * 255, mask=scan)
+    with pytest.raises(InputError, match="If it is an image, swap IMAGES and MASKS"):
+        convert(images, masks, tmp_path / "Dataset510_X")
 
 
 def test_one_folder_given_twice_is_refused(folders, tmp_path):

@@ -130,7 +130,7 @@ def test_nnunet_runs_it_without_anl_seg(results, tmp_path, make_trainer):
     ("arguments", "message"),
     [
         (["-d", "778", "-c", "hand"], "no data set 778"),
-        (["-d", "777", "-c", "2d"], "models there: nnUNetTrainerANL__nnUNetPlans__hand"),
+        (["-d", "777", "-c", "2d"], "-p and -c (trained: nnUNetTrainerANL__nnUNetPlans__hand"),
         (["-d", "777", "-c", "hand", "-f", "3"], "folds that have it: fold_0"),
         (["-d", "777", "-c", "hand", "-chk", "checkpoint_best.pth"], "is the training finished?"),
         (["-d", "777", "-c", "hand", "-tr", "nnUNetTrainer"], "no trained model"),
