@@ -18,9 +18,11 @@ from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
 log = logging.getLogger(__name__)
 
+#: Our trainer, as the trials name it.
+OURS = "anl-seg"
 #: Settings of each compared method, the baseline first. {} is our default.
 COMPARED_METHODS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {NNUNET_LOSS: {"loss": NNUNET_LOSS}, "anl-ce": {}}
+    {"nnU-Net": {"loss": NNUNET_LOSS}, OURS: {}}
 )
 
 
@@ -51,8 +53,8 @@ def plans_name(method: str) -> str:
     """Return the name of a method's plans.
 
     Examples:
-        >>> plans_name("dice+ce")
-        'dice_ce'
+        >>> plans_name("anl-seg")
+        'anl_seg'
     """
     return re.sub(r"\W+", "_", method)
 

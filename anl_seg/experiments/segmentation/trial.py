@@ -18,6 +18,7 @@ from anl_seg.evaluation.folders import evaluate_folders
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.steps import (
     COMPARED_METHODS,
+    OURS,
     claim,
     fast_precision,
     is_done,
@@ -64,8 +65,6 @@ TRIAL_PATCH = {2: 64, 3: 64}
 FOLDS = 5
 #: With fewer training cases no outcome of the trial could be told from chance.
 FEWEST_CASES = 10
-#: The method whose predictions judge the masks.
-JUDGE = "anl-ce"
 #: Folder of the gallery of masks.
 SUSPECTS = "suspects"
 TIMING = "timing.json"
@@ -288,7 +287,7 @@ def _epochs(
     for fold, method in pending:
         start = time.monotonic()
         yield from nnunet.train(
-            source.number, plans_name(method), str(fold), softmax=method == JUDGE
+            source.number, plans_name(method), str(fold), softmax=method == OURS
         )
         mark_done(folder, _training_step(method, fold), time.monotonic() - start)
 
@@ -312,7 +311,7 @@ def _conclude(
     compared = partial(_compare, source, nnunet, settings.seed, num_processes)
     clean = source.raw / CLEAN_LABELS
     ranking = _judge(folder / SUSPECTS, source, nnunet, num_processes, track)
-    model = nnunet.model(source.raw.name, plans_name(JUDGE))
+    model = nnunet.model(source.raw.name, plans_name(OURS))
     small = read_plans(nnunet.preprocessed / source.raw.name / f"{TRIAL_PLANS}.json")
     timing = read_json(folder / TIMING)
     return Advice(
@@ -363,7 +362,7 @@ def _judge(
     """Rank the given masks by the network that did not see them, and write the gallery."""
     classes: Classes = declared_classes(source.raw / DATASET_JSON)
     held_out = held_out_cases(
-        nnunet.model(source.raw.name, plans_name(JUDGE)),
+        nnunet.model(source.raw.name, plans_name(OURS)),
         nnunet.preprocessed / source.raw.name / SPLITS,
         [str(fold) for fold in source.folds],
         list(source.cases),
@@ -384,7 +383,7 @@ def _judge(
         files,
         classes,
         output,
-        {"title": f"{source.raw.name}, judged by a small trial", "model": JUDGE},
+        {"title": f"{source.raw.name}, judged by a small trial", "model": OURS},
         reasons,
         num_processes=num_processes,
         track=track,

@@ -68,8 +68,8 @@ class Trial:
         """Describe the trial in two sentences."""
         folds = f"{len(self.folds)} fold{'s' * (len(self.folds) != 1)}"
         return (
-            "Small networks were trained with nnU-Net's own loss (dice+ce) and our default "
-            f"(anl-ce) on {folds}, for {self.epochs} epochs of {self.iterations} steps, "
+            "Small networks were trained with nnU-Net's own loss (nnU-Net) and our trainer "
+            f"(anl-seg) on {folds}, for {self.epochs} epochs of {self.iterations} steps, "
             f"seed {self.seed}, {self.precision}, on {self.device}. A patch has "
             f"{_by(self.patch)} pixels, and {_by(self.planned_patch)} in {self.plans}."
         )

@@ -40,8 +40,8 @@ def test_the_report_holds_every_test_case_and_both_losses(demo):
     page = report.read_text()
     for case in (folder / "nnunet/nnUNet_raw/Dataset501_ISIC2017/labelsTs").iterdir():
         assert case.stem in page
-    assert "dice+ce" in page
-    assert "anl-ce" in page
+    assert "nnU-Net" in page
+    assert "anl-seg" in page
     assert "Memorisation of wrong pixels" in page
     assert not re.search(r'(src|href)="http', page)  # opens without a network
 
@@ -53,10 +53,10 @@ def test_the_figures_are_those_of_the_masks(demo):
 
     folder, report = demo
     with (folder / "report/cases.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["method"] == "anl-ce"]
+        rows = [row for row in csv.DictReader(file) if row["method"] == "anl-seg"]
     assert len(rows) == 48
     for row in rows:
-        prediction = np.asarray(Image.open(folder / "anl_ce" / f"{row['case']}.png")) > 0
+        prediction = np.asarray(Image.open(folder / "anl_seg" / f"{row['case']}.png")) > 0
         clean = folder / "nnunet/nnUNet_raw/Dataset501_ISIC2017/labelsTs" / f"{row['case']}.png"
         reference = np.asarray(Image.open(clean)) > 0
         dice = 2 * (prediction & reference).sum() / (prediction.sum() + reference.sum())
@@ -70,15 +70,18 @@ def test_the_figures_are_those_of_the_masks(demo):
 def test_the_trainings_saw_noisy_masks_under_one_seed_and_plan(demo):
     folder, _ = demo
     preprocessed = folder / "nnunet/nnUNet_preprocessed/Dataset502_ISIC2017noisy"
-    dice_ce, anl_ce = (
-        json.loads((preprocessed / f"{name}.json").read_text()) for name in ("dice_ce", "anl_ce")
+    nnunet, ours = (
+        json.loads((preprocessed / f"{name}.json").read_text()) for name in ("nnU_Net", "anl_seg")
     )
-    assert dice_ce["configurations"] == anl_ce["configurations"]
-    settings = [plans["anl_seg"] for plans in (dice_ce, anl_ce)]
+    assert nnunet["configurations"] == ours["configurations"]
+    settings = [plans["anl_seg"] for plans in (nnunet, ours)]
     assert [entry.pop("loss") for entry in settings] == ["dice+ce", "anl-ce"]
     assert all(entry["seed"] == 3 and entry["epochs"] == 1 for entry in settings)
     manifest = folder / "nnunet/nnUNet_raw/Dataset502_ISIC2017noisy/noise_manifest.json"
-    assert json.loads(manifest.read_text())["summary"]["chosen"] == 34  # round(0.7 * 48)
+    assert json.loads(manifest.read_text())["summary"]["chosen"] == 56  # 0.7 * 80
+    (fold,) = json.loads((preprocessed / "splits_final.json").read_text())
+    assert len(fold["train"]) == len(fold["val"]) == 40
+    assert not set(fold["train"]) & set(fold["val"])
 
 
 @pytest.mark.slow

@@ -87,9 +87,9 @@ def make_comparison(tmp_path):
 @pytest.mark.parametrize(
     ("shifts", "recommendation"),
     [
-        ({"dice+ce": 6, "anl-ce": 2}, "-tr nnUNetTrainerANL"),
-        ({"dice+ce": 2, "anl-ce": 6}, "nnU-Net's own loss: train with -tr nnUNetTrainer."),
-        ({"dice+ce": 4, "anl-ce": 4}, "no evidence for either"),
+        ({"nnU-Net": 6, "anl-seg": 2}, "-tr nnUNetTrainerANL"),
+        ({"nnU-Net": 2, "anl-seg": 6}, "nnU-Net's own loss: train with -tr nnUNetTrainer."),
+        ({"nnU-Net": 4, "anl-seg": 4}, "no evidence for either"),
     ],
 )
 def test_the_recommendation_follows_the_evidence(make_comparison, shifts, recommendation):
@@ -103,14 +103,14 @@ def test_the_recommendation_follows_the_evidence(make_comparison, shifts, recomm
     [(ESTIMATE, "up to 11 of 24 given masks may be wrong"), (NO_ESTIMATE, "cannot be estimated")],
 )
 def test_masks_that_may_be_wrong_decide_nothing(make_comparison, estimate, reason):
-    advice = Advice(TRIAL, make_comparison({"dice+ce": 2, "anl-ce": 6}), None, estimate, TIMING)
+    advice = Advice(TRIAL, make_comparison({"nnU-Net": 2, "anl-seg": 6}), None, estimate, TIMING)
     assert "cannot decide" in advice.recommendation
     assert reason in advice.recommendation
     assert "-tr" not in advice.recommendation
 
 
 def test_a_correction_by_the_validation_cases_is_told(make_comparison):
-    comparison = make_comparison({"dice+ce": 6, "anl-ce": 2})
+    comparison = make_comparison({"nnU-Net": 6, "anl-seg": 2})
     for corrected in (0, 1):
         trial = replace(TRIAL, corrected=corrected)
         warnings = " ".join(Advice(trial, comparison, None, FEW, TIMING).warnings)
@@ -118,8 +118,8 @@ def test_a_correction_by_the_validation_cases_is_told(make_comparison):
 
 
 def test_given_masks_are_said_to_be_uncertain_and_clean_ones_count(make_comparison):
-    given = make_comparison({"dice+ce": 2, "anl-ce": 6})
-    clean = make_comparison({"dice+ce": 6, "anl-ce": 2}, "labelsTr_clean")
+    given = make_comparison({"nnU-Net": 2, "anl-seg": 6})
+    clean = make_comparison({"nnU-Net": 6, "anl-seg": 2}, "labelsTr_clean")
     alone = Advice(TRIAL, given, None, ESTIMATE, TIMING)
     assert "copies their errors" in alone.warnings[0]
     both = Advice(TRIAL, given, clean, ESTIMATE, TIMING)
@@ -133,7 +133,7 @@ def test_given_masks_are_said_to_be_uncertain_and_clean_ones_count(make_comparis
 
 
 def test_the_page_holds_figures_of_all_parts_and_needs_no_network(make_comparison, tmp_path):
-    comparison = make_comparison({"dice+ce": 6, "anl-ce": 2})
+    comparison = make_comparison({"nnU-Net": 6, "anl-seg": 2})
     advice = Advice(TRIAL, comparison, None, ESTIMATE, TIMING)
     page = advice_page(advice)
     assert "About 7 of 24 masks are probably wrong (95 % interval 4 to 11)" in page
@@ -146,7 +146,7 @@ def test_the_page_holds_figures_of_all_parts_and_needs_no_network(make_compariso
 
 
 def test_what_could_not_be_measured_is_said(make_comparison, tmp_path):
-    comparison = make_comparison({"dice+ce": 6, "anl-ce": 2})
+    comparison = make_comparison({"nnU-Net": 6, "anl-seg": 2})
     nothing = Estimate(N, math.nan, math.nan, math.nan, "24 cases are too few")
     advice = Advice(TRIAL, comparison, None, nothing, "nnUNetv2_train ended with exit code -9")
     page = advice_page(advice)
@@ -267,7 +267,7 @@ def trial(tmp_path_factory):
 @needs_nnunet
 def test_a_trial_compares_the_held_out_cases_of_both_losses(trial):
     folder, found, page = trial
-    assert [method.name for method in found.given.methods] == ["dice+ce", "anl-ce"]
+    assert [method.name for method in found.given.methods] == ["nnU-Net", "anl-seg"]
     assert len(found.given.cases) == 3  # a fifth of 12
     assert found.clean is None
     assert "3 cases are too few" in found.estimate.in_words
@@ -287,9 +287,9 @@ def test_a_trial_compares_the_held_out_cases_of_both_losses(trial):
 def test_both_trainings_share_plans_folds_and_seed(trial):
     folder, _, _ = trial
     preprocessed = folder / "nnunet/nnUNet_preprocessed/Dataset510_Own"
-    dice_ce, anl_ce = (
-        json.loads((preprocessed / f"{name}.json").read_text()) for name in ("dice_ce", "anl_ce")
+    nnunet, ours = (
+        json.loads((preprocessed / f"{name}.json").read_text()) for name in ("nnU_Net", "anl_seg")
     )
-    assert dice_ce["configurations"] == anl_ce["configurations"]
-    assert [plans["anl_seg"]["loss"] for plans in (dice_ce, anl_ce)] == ["dice+ce", "anl-ce"]
-    assert all(plans["anl_seg"]["seed"] == 3 for plans in (dice_ce, anl_ce))
+    assert nnunet["configurations"] == ours["configurations"]
+    assert [plans["anl_seg"]["loss"] for plans in (nnunet, ours)] == ["dice+ce", "anl-ce"]
+    assert all(plans["anl_seg"]["seed"] == 3 for plans in (nnunet, ours))
