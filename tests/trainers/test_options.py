@@ -257,7 +257,7 @@ def test_validation_uses_the_average(make_trainer, make_batch, monkeypatch):
     monkeypatch.setattr(nnUNetTrainer, "validation_step", look)
     monkeypatch.setattr(nnUNetTrainer, "on_validation_epoch_end", look)
     monkeypatch.setattr(nnUNetTrainer, "perform_actual_validation", look)
-    monkeypatch.setattr(trainer, "_masks", lambda *_: None)
+    monkeypatch.setattr(trainer, "_clean_masks", lambda *_: None)
     monkeypatch.setattr(trainer, "_look_for_trouble", lambda *_: None)
     trainer.on_validation_epoch_start()
     trainer.validation_step({})
