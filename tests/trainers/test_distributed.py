@@ -66,7 +66,12 @@ def test_two_processes_do_what_one_does(make_trainer, make_batch, tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
     command += ["-k", "one_of_two_processes"]
     processes = [
-        subprocess.Popen(command, env=environment | {"ANL_SEG_RANK": str(rank)}, cwd=tmp_path)
+        subprocess.Popen(
+            # With a common folder for temporary files, one may delete what the other lists.
+            [*command, f"--basetemp={tmp_path / f'rank{rank}'}"],
+            env=environment | {"ANL_SEG_RANK": str(rank)},
+            cwd=tmp_path,
+        )
         for rank in (0, 1)
     ]
     assert [process.wait(timeout=240) for process in processes] == [0, 0]
