@@ -10,6 +10,7 @@ from typing import Any
 
 from anl_seg.errors import InputError
 from anl_seg.formats.files import write_json
+from anl_seg.formats.text import read_json
 from anl_seg.trainers.preprocessed_folder import read_object
 from anl_seg.trainers.settings import PLANS_KEY, TrainerSettings
 from anl_seg.trainers.shrinking import shrink_all
@@ -145,11 +146,21 @@ def first_configuration(configurations: Configurations) -> str:
 
 def missing_images(folder: Path, configurations: Configurations) -> list[str]:
     """List the configurations whose images are not preprocessed yet."""
+    return _by_images(folder, configurations, present=False)
+
+
+def preprocessed_images(folder: Path, configurations: Configurations) -> list[str]:
+    """List the configurations whose images are preprocessed."""
+    return _by_images(folder, configurations, present=True)
+
+
+def _by_images(folder: Path, configurations: Configurations, *, present: bool) -> list[str]:
+    """List the configurations with or without images; one that inherits has none of its own."""
     return [
         name
         for name, configuration in configurations.items()
         if "data_identifier" in configuration
-        and not (folder / configuration["data_identifier"]).is_dir()
+        and (folder / configuration["data_identifier"]).is_dir() == present
     ]
 
 
@@ -197,6 +208,20 @@ def _dimensions(configuration: dict[str, Any]) -> int:
     return len(configuration.get("patch_size", ()))
 
 
+def plans_names(folder: Path) -> list[str]:
+    """List the names of the plans in the preprocessed folder of a data set.
+
+    Raises:
+        InputError: If a JSON file in the folder is broken.
+    """
+    contents = {path.stem: read_json(path) for path in sorted(folder.glob("*.json"))}
+    return [
+        name
+        for name, content in contents.items()
+        if isinstance(content, dict) and "configurations" in content
+    ]
+
+
 def read_plans(path: Path) -> dict[str, Any]:
     """Read a plans file.
 
@@ -204,9 +229,7 @@ def read_plans(path: Path) -> dict[str, Any]:
         InputError: If it is missing, or is not an nnU-Net plans file.
     """
     if not path.is_file():
-        others = (
-            ", ".join(sorted(other.stem for other in path.parent.glob("*lans*.json"))) or "none"
-        )
+        others = ", ".join(plans_names(path.parent)) or "none"
         raise InputError(f"no plans file {path}; plans there: {others}")
     plans = read_object(path)
     found = plans.get("configurations")

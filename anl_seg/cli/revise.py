@@ -12,6 +12,9 @@ EXAMPLES = (
     "anl-seg revise Dataset510_Own Dataset512_Revised --decisions decisions.csv --as ignore",
 )
 
+#: nnU-Net's default planner, for which its commands need no option.
+PLANNER = "ExperimentPlanner"
+
 
 def command(
     source: Annotated[
@@ -57,7 +60,6 @@ def command(
     masks; revision.csv says what was done to each case.
     """
     from anl_seg.cli.progress import track
-    from anl_seg.formats.nnunet import IMAGES
     from anl_seg.suspects.decisions import read_decisions
     from anl_seg.suspects.examine import dataset_files
     from anl_seg.suspects.revise import Revision, check_target, revise
@@ -67,6 +69,7 @@ def command(
     action, masks = _action(how, report or decisions.parent)
     revision = Revision(source, target, marks, action, masks)
     splits, place = _splits(source, target)
+    commands = _next_commands(source, target)
     done = revise(revision, splits, track=track)
     if place is not None:
         _keep_splits(target, place)
@@ -77,10 +80,8 @@ def command(
         typer.echo("the source has no folds yet, so nnU-Net will make new ones")
     else:
         typer.echo(f"folds kept in {place}")
-    pictures = any((target / IMAGES).glob("*.png"))
-    wanted = _configurations(source) or (["2d"] if pictures else [])
-    option = f" -c {' '.join(wanted)}" if wanted else ""
-    typer.echo(f"next: nnUNetv2_plan_and_preprocess -d {target.name[7:10]}{option}")
+    for each in commands:
+        typer.echo(f"next: {each}")
 
 
 def _action(how: str, report: Path) -> tuple[str, Path | None]:
@@ -108,34 +109,57 @@ def _action(how: str, report: Path) -> tuple[str, Path | None]:
 
 def _splits(source: Path, target: Path) -> tuple[list[dict[str, list[str]]], Path | None]:
     """Return nnU-Net's folds of the source, and the file that holds those of the target."""
-    import os
-
     from anl_seg.errors import InputError
-    from anl_seg.formats.nnunet import PREPROCESSED, SPLITS, read_splits
+    from anl_seg.formats.nnunet import SPLITS, read_splits
 
-    root = os.environ.get(PREPROCESSED)
-    if not root or not (Path(root) / source.resolve().name / SPLITS).exists():
+    folder = _preprocessed(source)
+    if folder is None or not (folder / SPLITS).exists():
         return [], None
-    place = Path(root) / target.name / SPLITS
+    place = folder.parent / target.name / SPLITS
     if place.exists():
         raise InputError(f"{place} exists, with the folds of another data set; delete it first")
-    return read_splits(Path(root) / source.resolve().name / SPLITS), place
+    return read_splits(folder / SPLITS), place
 
 
-def _configurations(source: Path) -> list[str]:
-    """List the configurations of nnU-Net's plans for which the source is preprocessed."""
+def _preprocessed(source: Path) -> Path | None:
+    """Return the preprocessed folder of the source; None if nnU-Net has not made it."""
     import os
 
-    from anl_seg.formats.nnunet import PLANS, PREPROCESSED
-    from anl_seg.formats.text import read_json
+    from anl_seg.formats.nnunet import PREPROCESSED
 
-    folder = Path(os.environ.get(PREPROCESSED, "")) / source.resolve().name
-    plans = folder / f"{PLANS}.json"
-    if not plans.exists():
-        return []
-    return [
-        each for each in read_json(plans)["configurations"] if (folder / f"{PLANS}_{each}").is_dir()
-    ]
+    root = os.environ.get(PREPROCESSED)
+    folder = Path(root or "", source.resolve().name)
+    return folder if root and folder.is_dir() else None
+
+
+def _next_commands(source: Path, target: Path) -> list[str]:
+    """Name the commands that plan and preprocess the target like the source."""
+    from anl_seg.formats.nnunet import IMAGES
+
+    folder = _preprocessed(source)
+    wanted = _configurations(folder) if folder else {}
+    if not wanted:
+        wanted = {PLANNER: ["2d"] if any((source / IMAGES).glob("*.png")) else []}
+    commands = []
+    for planner, configurations in wanted.items():
+        by = "" if planner == PLANNER else f" -pl {planner}"
+        option = f" -c {' '.join(configurations)}" if configurations else ""
+        commands.append(f"nnUNetv2_plan_and_preprocess -d {target.name[7:10]}{by}{option}")
+    return commands
+
+
+def _configurations(folder: Path) -> dict[str, list[str]]:
+    """List the preprocessed configurations of all plans, by the planner that made them."""
+    from anl_seg.trainers.plans import plans_names, preprocessed_images, read_plans
+
+    found: dict[str, list[str]] = {}
+    for name in plans_names(folder):
+        plans = read_plans(folder / f"{name}.json")
+        planner = plans.get("experiment_planner_used", PLANNER)
+        for each in preprocessed_images(folder, plans["configurations"]):
+            if each not in found.setdefault(planner, []):
+                found[planner].append(each)
+    return found
 
 
 def _keep_splits(target: Path, place: Path) -> None:

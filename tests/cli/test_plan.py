@@ -55,6 +55,13 @@ def test_settings_are_written_and_the_rest_is_kept(folder, capsys):
     assert "-p anl_a2" in capsys.readouterr().out
 
 
+def test_other_plans_are_named_whatever_they_are_called(folder, capsys):
+    assert run("-d", "777", "--as", "small") == 0
+    capsys.readouterr()
+    assert run("-d", "777", "-p", "nothing", "--as", "x") == 2
+    assert "plans there: nnUNetPlans, small" in capsys.readouterr().err
+
+
 def test_any_other_hyper_parameter_of_a_loss_can_be_set(folder):
     assert run("-d", "777", "--as", "gce_q", "--loss", "gce", "--set", "q=0.5") == 0
     plans = json.loads((folder / "gce_q.json").read_text())

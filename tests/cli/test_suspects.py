@@ -129,18 +129,70 @@ def test_folds_are_kept_for_nnunet(report, raw, monkeypatch, tmp_path, capsys): 
     assert kept == [{"train": ["case_02", "case_03"], "val": ["case_01"]}]
 
 
-def test_revise_names_the_configurations_of_the_source(report, raw, monkeypatch, tmp_path, capsys):  # noqa: F811
+PLANNED_BY_NNUNET = {
+    "nnUNetPlans": {
+        "experiment_planner_used": "ExperimentPlanner",
+        "configurations": {
+            "2d": {"data_identifier": "nnUNetPlans_2d"},
+            "3d_fullres": {"data_identifier": "nnUNetPlans_3d_fullres"},
+            "3d_cascade_fullres": {"inherits_from": "3d_fullres"},
+        },
+    }
+}
+SMALL_COPY = PLANNED_BY_NNUNET | {"small": PLANNED_BY_NNUNET["nnUNetPlans"]}
+RESIDUAL = {
+    "nnUNetResEncUNetMPlans": {
+        "experiment_planner_used": "nnUNetPlannerResEncM",
+        "configurations": {"3d_fullres": {"data_identifier": "nnUNetPlans_3d_fullres"}},
+    }
+}
+OF_A_NOISY_COPY = {
+    "small": {
+        "experiment_planner_used": "ExperimentPlanner",
+        "configurations": {"2d": {"data_identifier": "nnUNetPlans_2d_from_Dataset500_Clean"}},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("plans", "images", "commands"),
+    [
+        (PLANNED_BY_NNUNET, ["nnUNetPlans_3d_fullres"], ["-d 502 -c 3d_fullres"]),
+        (SMALL_COPY, ["nnUNetPlans_3d_fullres", "small_2d"], ["-d 502 -c 3d_fullres"]),
+        (RESIDUAL, ["nnUNetPlans_3d_fullres"], ["-d 502 -pl nnUNetPlannerResEncM -c 3d_fullres"]),
+        (
+            PLANNED_BY_NNUNET | RESIDUAL,
+            ["nnUNetPlans_2d", "nnUNetPlans_3d_fullres"],
+            ["-d 502 -c 2d 3d_fullres", "-d 502 -pl nnUNetPlannerResEncM -c 3d_fullres"],
+        ),
+        (OF_A_NOISY_COPY, ["nnUNetPlans_2d_from_Dataset500_Clean"], ["-d 502 -c 2d"]),
+        (RESIDUAL, [], ["-d 502 -c 2d"]),  # images are PNG
+    ],
+)
+def test_revise_names_the_plans_of_the_source(
+    report,
+    raw,  # noqa: F811
+    monkeypatch,
+    tmp_path,
+    capsys,
+    plans,
+    images,
+    commands,
+):
     folder = tmp_path / "preprocessed" / raw.name
-    (folder / "nnUNetPlans_3d_fullres").mkdir(parents=True)
-    (folder / "nnUNetPlans_3d_fullres_clean").mkdir()
-    plans = {"configurations": {"2d": {}, "3d_fullres": {}}}
-    (folder / "nnUNetPlans.json").write_text(json.dumps(plans))
+    for name in images:
+        (folder / name).mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dataset.json").write_text("{}")
+    for name, content in plans.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
     monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
     decisions = report / "decisions.csv"
     decisions.write_text("case,decision\ncase_00,wrong\n")
     target = raw.parent / "Dataset502_Revised"
     assert run("revise", raw, target, "--decisions", decisions, "--as", "drop") == 0
-    assert "-d 502 -c 3d_fullres\n" in capsys.readouterr().out
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next")]
+    assert printed == [f"next: nnUNetv2_plan_and_preprocess {each}" for each in commands]
 
 
 def test_bad_input(raw, tmp_path, capsys):  # noqa: F811
