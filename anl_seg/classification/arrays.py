@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -14,6 +15,10 @@ from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.datasets.classification import ImageArrays
 from anl_seg.noise.labels import NoisyLabels
+
+#: Batches that are augmented by one call, by type of device. A call takes a GPU longer to start
+#: than to do; a CPU prefers small tensors, which stay in its cache.
+BATCHES_TOGETHER = MappingProxyType({"cuda": 32})
 
 
 class ArrayBatches:
@@ -51,7 +56,10 @@ class ArrayBatches:
                 torch.from_numpy(further.images).to(device),
                 torch.from_numpy(further.labels).to(device),
             )
-        self.slices = order.batches(len(self.labels), protocol.batch_size, ranks.rank, ranks.world)
+        parts = order.batches(len(self.labels), protocol.batch_size, ranks.rank, ranks.world)
+        places = torch.arange(len(self.labels))
+        self.places = torch.cat([places[part] for part in parts])
+        self.batch_size = len(places[parts[0]])
         mean, std = (
             torch.tensor(values, device=device).view(1, -1, 1, 1)
             for values in (protocol.normalization.mean, protocol.normalization.std)
@@ -72,16 +80,20 @@ class ArrayBatches:
     def training(self, epoch: int) -> Iterator[Batch]:
         """Yield the shuffled, augmented batches of an epoch, counted from 0; always the same."""
         generator = order.epoch_generator(self.seed, epoch)
-        indices = torch.randperm(len(self.labels), generator=generator)
-        draws = draw(self.augmentation, len(self.labels), generator).to(self.device)
-        indices = indices.to(self.device)
-        for part in self.slices:
+        indices = torch.randperm(len(self.labels), generator=generator)[self.places]
+        draws = draw(self.augmentation, len(self.labels), generator)[self.places]
+        indices, draws = indices.to(self.device), draws.to(self.device)
+        together = self.batch_size * BATCHES_TOGETHER.get(self.device.type, 1)
+        for start in range(0, len(indices), together):
+            part = slice(start, start + together)
             chosen = indices[part]
-            yield (
+            several = (
                 self._normalized(gather(self.images, chosen, draws[part])),
                 self.labels[chosen],
                 self.mislabelled[chosen],
             )
+            parts = (torch.split(whole, self.batch_size) for whole in several)
+            yield from zip(*parts, strict=True)
 
     def plain(self, part: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images without augmentation, with their labels, in order."""

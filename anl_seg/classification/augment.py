@@ -42,7 +42,7 @@ class Draws:
         angle = None if self.angle_deg is None else self.angle_deg.to(device)
         return Draws(self.shift.to(device), self.flipped.to(device), angle)
 
-    def __getitem__(self, part: slice) -> Draws:
+    def __getitem__(self, part: slice | Tensor) -> Draws:
         angle = None if self.angle_deg is None else self.angle_deg[part]
         return Draws(self.shift[part], self.flipped[part], angle)
 

@@ -29,7 +29,7 @@ from anl_seg.classification.settings import (
     protocol_of,
 )
 from anl_seg.classification.validation import VALIDATION, VALIDATION_CLEAN, hold_out
-from anl_seg.datasets.classification import load
+from anl_seg.datasets.classification import ImageArrays, load
 from anl_seg.errors import InputError, named
 from anl_seg.extras import require
 from anl_seg.formats.files import RUN_NAME, write_json
@@ -87,7 +87,8 @@ def run(
             marginals.json, accuracies.png, marginals.png and, if the loss has a normalised negative
             part, gradients.jsonl.
         overwrite: Whether the files of a run in `folder` are deleted first.
-        compiled: Whether to use `torch.compile`; by default on CUDA.
+        compiled: Whether to use `torch.compile`; by default on CUDA, if the images are files. Small
+            images train on CUDA in a CUDA graph, which starts without compiling.
         workers: Number of processes that read image files; by default one per processor, at most 8.
         ranks: Rank of this process among several, which all make the call.
         track: Wrapper of the epochs that shows progress.
@@ -120,6 +121,7 @@ def run(
         return Result(**recorded["result"])
 
     require("tensorboardX", "a classification run")
+    on_gpu, small = device.type == "cuda", isinstance(data, ImageArrays)
     with _torch_state(device):
         torch.manual_seed(settings.seed)
         batches = make_batches(
@@ -132,7 +134,8 @@ def run(
             protocol,
             device=device,
             precision=settings.precision,
-            compiled=device.type == "cuda" if compiled is None else compiled,
+            compiled=on_gpu and not small if compiled is None else compiled,
+            graphed=on_gpu and small,
             ranks=ranks,
         )
         if ranks.is_first:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from anl_seg.classification import order
-from anl_seg.classification.batches import Batches
+from anl_seg.classification.batches import Batch, Batches
+from anl_seg.classification.cuda_graphs import GraphedStep, Step
 from anl_seg.classification.distributed import (
     Ranks,
     gather_over_ranks,
@@ -29,9 +31,6 @@ from anl_seg.classification.protocols import ClassificationProtocol
 from anl_seg.losses import Preset, add_l1_gradient, create, jacobian_norm_squared
 from anl_seg.losses.functional import Summand
 
-#: Function of images and labels. It returns the loss without penalties, and the logits.
-Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
 
 @dataclass(frozen=True)
 class Learner:
@@ -45,6 +44,7 @@ class Learner:
         device: Device of network and batches.
         autocast: Function that creates the context for the network.
         negative: The normalised negative part of the loss, if it has one.
+        rate: Learning rate on the GPU, from which a CUDA graph reads it; None on other devices.
     """
 
     model: nn.Module
@@ -54,6 +54,7 @@ class Learner:
     device: torch.device
     autocast: Callable[[], AbstractContextManager[object]]
     negative: Summand | None
+    rate: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def make_learner(
     device: torch.device,
     precision: str = "float32",
     compiled: bool = False,
+    graphed: bool = False,
     ranks: Ranks | None = None,
 ) -> Learner:
     """Move `model` to the device, and set up SGD, penalties and clipping of the protocol.
@@ -97,21 +99,24 @@ def make_learner(
         protocol: Protocol of the run.
         device: Device to train on.
         precision: "float32", or "bf16" for autocast; weights and loss stay in float32.
-        compiled: Whether to use `torch.compile`, on one GPU with CUDA graphs. It is not used with a
-            Jacobian penalty, because it cannot differentiate twice.
+        compiled: Whether to use `torch.compile`. It is not used with a Jacobian penalty, because it
+            cannot differentiate twice.
+        graphed: Whether to record the step as a CUDA graph, which needs a GPU. It is not used with
+            several processes or a Jacobian penalty.
         ranks: Processes over which gradients are averaged.
     """
     model = model.to(device).to(memory_format=torch.channels_last)
     hyper_parameters: dict[str, Any] = dict(preset.hyper_parameters)
     criterion = create(loss, **hyper_parameters).to(device)
-    parameters = [*model.parameters(), *criterion.parameters()]
+    on_gpu = device.type == "cuda"
+    rate = torch.tensor(protocol.learning_rate, device=device) if on_gpu else None
     optimizer = torch.optim.SGD(
-        parameters,
-        lr=protocol.learning_rate,
+        [*model.parameters(), *criterion.parameters()],
+        lr=protocol.learning_rate if rate is None else rate,
         momentum=protocol.momentum,
         nesterov=protocol.nesterov,
         weight_decay=preset.l2,
-        fused=device.type == "cuda" or None,
+        fused=on_gpu or None,
     )
 
     def autocast() -> AbstractContextManager[object]:
@@ -120,44 +125,58 @@ def make_learner(
     network = model
     alone = ranks is None or ranks.world == 1
     if not alone:
-        network = DistributedDataParallel(
-            model, device_ids=[device.index] if device.type == "cuda" else None
-        )
+        network = DistributedDataParallel(model, device_ids=[device.index] if on_gpu else None)
 
     def forward(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         with autocast():
             logits = network(images)
         return criterion(logits, labels), logits
 
+    def step_of(forward: Step) -> Step:
+        return partial(_step, forward, optimizer, list(model.parameters()), preset, protocol)
+
+    plain = step_of(forward)
+    step = plain
     if compiled and not preset.jacobian:
-        mode = "reduce-overhead" if device.type == "cuda" and alone else None
-        forward = torch.compile(forward, dynamic=False, mode=mode)
-
-    def step(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        optimizer.zero_grad(set_to_none=True)
-        if preset.jacobian:
-            images.requires_grad_()
-        loss, logits = forward(images, labels)
-        objective = loss
-        if preset.jacobian:
-            norm = jacobian_norm_squared(images, logits.float())
-            objective = loss + preset.jacobian / 2 * norm
-        objective.backward()  # type: ignore[no-untyped-call]
-        if preset.delta:
-            add_l1_gradient(model.parameters(), preset.delta)
-        nn.utils.clip_grad_norm_(parameters, protocol.clip_norm)
-        optimizer.step()
-        return loss.detach(), logits.detach()
-
+        step = step_of(torch.compile(forward, dynamic=False))
+    if graphed and alone and not preset.jacobian:
+        step = GraphedStep(step, plain)
     negative = negative_summand(criterion)
-    return Learner(model, criterion, optimizer, step, device, autocast, negative)
+    return Learner(model, criterion, optimizer, step, device, autocast, negative, rate)
+
+
+def _step(
+    forward: Step,
+    optimizer: torch.optim.Optimizer,
+    weights: list[nn.Parameter],
+    preset: Preset,
+    protocol: ClassificationProtocol,
+    images: Tensor,
+    labels: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Do one optimisation step. The L1 penalty is of `weights`, clipping of all parameters."""
+    optimizer.zero_grad(set_to_none=True)
+    if preset.jacobian:
+        images.requires_grad_()
+    loss, logits = forward(images, labels)
+    objective = loss
+    if preset.jacobian:
+        norm = jacobian_norm_squared(images, logits.float())
+        objective = loss + preset.jacobian / 2 * norm
+    objective.backward()  # type: ignore[no-untyped-call]
+    if preset.delta:
+        add_l1_gradient(weights, preset.delta)
+    parameters = [each for group in optimizer.param_groups for each in group["params"]]
+    nn.utils.clip_grad_norm_(parameters, protocol.clip_norm)
+    optimizer.step()
+    return loss.detach(), logits.detach()
 
 
 def set_learning_rate(learner: Learner, protocol: ClassificationProtocol, epoch: int) -> float:
     """Set and return the learning rate of `epoch`, counted from 0."""
     rate = protocol.learning_rate * protocol.schedule.factor(epoch, protocol.epochs)
     for group in learner.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate if learner.rate is None else learner.rate.fill_(rate)
     return rate
 
 
@@ -169,24 +188,26 @@ def train_epoch(learner: Learner, batches: Batches, seed: int, epoch: int) -> Tr
     torch.manual_seed(order.epoch_seed(seed, epoch))
     learner.model.train()
     loss_sum = torch.zeros((), device=learner.device)
-    # Images by whether they are mislabelled (2) and predicted as labelled (1).
-    tally = torch.zeros(4, device=learner.device)
-    gradients, wrong = [], []
+    seen: list[Batch] = []
     for images, labels, mislabelled in batches.training(epoch):
         loss, logits = learner.step(images, labels)
         loss_sum += loss * len(labels)
-        kind = 2 * mislabelled + (logits.argmax(1) == labels)
-        tally.index_add_(0, kind, tally.new_ones(len(labels)))
-        if learner.negative is not None:
-            gradients.append(largest_gradients(learner.negative, logits.float(), labels))
-            wrong.append(mislabelled)
+        seen.append((logits, labels, mislabelled))
     share_buffers(learner.model)
-    clean_misses, clean_hits, wrong_misses, wrong_hits = sum_over_ranks(tally).tolist()
+    logits, labels, mislabelled = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    # Images by whether they are mislabelled (2) and predicted as labelled (1).
+    kinds = 2 * mislabelled + (logits.argmax(1) == labels)
+    tally = sum_over_ranks(torch.bincount(kinds, minlength=4))
+    clean_misses, clean_hits, wrong_misses, wrong_hits = tally.tolist()
+    boxes = None
+    if learner.negative is not None:
+        gradients = largest_gradients(learner.negative, logits.float(), labels)
+        boxes = _boxes(gradients, mislabelled)
     return TrainingScores(
         sum_over_ranks(loss_sum).item() / int(tally.sum()),
         _share(clean_hits, clean_misses),
         _share(wrong_hits, wrong_misses),
-        _boxes(gradients, wrong) if gradients else None,
+        boxes,
     )
 
 
@@ -224,10 +245,8 @@ def _predict(
             yield learner.model(images), labels
 
 
-def _boxes(gradients: list[Tensor], wrong: list[Tensor]) -> dict[str, Box]:
-    values, groups = (
-        gather_over_ranks(torch.cat(parts)).cpu().numpy() for parts in (gradients, wrong)
-    )
+def _boxes(gradients: Tensor, wrong: Tensor) -> dict[str, Box]:
+    values, groups = (gather_over_ranks(part).cpu().numpy() for part in (gradients, wrong))
     return describe_boxes(values, groups)
 
 

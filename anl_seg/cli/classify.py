@@ -78,7 +78,10 @@ def command(
     ] = "float32",
     compiled: Annotated[
         bool | None,
-        typer.Option("--compile/--no-compile", help="Use torch.compile. Default: on CUDA only."),
+        typer.Option(
+            "--compile/--no-compile",
+            help="Use torch.compile. Default: on CUDA, if the images are files.",
+        ),
     ] = None,
     processes: Annotated[
         int,

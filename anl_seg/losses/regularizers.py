@@ -160,7 +160,7 @@ def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
     with torch.autocast(logits.device.type, enabled=False):
         if counts is None:
             sums = sum_pixels(lambda p: p, logits)
-            number = sums.new_tensor(logits[:, 0].numel())
+            number = sums.new_full((), logits[:, 0].numel())  # does not wait for a GPU
         else:
             sums = sum_pixels(torch.mul, logits, counts.unsqueeze(1))
             number = counts.sum().to(sums.dtype)

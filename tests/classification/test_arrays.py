@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from anl_seg.classification import arrays
 from anl_seg.classification.augment import ShiftFlipRotate
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.inputs import make_batches
@@ -82,6 +83,22 @@ def test_an_epoch_repeats_and_differs_from_others(seed, epoch, same):
     one = torch.cat([pixels for pixels, _, _ in batches(images, protocol)[0].training(3)])
     other = batches(images, protocol, seed)[0].training(epoch)
     assert torch.equal(one, torch.cat([pixels for pixels, _, _ in other])) == same
+
+
+def test_batches_augmented_together_are_the_same(monkeypatch):
+    images = data()
+    protocol = dataclasses.replace(
+        PLAIN, augmentation=ShiftFlipRotate(4, flip=True, rotation_deg=20), batch_size=6
+    )
+    one_by_one, _ = batches(images, protocol)
+    expected = list(one_by_one.training(0))
+    monkeypatch.setattr(arrays, "BATCHES_TOGETHER", {"cpu": 3})
+    together, _ = batches(images, protocol)
+    found = list(together.training(0))
+    assert [len(labels) for _, labels, _ in found] == [6] * 6 + [4]
+    for batch, same in zip(expected, found, strict=True):
+        assert all(torch.equal(one, other) for one, other in zip(batch, same, strict=True))
+        assert same[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_processes_share_training_and_test_images():

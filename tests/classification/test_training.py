@@ -21,7 +21,8 @@ from anl_seg.datasets.classification import ImageArrays
 from anl_seg.losses import Preset
 from anl_seg.noise import labels as label_noise
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 PROTOCOL = PROTOCOLS["digits"]
 
 
@@ -242,14 +243,22 @@ def test_evaluation_uses_running_statistics_and_plain_images():
     )
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_no_synchronisation_inside_an_epoch():
-    device = torch.device("cuda", 0)
-    ours = training.make_learner(network(), "anl-ce", Preset(delta=1e-5), PROTOCOL, device=device)
-    data = small_data()
+def learner_on_gpu(loss="anl-ce", preset=None, **options):
+    preset = preset or Preset({"alpha": 5.0, "beta": 5.0}, delta=5e-5)
+    return training.make_learner(network(), loss, preset, PROTOCOL, device=GPU, **options)
+
+
+def batches_on_gpu(n=50):
+    data = small_data(n)
     noisy = label_noise.draw(data.y_train, kind="symmetric", n_classes=10, eta=0.4, seed=1)
     protocol = dataclasses.replace(PROTOCOL, batch_size=16)
-    data = make_batches(data, noisy, protocol, seed=1, device=device, ranks=Ranks())
+    return make_batches(data, noisy, protocol, seed=1, device=GPU, ranks=Ranks())
+
+
+@needs_gpu
+@pytest.mark.parametrize("graphed", [False, True])
+def test_no_synchronisation_inside_an_epoch(graphed):
+    ours, data = learner_on_gpu(graphed=graphed), batches_on_gpu(80)
     training.train_epoch(ours, data, seed=1, epoch=0)
     steps = data.training(1)
     ours.step(*next(steps)[:2])  # order and draws of the epoch have been sent to the device
@@ -260,3 +269,58 @@ def test_no_synchronisation_inside_an_epoch():
             largest_gradients(ours.negative, logits, labels)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@needs_gpu
+@pytest.mark.parametrize(
+    ("loss", "preset"),
+    [
+        ("ce", Preset(l2=1e-3)),
+        ("gce", Preset({"q": 0.7}, l2=1e-3)),
+        ("nce+rce", Preset({"alpha": 1.0, "beta": 1.0}, l2=1e-3)),
+        ("anl-ce", Preset({"alpha": 5.0, "beta": 5.0}, delta=1e-3)),
+        ("anl-ce*", Preset({"alpha": 5.0, "beta": 5.0}, delta=1e-3)),
+        ("t-loss", Preset()),
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_a_cuda_graph_trains_as_single_kernels_do(loss, preset, precision):
+    # 80 images are 5 full batches an epoch, so the graph records in the first epoch; 90 have a rest
+    tolerance = {"float32": 1e-3, "bf16": 2e-2}[precision]
+    for n in (80, 90):
+        plain, graphed = (
+            learner_on_gpu(loss, preset, precision=precision, graphed=choice)
+            for choice in (False, True)
+        )
+        for epoch in range(3):  # the learning rate changes
+            scores = []
+            for each in (plain, graphed):
+                training.set_learning_rate(each, PROTOCOL, 10 * epoch)
+                scores.append(training.train_epoch(each, batches_on_gpu(n), 1, epoch).loss)
+            assert scores[0] == pytest.approx(scores[1], rel=tolerance)
+        assert graphed.step._outputs is not None  # it was recorded
+        pairs = zip(
+            plain.model.state_dict().values(), graphed.model.state_dict().values(), strict=True
+        )
+        for expected, found in pairs:
+            torch.testing.assert_close(found, expected, rtol=tolerance, atol=10 * tolerance**2)
+
+
+@needs_gpu
+def test_outputs_of_a_cuda_graph_are_kept():
+    ours = learner_on_gpu(graphed=True)
+    done = [ours.step(*(part.to(GPU) for part in batch(number))) for number in range(8)]
+    values = [loss.item() for loss, _ in done]
+    assert len(set(values)) == 8
+    assert len({logits.data_ptr() for _, logits in done}) == 8
+
+
+@needs_gpu
+def test_a_learning_rate_of_0_stops_a_cuda_graph():
+    ours = learner_on_gpu("ce", Preset(), graphed=True)
+    data = batches_on_gpu(80)
+    training.train_epoch(ours, data, seed=1, epoch=0)
+    before = nn.utils.parameters_to_vector(ours.model.parameters()).clone()
+    training.set_learning_rate(ours, dataclasses.replace(PROTOCOL, learning_rate=0.0), 1)
+    training.train_epoch(ours, data, seed=1, epoch=1)
+    assert torch.equal(nn.utils.parameters_to_vector(ours.model.parameters()), before)
