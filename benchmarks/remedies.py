@@ -181,23 +181,23 @@ def augment(
     Args:
         x: Images, `(B, 3, H, W)`.
         y: Targets from 0 to 1, `(B, 1, H, W)`.
-        generator: Source of all random numbers.
+        generator: Source of all random numbers, on the device of `x`.
         mirror_only: Whether to use mirroring only.
     """
     size = len(x)
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator)
+        return torch.rand(*shape, generator=generator, device=generator.device)
 
     def sometimes(share: float, values: Tensor, otherwise: float) -> Tensor:
-        return torch.where(uniform(*values.shape) < share, values, torch.tensor(otherwise))
+        return torch.where(uniform(*values.shape) < share, values, otherwise)
 
-    angle, scale = torch.zeros(size), torch.ones(size)
+    angle, scale = x.new_zeros(size), x.new_ones(size)
     if not mirror_only:
         angle = sometimes(0.2, (uniform(size) * 2 - 1) * math.pi, 0.0)
         scale = sometimes(0.2, 0.7 + 0.7 * uniform(size), 1.0)
     flip_x, flip_y = ((uniform(size) < 0.5).float() * 2 - 1 for _ in range(2))
-    cos, sin, zero = torch.cos(angle) * scale, torch.sin(angle) * scale, torch.zeros(size)
+    cos, sin, zero = torch.cos(angle) * scale, torch.sin(angle) * scale, x.new_zeros(size)
     rows = ([cos * flip_x, -sin * flip_x, zero], [sin * flip_y, cos * flip_y, zero])
     theta = torch.stack([torch.stack(row, 1) for row in rows], 1)
     grid = F.affine_grid(theta, [size, 1, *x.shape[2:]], align_corners=False)
@@ -208,7 +208,7 @@ def augment(
         return x, y
     one = (size, 1, 1, 1)
     spread = sometimes(0.1, uniform(*one) * 0.1, 0.0).sqrt()
-    x = x + torch.randn(x.shape, generator=generator) * spread
+    x = x + torch.randn(x.shape, generator=generator, device=generator.device) * spread
     x = x * sometimes(0.15, 0.75 + 0.5 * uniform(*one), 1.0)
     mean = x.mean((2, 3), keepdim=True)
     x = (x - mean) * sometimes(0.15, 0.75 + 0.5 * uniform(*one), 1.0) + mean
