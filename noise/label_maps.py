@@ -3,11 +3,14 @@
 If noisy classes overlap, the higher label wins. Pixels without a class become background. Pixels of
 the ignore label neither change nor count. The achieved noise is measured after merging. It can
 differ from the requested noise if classes compete for the same pixels.
+
+In a class swap, the pixels that a class loses and those that it gains both count as changed.
+`exchange` chooses their numbers so that no class changes by more than requested.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError
 from anl_seg.noise.base import Surroundings
+from anl_seg.noise.class_swap import exchange, part_beyond_plane
 from anl_seg.noise.masks import Distortion, NoiseRecord, check_spacing, distort, draw
 from anl_seg.noise.measures import measure
 from anl_seg.noise.methods import CORRECTED, NoiseMethod
@@ -127,14 +131,10 @@ def distort_labels(
     for label in sorted(drawn):
         clean = labels == label
         distortion = distort(clean, kind, eta_beta, drawn[label], method, around)
-        other = label
-        if method.kind(kind).swaps and not distortion.situation:
-            others = [each for each in drawn if each != label]
-            distortion, other = _hand_over(distortion, clean, others)
         noisy[distortion.noisy] = label
-        if other != label:
-            noisy[clean & ~distortion.noisy] = other
         distortions[label] = distortion._replace(noisy=clean[:0])  # one mask at a time in memory
+    if method.kind(kind).swaps and distortions:
+        distortions = _hand_over(labels, noisy, distortions, around)
     if frozen is not None:
         noisy[frozen] = ignore_label
     return noisy, {
@@ -186,12 +186,31 @@ def confusion(clean: NDArray[Any], noisy: NDArray[Any]) -> dict[tuple[int, int],
 
 
 def _hand_over(
-    distortion: Distortion, clean: NDArray[np.bool_], others: Sequence[int]
-) -> tuple[Distortion, int]:
-    """Choose the class that takes the pixels of a class swap; without one, nothing changes."""
-    if not others:
-        reason = "the label map has no other class to swap with"
-        return Distortion(clean, distortion.parameters, "too-small", reason), 0
-    taker = sorted(others)[int(distortion.parameters["other"] * len(others))]
-    parameters = {**distortion.parameters, "swapped_with": taker}
-    return distortion._replace(parameters=parameters), taker
+    labels: NDArray[Any],
+    noisy: NDArray[Any],
+    distortions: Mapping[int, Distortion],
+    around: Surroundings,
+) -> dict[int, Distortion]:
+    """Give pixels that classes lost to other classes, and the rest back; `noisy` is changed."""
+    sizes = {label: int(np.count_nonzero(labels == label)) for label in distortions}
+    lost = {
+        label: int(np.count_nonzero((labels == label) & (noisy != label)))
+        for label in sorted(sizes, key=sizes.__getitem__)
+    }
+    gifts = exchange(lost) if len(lost) > 1 else {}
+    takers = {taker for taker, pixels in gifts.values() if pixels}
+    result = {}
+    for label, distortion in distortions.items():
+        clean = labels == label
+        noisy[clean] = label
+        taker, pixels = gifts.get(label, (label, 0))
+        if pixels:
+            normal = distortion.parameters["normal"]
+            noisy[part_beyond_plane(clean, pixels, around, normal)] = taker
+            parameters = {**distortion.parameters, "swapped_with": taker}
+            distortion = distortion._replace(parameters=parameters)
+        elif label not in takers and not distortion.situation:
+            reason = "the label map has no other class that is large enough to swap with"
+            distortion = distortion._replace(situation="too-small", reason=reason)
+        result[label] = distortion
+    return result

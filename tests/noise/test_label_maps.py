@@ -84,16 +84,52 @@ def test_beside_the_ignore_label_the_level_is_met(kind):
     assert records[7].achieved == pytest.approx(0.5, abs=0.01)
 
 
-def test_a_class_swap_gives_a_part_to_another_class_and_makes_no_background():
+def test_a_class_swap_exchanges_pixels_and_makes_no_background():
     labels = two_organs()
     noisy, records = corrupt_labels(labels, "class-swap", 0.3, of("case"))
     assert np.array_equal(noisy > 0, labels > 0)
+    changes = round(0.3 * (labels == 1).sum())  # class 1 is the smaller one
+    assert (noisy[labels == 1] == 7).sum() == changes - changes // 2
+    assert (noisy[labels == 7] == 1).sum() == changes // 2
     for label, other in ((1, 7), (7, 1)):
-        own = labels == label
         assert records[label].parameters["swapped_with"] == other
-        assert (noisy[own] == other).sum() == round(0.3 * own.sum())
     _, alone = corrupt_labels((labels == 1).astype(np.uint8), "class-swap", 0.3, of("case"))
     assert "no other class" in alone[1].reason
+
+
+def test_the_plane_of_a_class_swap_separates_kept_and_lost_pixels():
+    labels = two_organs()
+    noisy, records = corrupt_labels(labels, "class-swap", 0.3, of("case"))
+    normal = np.asarray(records[7].parameters["normal"])
+    depth = np.tensordot(normal, np.indices(labels.shape), 1)
+    lost = (labels == 7) & (noisy == 1)
+    assert depth[lost].min() >= depth[(labels == 7) & ~lost].max() - 1e-4
+
+
+@given(
+    sizes=st.lists(st.integers(1, 400), min_size=2, max_size=5),
+    eta_beta=st.floats(0.02, 0.98),
+    seed=st.integers(0, 5),
+)
+@settings(deadline=None)
+def test_a_class_swap_meets_the_level_of_all_but_the_largest_class(sizes, eta_beta, seed):
+    rows = [np.pad(np.full(size, label, np.uint8), (0, 400 - size)) for label, size in
+            enumerate(sizes, 1)]  # fmt: skip
+    labels = np.stack(rows)
+    noisy, records = corrupt_labels(labels, "class-swap", eta_beta, of("case", seed))
+    assert np.array_equal(noisy > 0, labels > 0)
+    largest = max(records, key=lambda label: (sizes[label - 1], label))
+    for label, record in records.items():
+        size = sizes[label - 1]
+        changed = ((noisy == label) ^ (labels == label)).sum()
+        wanted = round(eta_beta * size)
+        assert record.achieved == changed / size
+        assert (noisy == label).any()
+        assert bool(record.situation) == (changed == 0)
+        if label == largest:
+            assert changed <= wanted
+        else:
+            assert changed == (0 if wanted == size else wanted)
 
 
 def test_a_volume_of_classes():
