@@ -82,6 +82,16 @@ def estimate_wrong(
     return Estimate(count, count * best, count * low, count * high)
 
 
+def disagreement(agreement: float) -> str:
+    """Say that a network with this median Dice agrees too little; return "" if it agrees enough."""
+    if agreement < MIN_AGREEMENT:
+        return (
+            f"the network agrees too little with the given masks (median Dice {agreement:.3f}, "
+            f"expected at least {MIN_AGREEMENT})"
+        )
+    return ""
+
+
 def _reason_against(count: int, agreement: float, soft: bool, classes: int) -> str:
     if classes > 1:
         return f"the masks have {classes} classes, and the estimate is for one class only"
@@ -89,11 +99,8 @@ def _reason_against(count: int, agreement: float, soft: bool, classes: int) -> s
         return f"{count} cases are too few, at least {MIN_CASES} are needed"
     if not soft:
         return "the predictions are masks; give probabilities"
-    if agreement < MIN_AGREEMENT:
-        return (
-            f"the network agrees too little with the given masks (median Dice {agreement:.3f}); "
-            "train it longer"
-        )
+    if found := disagreement(agreement):
+        return f"{found}; train it longer"
     return ""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from anl_seg.formats.dataset_json import Label
 from anl_seg.suspects.cases import Judged
 from anl_seg.suspects.classes import Classes
-from anl_seg.suspects.estimate import MIN_AGREEMENT, Estimate, estimate_wrong
+from anl_seg.suspects.estimate import Estimate, disagreement, estimate_wrong
 from anl_seg.suspects.evidence import Evidence
 from anl_seg.suspects.kinds import guess_kind
 from anl_seg.suspects.scoring import as_scores, log_odds
@@ -81,13 +81,13 @@ class Ranking:
     @property
     def warning(self) -> str:
         """Say why the order tells little about the masks; "" if the network agrees with them."""
-        if self.agreement < MIN_AGREEMENT:
-            return (
-                "The network agrees too little with the given masks (median Dice "
-                f"{self.agreement:.3f}, expected at least {MIN_AGREEMENT}), so this list shows "
-                "mostly errors of the network. Train it longer before you mark cases."
-            )
-        return ""
+        found = disagreement(self.agreement)
+        if not found:
+            return ""
+        return (
+            f"{found[0].upper()}{found[1:]}, so this list shows mostly errors of the network. "
+            "Train it longer before you mark cases."
+        )
 
 
 def rank(
