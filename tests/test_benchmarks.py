@@ -67,3 +67,28 @@ def test_runs_are_grouped_by_regime_and_known_noise(tmp_path):
     assert first == [("0.7/0.7", script["BASELINE"], ["known"])]
     assert second == [("0.7/0.7", script["BASELINE"], ["larger"])]
     assert not any(others)
+
+
+def test_a_row_of_the_table_of_demos(tmp_path):
+    log = tmp_path / "nnunet/nnUNet_results/Dataset502_X/T__anl_seg__2d/fold_0/training_log_1.txt"
+    log.parent.mkdir(parents=True)
+    (tmp_path / "report").mkdir()
+    report = {
+        "baseline": "nnU-Net",
+        "means": {"1 lesion": {"nnU-Net": {"mean": 0.7}, "anl-seg": {"mean": 0.75}}},
+        "differences": [
+            {
+                "method": "anl-seg",
+                "target": "1 lesion",
+                "mean": 0.05,
+                "interval": [0.02, 0.08],
+            }
+        ],
+    }
+    (tmp_path / "report/comparison.json").write_text(json.dumps(report))
+    (tmp_path / "demo.json").write_text(json.dumps({"data": "/some/where/sample", "seed": 2}))
+    log.write_text("epoch 1")
+    row = runpy.run_path(str(BENCHMARKS / "demos.py"))["row"]
+    assert row(tmp_path) == "| sample | 2 | 70.0 | 75.0 | +5.0 (2.0 to 8.0) | no |"
+    log.write_text("2026: anl-seg: 4.6% of the pixels have changed; the new labels are in x")
+    assert row(tmp_path).endswith("| 4.6 % of the pixels |")
