@@ -26,7 +26,7 @@ from torch.compiler import is_compiling
 
 from anl_seg.losses.blocks import blocks, flatten_pixels, is_batched, is_transformed, upcast
 from anl_seg.losses.derivations import by_comparison, many_classes, two_classes
-from anl_seg.losses.functional import Summand, weighted_sum
+from anl_seg.losses.functional import Addend, Summand, weighted_sum
 from anl_seg.losses.slopes import SLOPES
 
 #: Older versions of torch.compile cannot trace the parts of a summand. (torch's version string
@@ -101,31 +101,50 @@ class _PerPixel(torch.autograd.Function):
         return gradient.mul_(scale), None, None, None
 
 
-def find_kernels(logits: Tensor, summands: Sequence[Summand]) -> ModuleType | None:
-    """Import `kernels` if it can compute these summands: on a GPU, and if Triton works.
+def find_kernels(
+    logits: Tensor, summands: Sequence[Summand], addend: Addend | None = None
+) -> ModuleType | None:
+    """Import `kernels` if it can compute this: on a GPU, and if Triton works.
 
     Warns:
         RuntimeWarning: Once for each loss, if there is a GPU but Triton fails.
     """
     if not logits.is_cuda:
         return None
-    return _try_kernels(logits.device, logits.dtype, logits.shape[1], tuple(summands))
+    return _try_kernels(
+        logits.device, logits.dtype, logits.shape[1], tuple(summands), addend, logits.ndim > 2
+    )
 
 
 @cache
 def _try_kernels(
-    device: torch.device, dtype: torch.dtype, classes: int, summands: tuple[Summand, ...]
+    device: torch.device,
+    dtype: torch.dtype,
+    classes: int,
+    summands: tuple[Summand, ...],
+    addend: Addend | None = None,
+    masks: bool = False,
 ) -> ModuleType | None:
-    """Import `kernels` and run it once: Triton may be missing, too old, or without a compiler."""
+    """Import `kernels` and run it once: Triton may be missing, too old, or without a compiler.
+
+    Triton compiles for numbers that are multiples of 16. Usual logits and those 16 pixels therefore
+    share what it compiles.
+    """
     try:
         from anl_seg.losses import kernels
 
         if not kernels.takes(classes, summands):
             return None
-        logits = torch.zeros((1, classes), device=device, dtype=dtype)
-        labels = torch.zeros(1, device=device, dtype=torch.int64)
-        loss = kernels.loss(logits, labels, summands)
-        kernels.gradient(logits, labels, summands, loss).sum().item()  # waits for the device
+        shape = (1, classes, 16) if masks else (16, classes)
+        logits = torch.zeros(shape, device=device, dtype=dtype)
+        labels = torch.zeros(shape[::2] if masks else 16, device=device, dtype=torch.int64)
+        if addend is None:
+            loss = kernels.loss(logits, labels, summands)
+            slope = kernels.gradient(logits, labels, summands, loss)
+        else:
+            loss, sums = kernels.loss_and_sums(logits, labels, None, summands, addend)
+            slope = kernels.gradient(logits, labels, summands, loss, None, addend, sums)
+        slope.sum().item()  # waits for the device
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:  # after any failure the blocks still compute the same numbers

@@ -28,6 +28,8 @@ import torch
 from torch import Tensor
 
 Curve = Callable[..., Tensor]
+#: What a loss of whole images sums over the pixels: `probability` or `squared_error`.
+Addend = Callable[[Tensor, Tensor, "Tensor | None"], Tensor]
 Form = Literal["plain", "normalized", "normalized negative"]
 
 #: Largest value of a curve in a normalised form. It prevents inf / inf if the label's logit is
@@ -225,6 +227,23 @@ def weighted_sum(summands: Iterable[Summand], log_probs: Tensor, labels: Tensor)
             loss = normalized_negative(summand.curve, log_probs, labels, p_min=summand.p_min)
         total = total + summand.weight * loss
     return total
+
+
+def probability(p: Tensor, labels: Tensor, counts: Tensor | None) -> Tensor:
+    """Return p, or 0 where a pixel does not count. The labels do not matter.
+
+    Args:
+        p: Probabilities, `(B, K, *S)`.
+        labels: `(B, 1, *S)`, int64.
+        counts: Mask of the pixels that count, `(B, 1, *S)`, bool; all by default.
+    """
+    return p if counts is None else p * counts
+
+
+def squared_error(p: Tensor, labels: Tensor, counts: Tensor | None) -> Tensor:
+    """Compute (p_k - [k = y])^2, or 0 where a pixel does not count. Arguments as `probability`."""
+    error = p.scatter_add(1, labels, torch.full_like(labels, -1, dtype=p.dtype))
+    return error.square() if counts is None else error.mul(counts).square()
 
 
 def _of_label(values: Tensor, labels: Tensor) -> Tensor:

@@ -5,6 +5,10 @@ registers. The forward pass therefore reads the logits once and writes the losse
 pass reads them once more and writes their gradient, already scaled. No other tensor of the logits'
 size is kept.
 
+The same two passes serve the entropy term and T-Loss. They need the sum over the pixels of an
+addend: the probability, or the squared error. A program adds up its own pixels, and torch adds up
+the programs, so the result is the same each time.
+
 Importing this module needs triton. If TRITON_INTERPRET=1 is set before triton is first imported,
 the kernels run slowly on the CPU. Tests without a GPU do this.
 """
@@ -22,7 +26,7 @@ from torch import Tensor
 
 from anl_seg.losses import functional as F
 from anl_seg.losses.blocks import flatten_pixels, upcast
-from anl_seg.losses.functional import HUGE, NEGLIGIBLE, Curve, Form, Summand
+from anl_seg.losses.functional import HUGE, NEGLIGIBLE, Addend, Curve, Form, Summand
 
 #: Logits in a program, and its warps: 16 logits per thread.
 TILE = 4096
@@ -50,6 +54,13 @@ FORMS: dict[Form, tl.constexpr] = {
     "normalized": NORMALIZED,
     "normalized negative": NORMALIZED_NEGATIVE,
 }
+#: Maps a function of the probabilities that is summed over the pixels to its number.
+PROBABILITY, SQUARED_ERROR = map(tl.constexpr, range(2))
+ADDENDS: dict[Addend, tl.constexpr] = {
+    F.probability: PROBABILITY,
+    F.squared_error: SQUARED_ERROR,
+}
+
 #: Maps a curve to its shape in `_value_and_slope` and the constants used there.
 CURVES: dict[Curve, Callable[..., tuple[Any, ...]]] = {
     F.cross_entropy: lambda: (LOGARITHM,),
@@ -83,18 +94,70 @@ def loss(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
     """
     z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
     losses = torch.empty(y.shape, dtype=upcast(z[:0]).dtype, device=y.device)
-    _launch(_loss, summands, z, y, losses)
+    _launch(_loss, summands, None, z, y, None, losses, None)
     return losses.view(labels.shape)
 
 
+def loss_and_sums(
+    logits: Tensor,
+    labels: Tensor,
+    counts: Tensor | None,
+    summands: Sequence[Summand],
+    addend: Addend,
+) -> tuple[Tensor | None, Tensor]:
+    """Compute the loss, and the sum of an addend over the pixels that count.
+
+    Args:
+        logits: `(B, K, *S)`.
+        labels: `(B, *S)`, int64 in [0, K).
+        counts: Mask of the pixels that count in the sum, `(B, *S)`, bool; all by default.
+        summands: Terms of the loss.
+        addend: What is summed: a key of `ADDENDS`.
+
+    Returns:
+        The loss, `(B, *S)`, or None without summands. The sums, `(B, K)`, or `(1, K)` over all
+        samples for logits `(B, K)`.
+    """
+    z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
+    samples, classes, pixels = z.shape
+    precise = upcast(z[:0])
+    losses = precise.new_empty(y.shape) if summands else None
+    blocks = triton.cdiv(pixels, _block(classes)[1])
+    sums = precise.new_empty((samples, blocks, classes)).transpose(1, 2)
+    _launch(_loss, summands, addend, z, y, _mask(counts), losses, sums)
+    return None if losses is None else losses.view(labels.shape), sums.sum(2)
+
+
 def gradient(
-    logits: Tensor, labels: Tensor, summands: Sequence[Summand], grad_output: Tensor
+    logits: Tensor,
+    labels: Tensor,
+    summands: Sequence[Summand],
+    grad_output: Tensor | None,
+    counts: Tensor | None = None,
+    addend: Addend | None = None,
+    grad_sums: Tensor | None = None,
 ) -> Tensor:
-    """Compute the gradient of the logits, `(B, K, *S)`, from the loss's gradient, `(B, *S)`."""
-    z, y, scale = (_pixels_last(x) for x in (logits, labels.unsqueeze(1), grad_output.unsqueeze(1)))
+    """Compute the gradient of the logits, `(B, K, *S)`.
+
+    Args:
+        logits: As for the loss.
+        labels: As for the loss.
+        summands: As for the loss.
+        grad_output: Gradient of the loss, `(B, *S)`; None without summands.
+        counts: As for the sums.
+        addend: What was summed, if anything was.
+        grad_sums: Gradient of the sums, in their shape.
+    """
+    z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
+    scale = None if grad_output is None else _pixels_last(grad_output.unsqueeze(1))
+    upstream = None if grad_sums is None else grad_sums.unsqueeze(2)
     slopes = torch.empty_like(z)
-    _launch(_gradient, summands, z, y, scale, slopes)
+    _launch(_gradient, summands, addend, z, y, _mask(counts), scale, upstream, slopes)
     return slopes.view(logits.shape) if logits.ndim > 2 else slopes[0].t()
+
+
+def _mask(counts: Tensor | None) -> Tensor | None:
+    return None if counts is None else _pixels_last(counts.unsqueeze(1))
 
 
 def _pixels_last(x: Tensor) -> Tensor:
@@ -102,19 +165,31 @@ def _pixels_last(x: Tensor) -> Tensor:
     return flatten_pixels(x) if x.ndim > 2 else x.t().unsqueeze(0)
 
 
-def _launch(kernel: Any, summands: Sequence[Summand], z: Tensor, *others: Tensor) -> None:
-    samples, classes, pixels = z.shape
+def _block(classes: int) -> tuple[int, int]:
+    """Return the classes, rounded up to a power of 2, and the pixels of a program."""
     block_classes = triton.next_power_of_2(classes)
-    block_pixels = max(1, TILE // block_classes)
+    return block_classes, max(1, TILE // block_classes)
+
+
+def _launch(
+    kernel: Any,
+    summands: Sequence[Summand],
+    addend: Addend | None,
+    z: Tensor,
+    *others: Tensor | None,
+) -> None:
+    samples, classes, pixels = z.shape
+    block_classes, block_pixels = _block(classes)
     programs = samples * triton.cdiv(pixels, block_pixels)
     if programs == 0:
         return
     with torch.cuda.device_of(z):
         kernel[(programs,)](
-            *((x, *x.stride()) for x in (z, *others)),
+            *(None if x is None else (x, *x.stride()) for x in (z, *others)),
             classes,
             pixels,
             SUMMANDS=tuple(number for summand in summands for number in _numbers(summand)),
+            ADDEND=None if addend is None else ADDENDS[addend].value,
             PRECISION=tl.float64 if z.dtype == torch.float64 else tl.float32,
             BLOCK_CLASSES=block_classes,
             BLOCK_PIXELS=block_pixels,
@@ -133,39 +208,70 @@ def _numbers(summand: Summand) -> tuple[int | float, ...]:
 def _loss(
     logits,
     labels,
+    counts,
     losses,
+    sums,
     classes,
     pixels,
     SUMMANDS: tl.constexpr,
+    ADDEND: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_CLASSES: tl.constexpr,
     BLOCK_PIXELS: tl.constexpr,
 ):
     b, k, n, inside = _place(classes, pixels, BLOCK_CLASSES, BLOCK_PIXELS)
     u, p, of_label = _read(logits, labels, b, k, n, inside, classes, PRECISION)
-    value, _ = _derive(u, p, of_label, k < classes, SUMMANDS)
-    tl.store(_at(losses, b, 0, n), value, mask=inside)
+    if losses is not None:
+        value, _ = _derive(u, p, of_label, k < classes, SUMMANDS)
+        tl.store(_at(losses, b, 0, n), value, mask=inside)
+    if sums is not None:
+        addend = p
+        if ADDEND == SQUARED_ERROR:
+            error = p - tl.where(of_label, 1, 0)
+            addend = error * error
+        total = tl.sum(tl.where(_counted(counts, b, n, inside), addend, 0), 1, keep_dims=True)
+        block = tl.program_id(0) % tl.cdiv(pixels, BLOCK_PIXELS)
+        tl.store(_at(sums, b, k, block), total, mask=k < classes)
 
 
 @triton.jit
 def _gradient(
     logits,
     labels,
+    counts,
     scale,
+    upstream,
     slopes,
     classes,
     pixels,
     SUMMANDS: tl.constexpr,
+    ADDEND: tl.constexpr,
     PRECISION: tl.constexpr,
     BLOCK_CLASSES: tl.constexpr,
     BLOCK_PIXELS: tl.constexpr,
 ):
     b, k, n, inside = _place(classes, pixels, BLOCK_CLASSES, BLOCK_PIXELS)
     u, p, of_label = _read(logits, labels, b, k, n, inside, classes, PRECISION)
-    _, du = _derive(u, p, of_label, k < classes, SUMMANDS)
+    du = tl.zeros_like(u)
+    if scale is not None:
+        _, du = _derive(u, p, of_label, k < classes, SUMMANDS)
+        du *= tl.load(_at(scale, b, 0, n), mask=inside, other=0).to(PRECISION)
+    if upstream is not None:
+        slope = p * tl.load(_at(upstream, b, k, 0), mask=k < classes, other=0).to(PRECISION)
+        if ADDEND == SQUARED_ERROR:
+            slope *= 2 * (p - tl.where(of_label, 1, 0))
+        du += tl.where(_counted(counts, b, n, inside), slope, 0)
     dz = du - p * tl.sum(du, 0, keep_dims=True)
-    dz *= tl.load(_at(scale, b, 0, n), mask=inside, other=0).to(PRECISION)
     tl.store(_at(slopes, b, k, n), dz, mask=inside & (k < classes))
+
+
+@triton.jit
+def _counted(counts, b, n, inside):
+    """Return which pixels exist and count, `(1, P)`."""
+    counted = inside
+    if counts is not None:
+        counted = tl.load(_at(counts, b, 0, n), mask=inside, other=0) != 0
+    return counted
 
 
 @triton.jit

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from anl_seg.losses.autograd import per_pixel
 from anl_seg.losses.checks import Reduction, check_inputs, check_reduction
-from anl_seg.losses.regularizers import entropy
+from anl_seg.losses.functional import probability
+from anl_seg.losses.regularizers import entropy_of_sums
+from anl_seg.losses.sums import per_pixel_and_sums
 from anl_seg.losses.table import canonical_name, complete, describe
 from anl_seg.losses.tloss import TLoss
 
@@ -114,7 +116,10 @@ class RobustLoss(nn.Module):
                 f"p_min of {self.name} must be below 1/K = 1/{logits.shape[1]}, got {p_min}"
             )
         with torch.autocast(logits.device.type, enabled=False):
-            loss = per_pixel(logits, labels, self.summands)
+            if self._entropy_weight:
+                loss, sums = per_pixel_and_sums(self.summands, probability, logits, labels, counts)
+            else:
+                loss = per_pixel(logits, labels, self.summands)
         if counts is not None:
             loss = loss.where(counts, 0)
         if self.reduction == "none":
@@ -124,7 +129,8 @@ class RobustLoss(nn.Module):
         number = labels.numel() if counts is None else counts.sum().clamp(min=1)
         mean = loss.sum() / number if labels.numel() else loss.sum()
         if self._entropy_weight:
-            mean = mean + self._entropy_weight * entropy(logits, counts)
+            pixels = labels.numel() if counts is None else counts.sum()
+            mean = mean + self._entropy_weight * entropy_of_sums(sums, pixels)
         return mean
 
     def extra_repr(self) -> str:

@@ -10,7 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from anl_seg.losses.blocks import sum_pixels
+from anl_seg.losses.functional import probability
+from anl_seg.losses.sums import sum_pixels
 
 
 def l1_norm(parameters: Iterable[Tensor]) -> Tensor:
@@ -157,20 +158,32 @@ def entropy(logits: Tensor, counts: Tensor | None = None) -> Tensor:
         >>> entropy(torch.tensor([[0.0, 9.0], [9.0, 0.0]])).item() < 1e-6
         True
     """
+    any_labels = logits.new_zeros((), dtype=torch.int64).expand(logits[:, 0].shape)
     with torch.autocast(logits.device.type, enabled=False):
-        if counts is None:
-            sums = sum_pixels(lambda p: p, logits)
-            number = sums.new_full((), logits[:, 0].numel())  # does not wait for a GPU
-        else:
-            sums = sum_pixels(torch.mul, logits, counts.unsqueeze(1))
-            number = counts.sum().to(sums.dtype)
-        sums = sums.sum(0)
-        if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-            sums = _SumOverRanks.apply(sums)
-            dist.all_reduce(number)
-        shares = sums / number.clamp(min=1)
-        logs = shares.clamp(min=torch.finfo(shares.dtype).tiny).log()
-        return (math.log(logits.shape[1]) + (shares * logs).sum()) * (number > 0)
+        sums = sum_pixels(probability, logits, any_labels, counts)
+        return entropy_of_sums(sums, any_labels.numel() if counts is None else counts.sum())
+
+
+def entropy_of_sums(sums: Tensor, number: int | Tensor) -> Tensor:
+    """Compute the entropy term from sums of probabilities.
+
+    Args:
+        sums: `(N, K)`; their sum over the first dimension is over all pixels that count.
+        number: Number of pixels that count.
+
+    Returns:
+        As `entropy`, a scalar.
+    """
+    total = sums.sum(0)
+    if isinstance(number, int):
+        number = torch.full_like(total[0], number)  # does not wait for a GPU
+    number = number.to(total.dtype)
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        total = _SumOverRanks.apply(total)
+        dist.all_reduce(number)
+    shares = total / number.clamp(min=1)
+    logs = shares.clamp(min=torch.finfo(shares.dtype).tiny).log()
+    return (math.log(len(shares)) + (shares * logs).sum()) * (number > 0)
 
 
 class _SumOverRanks(torch.autograd.Function):

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from anl_seg.losses.blocks import sum_pixels
 from anl_seg.losses.checks import Reduction, check_inputs, check_reduction
+from anl_seg.losses.functional import squared_error
+from anl_seg.losses.sums import sum_pixels
 from anl_seg.losses.table import canonical_name, complete, describe
 
 
@@ -105,8 +106,7 @@ class TLoss(nn.Module):
     def _per_image(
         self, logits: Tensor, labels: Tensor, counts: Tensor | None, pixels: Tensor
     ) -> Tensor:
-        others = [x.unsqueeze(1) for x in (labels, counts) if x is not None]
-        squares = sum_pixels(_squared_error, logits, *others)
+        squares = sum_pixels(squared_error, logits, labels, counts)
         squares = squares[:, 1:]  # foreground classes only, (B, K - 1)
         pixels = pixels.to(squares.dtype)
         nu, s = self.nu.to(squares.dtype), self.precision
@@ -122,8 +122,3 @@ class TLoss(nn.Module):
         """Format the settings for `print(loss)` and nnU-Net's log."""
         settings = f"ignore_index={self.ignore_index}, reduction={self.reduction}"
         return f"{self.name!r}, nu={self.nu.item():.4g} (trained), {settings}"
-
-
-def _squared_error(p: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
-    error = p.scatter_add(1, labels, torch.full_like(labels, -1, dtype=p.dtype))
-    return error.square() if counts is None else error.mul(counts).square()

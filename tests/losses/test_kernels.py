@@ -9,7 +9,7 @@ import torch
 from losses import reference
 from losses.test_autograd import draw, formulas, summands
 
-from anl_seg.losses import autograd, create
+from anl_seg.losses import autograd, create, functional, sums
 from anl_seg.losses.slopes import SLOPES
 from anl_seg.losses.table import complete, describe
 
@@ -26,7 +26,7 @@ def several_programs(monkeypatch):
 @pytest.fixture
 def forced(monkeypatch):
     """Let `autograd` use the kernels on whatever device there is."""
-    monkeypatch.setattr(autograd, "find_kernels", lambda logits, summands: kernels)
+    monkeypatch.setattr(autograd, "find_kernels", lambda *arguments: kernels)
 
 
 def test_every_curve_has_its_constants():
@@ -150,6 +150,45 @@ def test_second_derivative(forced):
     torch.autograd.gradgradcheck(lambda z: autograd.per_pixel(z, y, summands("anl-fl")), z)
 
 
+@pytest.mark.parametrize("addend", kernels.ADDENDS, ids=lambda addend: addend.__name__)
+@pytest.mark.parametrize("shape", [(6, 10), (40, 2), (2, 3, 4, 5), (2, 2, 3, 4, 5)], ids=str)
+@pytest.mark.parametrize("name", [None, "anl-ce"])
+@pytest.mark.parametrize("share", [None, 0.6])
+def test_sums(forced, monkeypatch, addend, shape, name, share):
+    monkeypatch.delattr(sums, "_SumInBlocks")
+    logits, labels, weights = draw(shape, 3.0)
+    counts = None if share is None else weights < share
+    terms = summands(name) if name else ()
+    expected = [sums._sum_block(addend, *sums._flatten(logits, labels, counts)).sum(0)]
+    z, y, mask = (None if x is None else x.detach().to(DEVICE) for x in (logits, labels, counts))
+    z.requires_grad_()
+    if name:
+        expected.append(formulas(logits, labels, terms))
+        loss, total = sums.per_pixel_and_sums(terms, addend, z, y, mask)
+        found = [total.sum(0), loss]
+    else:
+        found = [sums.sum_pixels(addend, z, y, mask).sum(0)]
+    upstream = [torch.linspace(-1, 2, shape[1]).double(), weights][: len(found)]
+    (slope,) = torch.autograd.grad(found, z, [x.to(DEVICE) for x in upstream])
+    (expected_slope,) = torch.autograd.grad(expected, logits, upstream)
+    for value, truth in zip(found, expected, strict=True):
+        torch.testing.assert_close(value.cpu(), truth, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(slope.cpu(), expected_slope, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 2, 3)], ids=str)
+def test_second_derivative_of_sums(forced, shape):
+    logits, labels, _ = draw(shape)
+    z, y = logits.detach().to(DEVICE).requires_grad_(), labels.to(DEVICE)
+
+    def total(z):
+        loss, total = sums.per_pixel_and_sums(summands("anl-ce"), functional.probability, z, y)
+        return loss.sum() + total.square().sum()
+
+    torch.autograd.gradgradcheck(total, z)
+    torch.autograd.gradgradcheck(lambda z: sums.sum_pixels(functional.squared_error, z, y), z)
+
+
 def test_cpus_use_the_blocks():
     assert autograd.find_kernels(torch.zeros(1, 2), summands("anl-ce")) is None
 
@@ -203,9 +242,10 @@ for (capability, dtype, classes), kernel in itertools.product(
 ):
     precise = "fp64" if dtype == "fp64" else "fp32"
     block = triton.next_power_of_2(int(classes))
-    types = {"logits": dtype, "slopes": dtype, "labels": "i64"}
+    types = {"logits": dtype, "slopes": dtype, "labels": "i64", "counts": "i1"}
     signature, constants = {}, {
         "SUMMANDS": tuple(number for each in summands for number in kernels._numbers(each)),
+        "ADDEND": kernels.SQUARED_ERROR.value,
         "PRECISION": tl.float64 if precise == "fp64" else tl.float32,
         "BLOCK_CLASSES": block,
         "BLOCK_PIXELS": kernels.TILE // block,
