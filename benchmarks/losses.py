@@ -1,7 +1,8 @@
 """Time and memory of the losses, cross entropy, nnU-Net's loss and the published form.
 
-    python benchmarks/losses.py [--repeats 9]                 # writes benchmarks/losses.md
-    python benchmarks/losses.py --device cuda [--repeats 9]   # writes benchmarks/losses_cuda.md
+    python benchmarks/losses.py [--repeats 9]   # writes benchmarks/losses.md
+
+`losses_cuda.py` measures them on a GPU.
 
 Forward and backward are measured together, with and without torch.compile. Each loss alternates
 with torch's cross entropy, so that other work on the machine affects both.
@@ -10,7 +11,6 @@ with torch's cross entropy, so that other work on the machine affects both.
 from __future__ import annotations
 
 import argparse
-import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
-from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 from rich.progress import track
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
@@ -57,24 +55,30 @@ def one_hot_anl_ce(logits: Tensor, labels: Tensor) -> Tensor:
     return (nce + nnce).mean()
 
 
-def peers(shape: tuple[int, ...]) -> dict[str, Loss]:
-    """Return the losses to compare with, in addition to `BASELINE`."""
-    table: dict[str, Loss] = {"anl-ce, one-hot": one_hot_anl_ce}
+def dice_and_ce() -> Loss:
+    """Create nnU-Net's own loss."""
+    from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+    from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+
+    loss = DC_and_CE_loss(
+        {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": False},
+        {},
+        dice_class=MemoryEfficientSoftDiceLoss,
+    )
+    return lambda z, y: loss(z, y.unsqueeze(1))
+
+
+def peers(shape: tuple[int, ...]) -> dict[str, Callable[[], Loss]]:
+    """Map the names of the losses to compare with, beside `BASELINE`, to their constructors."""
+    table: dict[str, Callable[[], Loss]] = {"anl-ce, one-hot": lambda: one_hot_anl_ce}
     if len(shape) > 2:
-        dice_and_ce = DC_and_CE_loss(
-            {"batch_dice": True, "smooth": 1e-5, "do_bg": False, "ddp": False},
-            {},
-            dice_class=MemoryEfficientSoftDiceLoss,
-        )
-        table["Dice + CE (nnU-Net)"] = lambda z, y: dice_and_ce(z, y.unsqueeze(1))
+        table["Dice + CE (nnU-Net)"] = dice_and_ce
     return table
 
 
 def run(loss: Loss, logits: Tensor, labels: Tensor) -> None:
     logits.grad = None
     torch.autograd.backward(loss(logits, labels))
-    if logits.is_cuda:
-        torch.cuda.synchronize()
 
 
 def seconds(loss: Loss, logits: Tensor, labels: Tensor) -> float:
@@ -88,11 +92,6 @@ def seconds(loss: Loss, logits: Tensor, labels: Tensor) -> float:
 def peak_bytes(loss: Loss, logits: Tensor, labels: Tensor) -> int:
     """Measure peak memory beyond logits and labels, including the gradient."""
     logits.grad = None
-    if logits.is_cuda:
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        run(loss, logits, labels)
-        return torch.cuda.max_memory_allocated() - before
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         run(loss, logits, labels)
     held = peak = 0
@@ -117,14 +116,14 @@ def ratios(
     return [(t / median[0], m / memory[0]) for t, m in zip(median[1:], memory[1:], strict=True)]
 
 
-def measure(shape: tuple[int, ...], dtype: torch.dtype, device: str, repeats: int) -> list[str]:
+def measure(shape: tuple[int, ...], repeats: int) -> list[str]:
     """Build one table, with the cost of cross entropy and the rows that miss their goal."""
     torch.manual_seed(0)
-    logits = (3 * torch.randn(shape)).to(device, dtype).requires_grad_()
-    labels = torch.randint(shape[1], (shape[0], *shape[2:])).to(device)
+    logits = (3 * torch.randn(shape)).requires_grad_()
+    labels = torch.randint(shape[1], (shape[0], *shape[2:]))
     lines = ["| loss | time | memory | time, compiled | memory, compiled |", "|---" * 5 + "|"]
-    for name, loss in peers(shape).items():
-        ((time_ratio, memory_ratio),) = ratios([loss], logits, labels, repeats)
+    for name, make in peers(shape).items():
+        ((time_ratio, memory_ratio),) = ratios([make()], logits, labels, repeats)
         lines.append(f"| {name} | {time_ratio:.2f} | {memory_ratio:.2f} | | |")
     missed: dict[str, list[str]] = {"": [], ", compiled": []}
     for name in track(ROWS, description=str(shape)):
@@ -136,32 +135,17 @@ def measure(shape: tuple[int, ...], dtype: torch.dtype, device: str, repeats: in
                 missed[how].append(name)
         cells = [f"{ratio:.2f}" for figure in figures for ratio in figure]
         lines.append(f"| {' | '.join([name, *cells])} |")
-    lines += ["", baseline(logits, labels, repeats)]
+    lines += ["", f"Cross entropy: {peak_bytes(BASELINE, logits, labels) / 2**20:.1f} MiB."]
     for how, names in missed.items():
         lines.append(f"Goal missed{how}: {', '.join(names) or 'by none'}.")
     return lines
 
 
-def baseline(logits: Tensor, labels: Tensor, repeats: int) -> str:
-    """Describe the cost of cross entropy: memory, and on a GPU also the time."""
-    text = f"Cross entropy: {peak_bytes(BASELINE, logits, labels) / 2**20:.1f} MiB"
-    if logits.is_cuda:
-        taken = statistics.median(seconds(BASELINE, logits, labels) for _ in range(repeats))
-        text += f", {taken * 1e3:.3f} ms"
-    return text + "."
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu")
     parser.add_argument("--repeats", type=int, default=9)
     arguments = parser.parse_args()
-    on_gpu = arguments.device.startswith("cuda")
-    output = Path(__file__).with_name("losses_cuda.md" if on_gpu else "losses.md")
-    # nnU-Net's networks output float16 on GPUs
-    dtypes = (torch.float32, torch.float16) if on_gpu else (torch.float32,)
-    threads = None if on_gpu else torch.get_num_threads()
-    measured = conditions("torch", device=arguments.device, threads=threads)
+    measured = conditions("torch", threads=torch.get_num_threads())
     lines = [
         "# Losses: forward and backward, time and peak memory",
         "",
@@ -177,12 +161,11 @@ def main() -> None:
         "",
         *DECISIONS,
     ]
-    for shape, dtype in itertools.product(SHAPES, dtypes):
-        section = [f"## {shape}, {str(dtype).removeprefix('torch.')}", ""]
-        section += measure(shape, dtype, arguments.device, arguments.repeats)
+    for shape in SHAPES:
+        section = [f"## {shape}, float32", "", *measure(shape, arguments.repeats)]
         print("\n".join(section), flush=True)
         lines += ["", *section]
-    write_text(output, wrapped("\n".join(lines) + "\n"))
+    write_text(Path(__file__).with_name("losses.md"), wrapped("\n".join(lines) + "\n"))
 
 
 if __name__ == "__main__":
