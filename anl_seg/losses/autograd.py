@@ -142,8 +142,8 @@ def _try_kernels(
             loss = kernels.loss(logits, labels, summands)
             slope = kernels.gradient(logits, labels, summands, loss)
         else:
-            loss, sums = kernels.loss_and_sums(logits, labels, None, summands, addend)
-            slope = kernels.gradient(logits, labels, summands, loss, None, addend, sums)
+            results = kernels.loss_and_sums(logits, labels, None, summands, addend)
+            slope = kernels.gradient(logits, labels, summands, results[0], None, addend, results[1])
         slope.sum().item()  # waits for the device
     except torch.cuda.OutOfMemoryError:
         raise

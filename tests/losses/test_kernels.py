@@ -213,7 +213,7 @@ def test_if_triton_fails_there_is_a_warning_and_the_blocks_are_used(monkeypatch)
     def fail(*arguments):
         raise RuntimeError("no C compiler")
 
-    monkeypatch.setattr(kernels, "_derive", fail)
+    monkeypatch.setattr(kernels, "_launch", fail)
     terms = summands("anl-ce")
     with pytest.warns(RuntimeWarning, match="slower path.*no C compiler"):
         assert autograd._try_kernels(torch.device(DEVICE), torch.float32, 3, terms) is None
