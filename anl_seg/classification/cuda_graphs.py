@@ -43,10 +43,10 @@ class GraphedStep:
             self._inputs = images.clone(), labels.clone()
         if images.shape != self._inputs[0].shape:
             return self._plain(images, labels)
-        if self._warm_up_steps < WARM_UP_STEPS:
-            return self._warm_up(images, labels)
         self._inputs[0].copy_(images)
         self._inputs[1].copy_(labels)
+        if self._warm_up_steps < WARM_UP_STEPS:
+            return self._warm_up(*self._inputs)
         if self._outputs is None:
             with torch.cuda.graph(self._graph, stream=self._stream):
                 self._outputs = self._step(*self._inputs)
@@ -55,7 +55,7 @@ class GraphedStep:
         return loss.clone(), logits.clone()  # the next replay overwrites the outputs
 
     def _warm_up(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Do one step on the stream of the recording, so that it finds everything there."""
+        """Do one step as it is recorded later, so that the recording has nothing to compile."""
         self._warm_up_steps += 1
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
