@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.compiler import is_compiling
 
 from anl_seg.losses.blocks import blocks, flatten_pixels, is_batched, is_transformed, upcast
+from anl_seg.losses.checks import assert_range
 from anl_seg.losses.derivations import by_comparison, many_classes, two_classes
 from anl_seg.losses.functional import Addend, Summand, weighted_sum
 from anl_seg.losses.slopes import SLOPES
@@ -75,6 +76,8 @@ class _PerPixel(torch.autograd.Function):
             ctx.gradient = None
             result: Tensor = ctx.kernels.loss(logits, labels, summands)
             return result
+        if logits.is_cuda:
+            assert_range(labels, logits.shape[1], "labels must be in [0, K) for K classes")
         with_gradient = grad_enabled and logits.requires_grad
         loss, ctx.gradient = _blockwise(logits, labels, summands, with_gradient)
         return loss
@@ -127,8 +130,8 @@ def _try_kernels(
 ) -> ModuleType | None:
     """Import `kernels` and run it once: Triton may be missing, too old, or without a compiler.
 
-    Triton compiles for numbers that are multiples of 16. Usual logits and those 16 pixels therefore
-    share what it compiles.
+    Triton compiles again for numbers that are not multiples of 16, and for other strides. Usual
+    logits and these 16 pixels share what it compiles.
     """
     try:
         from anl_seg.losses import kernels
@@ -138,12 +141,14 @@ def _try_kernels(
         shape = (1, classes, 16) if masks else (16, classes)
         logits = torch.zeros(shape, device=device, dtype=dtype)
         labels = torch.zeros(shape[::2] if masks else 16, device=device, dtype=torch.int64)
+        one = torch.ones((), device=device, dtype=upcast(logits[:0]).dtype)
+        scale = one.expand(labels.shape) if summands else None  # as the gradient of a mean is
         if addend is None:
-            loss = kernels.loss(logits, labels, summands)
-            slope = kernels.gradient(logits, labels, summands, loss)
+            kernels.loss(logits, labels, summands)
+            slope = kernels.gradient(logits, labels, summands, scale)
         else:
-            results = kernels.loss_and_sums(logits, labels, None, summands, addend)
-            slope = kernels.gradient(logits, labels, summands, results[0], None, addend, results[1])
+            _, sums = kernels.loss_and_sums(logits, labels, None, summands, addend)
+            slope = kernels.gradient(logits, labels, summands, scale, None, addend, sums)
         slope.sum().item()  # waits for the device
     except torch.cuda.OutOfMemoryError:
         raise

@@ -26,8 +26,9 @@ def check_inputs(
     than the logits, `(B, 1, *S)` has the same number. So labels `(B, 1)` for logits `(B, K, 1)` are
     `(B, *S)`.
 
-    On a GPU the range is checked without waiting for the device. A label out of range then stops
-    the program a little later with a device-side assertion. Compiled code raises a RuntimeError.
+    On a GPU the range is checked where the labels are read, without waiting for the device. A label
+    out of range then stops the program a little later with a device-side assertion. Compiled code
+    raises a RuntimeError.
 
     Args:
         logits: `(B, K, *S)`, floating point, K >= 2.
@@ -82,14 +83,17 @@ def _check_range(labels: Tensor, classes: int, ignore_index: int | None) -> None
     if torch.compiler.is_compiling():
         if torch._C._are_functorch_transforms_active():
             return  # `vmap` has no rule for the assertion, and `gather` in the formulas checks too
-        torch._assert_async(((labels >= 0) & (labels < classes)).all(), message)
+        assert_range(labels, classes, message)
         return
     while torch._C._functorch.is_functorch_wrapped_tensor(labels):  # `vmap` hides the values
         labels = torch._C._functorch.get_unwrapped(labels)
-    ends = labels.aminmax()
     if labels.is_cuda:
-        torch._assert_async((ends.min >= 0) & (ends.max < classes), message)
-        return
-    lowest, highest = int(ends.min), int(ends.max)
+        return  # `kernels` asserts it, as do `gather` and `assert_range` for the blocks
+    lowest, highest = map(int, labels.aminmax())
     if lowest < 0 or highest >= classes:
         raise ValueError(f"{message}, found {lowest} to {highest}")
+
+
+def assert_range(labels: Tensor, classes: int, message: str) -> None:
+    """Let the device stop the program if a label is not in [0, classes)."""
+    torch._assert_async(((labels >= 0) & (labels < classes)).all(), message)

@@ -194,6 +194,8 @@ def _launch(
             BLOCK_CLASSES=block_classes,
             BLOCK_PIXELS=block_pixels,
             num_warps=WARPS,
+            debug=kernel is _loss,  # compile `device_assert`, but no other check
+            sanitize_overflow=False,
         )
 
 
@@ -302,6 +304,7 @@ def _read(logits, labels, b, k, n, inside, classes, PRECISION: tl.constexpr):
     p = tl.where(exists, tl.exp(u), 0)
     total = tl.sum(p, 0, keep_dims=True)
     y = tl.load(_at(labels, b, 0, n), mask=inside, other=0)
+    tl.device_assert((y >= 0) & (y < classes), "labels must be in [0, K) for K classes")
     return u - tl.log(total), p / total, k == y
 
 

@@ -229,4 +229,4 @@ def test_labels_that_do_not_exist_stop_the_program(tmp_path):
     )
     assert done.returncode != 0
     assert "device-side assert" in done.stderr
-    assert "labels must be in [0, 3)" in done.stdout + done.stderr
+    assert "labels must be in [0, K)" in done.stdout + done.stderr
