@@ -122,7 +122,8 @@ def run(
 
     require("tensorboardX", "a classification run")
     on_gpu, small = device.type == "cuda", isinstance(data, ImageArrays)
-    with _torch_state(device):
+    compiled = on_gpu and not small if compiled is None else compiled
+    with _torch_state(device, compiled=compiled):
         torch.manual_seed(settings.seed)
         batches = make_batches(
             data, noisy, protocol, seed=settings.seed, device=device, ranks=ranks, workers=workers
@@ -134,7 +135,7 @@ def run(
             protocol,
             device=device,
             precision=settings.precision,
-            compiled=on_gpu and not small if compiled is None else compiled,
+            compiled=compiled,
             graphed=on_gpu and small,
             ranks=ranks,
         )
@@ -184,8 +185,12 @@ def _epochs(
 
 
 @contextmanager
-def _torch_state(device: torch.device) -> Iterator[None]:
-    """Let cuDNN choose the fastest algorithms, and restore torch's state afterwards."""
+def _torch_state(device: torch.device, *, compiled: bool) -> Iterator[None]:
+    """Let cuDNN choose the fastest algorithms, and restore torch's state afterwards.
+
+    torch compiles a function at most eight times in a process, and another loss or network needs
+    another time. So what a run has compiled is dropped.
+    """
     benchmark = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
     try:
@@ -193,6 +198,8 @@ def _torch_state(device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.backends.cudnn.benchmark = benchmark
+        if compiled:
+            torch.compiler.reset()
 
 
 def _train(

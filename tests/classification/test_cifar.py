@@ -22,7 +22,7 @@ def write_npz(path, labels):
 
 def settings(data, noise, eta=None, **more):
     return ClassificationSettings(
-        "cifar10", "anl-ce*", noise, eta, data=data, epochs=1, batch_size=25, **more
+        "cifar10", "anl-ce*", noise, eta, data=data, epochs=1, batch_size=25, device="cpu", **more
     )
 
 

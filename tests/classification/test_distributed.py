@@ -78,11 +78,11 @@ assert not threads_of_gloo()
 """
 
 
-def torchrun(*arguments):
+def torchrun(*arguments, processes=2):
     run = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", *arguments),
+            *("--nproc-per-node", str(processes), *arguments),
         ],
         capture_output=True,
         text=True,

@@ -118,7 +118,7 @@ def test_a_whole_run(data, tmp_path, monkeypatch):
     module = importlib.import_module("anl_seg.classification.run")
     monkeypatch.setattr(module, "load", lambda name, root: data)
     monkeypatch.setattr(module, "create", small_network)
-    settings = ClassificationSettings("webvision", "anl-ce", epochs=2, batch_size=5)
+    settings = ClassificationSettings("webvision", "anl-ce", epochs=2, batch_size=5, device="cpu")
     result = run(settings, tmp_path / "run", workers=0)
     assert set(result.further) == {"other"}
     epochs = read_log(tmp_path / "run")

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from anl_seg.datasets import classification as datasets
 from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
 
-QUICK = {"epochs": 3, "batch_size": 256}
+QUICK = {"epochs": 3, "batch_size": 256, "device": "cpu"}
 SETTINGS = ClassificationSettings(noise="symmetric", eta=0.6, loss="anl-ce", seed=1, **QUICK)
 
 
@@ -212,6 +213,22 @@ def test_a_run_of_other_settings_is_not_overwritten(finished, change, told):
     assert (folder / "run.json").read_bytes() == before
 
 
+def test_every_run_of_a_process_is_compiled(tmp_path, monkeypatch):
+    compiled = []
+
+    def compile_by(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=compile_by))
+    for number in range(9):  # torch compiles a function at most eight times
+        before = len(compiled)
+        other = {"alpha": 1.5 + number}
+        quick = dataclasses.replace(SETTINGS, epochs=1, batch_size=721, loss_parameters=other)
+        run(quick, tmp_path / str(number), compiled=True)
+        assert len(compiled) > before
+
+
 def test_overwrite_starts_again_and_keeps_other_files(tmp_path):
     quick = dataclasses.replace(SETTINGS, epochs=1, batch_size=512)
     run(quick, tmp_path)
@@ -270,7 +287,7 @@ def test_bad_settings_are_errors_and_nothing_is_written(tmp_path, monkeypatch, c
 def test_bf16_on_a_device_without_it(monkeypatch, tmp_path):
     monkeypatch.setattr(bf16, "has_bf16", lambda kind: False)
     with pytest.raises(InputError, match="bf16 instructions, which cpu lacks"):
-        run(dataclasses.replace(SETTINGS, precision="bf16", device="cpu"), tmp_path / "run")
+        run(dataclasses.replace(SETTINGS, precision="bf16"), tmp_path / "run")
 
 
 def test_a_training_that_diverges_stops_and_leaves_the_log_json(tmp_path):

@@ -18,7 +18,7 @@ from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
 from anl_seg.noise.labels import NoisyLabels
 
-QUICK = {"epochs": 2, "batch_size": 256}
+QUICK = {"epochs": 2, "batch_size": 256, "device": "cpu"}
 SETTINGS = ClassificationSettings(
     noise="symmetric", eta=0.4, loss="anl-ce", seed=1, **QUICK, validation=0.25
 )

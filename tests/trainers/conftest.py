@@ -92,7 +92,7 @@ def nnunet_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def make_trainer(nnunet_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Build an `nnUNetTrainerANL` on the CPU from settings, labels and the plans' shape."""
+    """Build an `nnUNetTrainerANL` from settings, labels and the plans' shape."""
     torch = pytest.importorskip("torch")
     pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
     from nnunetv2.training.nnUNetTrainer import nnUNetTrainer as nnunet
@@ -114,6 +114,7 @@ def make_trainer(nnunet_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
         name: str = "nnUNetTrainerANL",
         plans: Path | None = None,
         recommended: bool = False,
+        device: str = "cpu",
     ) -> Any:
         content = hand_plans(dimensions, patch or [32] * dimensions, stages)
         if plans is not None:
@@ -123,9 +124,8 @@ def make_trainer(nnunet_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
             content[PLANS_KEY] = {**ALONE, **(settings or {})}
         elif settings is not None:
             content[PLANS_KEY] = settings
-        device = torch.device("cpu")
         trainer = getattr(trainers, name)
-        return trainer(content, "hand", 0, dataset_json(labels), device=device)
+        return trainer(content, "hand", 0, dataset_json(labels), device=torch.device(device))
 
     return make
 
