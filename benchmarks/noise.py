@@ -9,6 +9,7 @@ whole images. Ours must give the same masks.
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
@@ -238,7 +239,9 @@ def processes(paths: list[Path]) -> list[str]:
 
 
 def main() -> None:
-    if sys.argv[1:] == ["displacement"]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=["displacement"])
+    if parser.parse_args().part:
         write_displacement()
     else:
         write_all()

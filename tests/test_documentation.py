@@ -1,4 +1,4 @@
-"""Commands and code in README.md and docs/ parse, and what is cheap is run."""
+"""Commands and code in README.md, docs/, results/ and benchmarks/ parse; the cheap ones run."""
 
 from __future__ import annotations
 
@@ -22,10 +22,21 @@ from PIL import Image
 from anl_seg.cli import build_app, main
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+RESULTS = [*sorted((ROOT / "results").rglob("README.md")), ROOT / "benchmarks/README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *RESULTS]
 GROUP = typer.main.get_command(build_app())
 #: Programs that the commands in the documentation start, besides ours and nnU-Net's.
-OTHER_PROGRAMS = {"export", "git", "mkdir", "mkdocs", "pip", "pytest", "python3", "source"}
+OTHER_PROGRAMS = {
+    "export",
+    "git",
+    "mkdir",
+    "mkdocs",
+    "pip",
+    "pytest",
+    "python",
+    "python3",
+    "source",
+}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 INDENTED = re.compile(r"(?:^ {4}\S.*\n(?: {4,}.*\n)*)+", re.M)
 SPAN = re.compile(r"`((?:anl-seg|nnUNetv2_)[^`]*)`")
@@ -163,11 +174,20 @@ def test_all_other_programs_are_known():
     assert others <= OTHER_PROGRAMS
 
 
-def test_readme_links_to_files_that_exist():
-    links = re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+def test_scripts_of_the_benchmarks_exist():
+    words = [words_of(found.text) for found in BLOCKS]
+    scripts = [each[1] for each in words if each[0] == "python"]
+    ours = [script for script in scripts if script.startswith("benchmarks/")]
+    assert len(ours) >= 2
+    assert [script for script in ours if not (ROOT / script).exists()] == []
+
+
+@pytest.mark.parametrize("page", [PAGES[0], *RESULTS], ids=lambda page: str(page.relative_to(ROOT)))
+def test_pages_link_to_files_that_exist(page):
+    links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
     files = [link for link in links if not link.startswith("http")]
-    assert len(files) > 10
-    assert [file for file in files if not (ROOT / file).exists()] == []
+    assert len(files) >= 1
+    assert [file for file in files if not (page.parent / file).exists()] == []
 
 
 def test_readme_is_short():
