@@ -186,7 +186,7 @@ def test_scripts_of_the_benchmarks_exist():
 def test_pages_link_to_files_that_exist(page):
     links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
     files = [link for link in links if not link.startswith("http")]
-    assert len(files) >= 1
+    assert len(files) > (10 if page == PAGES[0] else 0)
     assert [file for file in files if not (page.parent / file).exists()] == []
 
 
