@@ -166,6 +166,15 @@ def test_learning_rate_follows_the_schedule():
     assert ours.optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
 
 
+def test_a_learning_rate_on_the_device_changes_in_place_also_after_resuming():
+    # A CUDA graph reads it from this tensor. A checkpoint of a CPU has a number instead.
+    ours = dataclasses.replace(learner(), rate=torch.tensor(9.0))
+    ours.optimizer.load_state_dict(learner().optimizer.state_dict())
+    training.set_learning_rate(ours, PROTOCOL, 0)
+    assert ours.optimizer.param_groups[0]["lr"] is ours.rate
+    assert ours.rate.item() == pytest.approx(PROTOCOL.learning_rate)
+
+
 def small_data(n=50):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8)
