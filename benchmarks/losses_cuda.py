@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gc
 import itertools
 import math
 import multiprocessing
@@ -145,6 +146,7 @@ def measure(
     Returns:
         The lines of the table, and a line for each loss that failed.
     """
+    gc.freeze()  # torch collects garbage before each capture
     logits, labels = draw(shape, dtype)
     clock = Clock(20 if len(shape) == 2 else 1)
     reference = partial(run, BASELINE, logits, labels)
@@ -309,6 +311,7 @@ def tune(output: Path, repeats: int) -> None:
     """Time the kernels for each of `PROGRAMS`, write all times and print a summary."""
     from anl_seg.losses import kernels
 
+    gc.freeze()  # torch collects garbage before each capture
     now = kernels.TILE, kernels.WARPS
     cases = [(n, s, t) for t, rows in TUNED.items() for s in SHAPES for n in rows]
     compile_first(compile_program, [(c, *program) for c in cases for program in PROGRAMS])
