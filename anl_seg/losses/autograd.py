@@ -175,7 +175,7 @@ class _ForCompilers(torch.autograd.Function):
         derive = two_classes if z.shape[1] == 2 else by_comparison
         loss, slope = derive(upcast(z), y, summands)
         ctx.save_for_backward(slope.to(z.dtype))
-        return loss
+        return loss.clone()  # fused away; without it torch 2.11 compiles a gradient of 0
 
     @staticmethod
     def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
