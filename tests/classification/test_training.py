@@ -265,14 +265,15 @@ def batches_on_gpu(n=50):
 
 
 @needs_gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("graphed", [False, True])
 def test_no_synchronisation_inside_an_epoch(graphed):
     ours, data = learner_on_gpu(graphed=graphed), batches_on_gpu(80)
     training.train_epoch(ours, data, seed=1, epoch=0)
     steps = data.training(1)
     ours.step(*next(steps)[:2])  # order and draws of the epoch have been sent to the device
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         for images, labels, _ in steps:
             _, logits = ours.step(images, labels)
             largest_gradients(ours.negative, logits, labels)

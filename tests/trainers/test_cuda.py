@@ -77,11 +77,18 @@ def first_step(make_trainer, make_batch, settings, labels, device):
         warm_up.active = False
     if device == "cuda":  # nnU-Net's own scale may overflow in the first step, and leave it out
         trainer.grad_scaler = torch.amp.GradScaler(device, init_scale=1024.0)
+    parameters = [*trainer.network.parameters(), *trainer._loss_parameters]
+    found = []
+
+    def keep(*_):  # SGD on a GPU adds the momentum in place
+        gradients = [each.grad.flatten() for each in parameters if each.grad is not None]
+        found.append(torch.cat(gradients).cpu())
+
+    trainer.optimizer.register_step_pre_hook(keep)
     batch = make_batch(trainer, channels=1 if labels is PLAIN else 3)
     loss = float(trainer.train_step(batch)["loss"])
-    parameters = [*trainer.network.parameters(), *trainer._loss_parameters]
-    gradients = [each.grad for each in parameters if each.grad is not None]
-    return loss, torch.cat([each.flatten().cpu() for each in gradients])
+    (gradient,) = found  # the step was done
+    return loss, gradient
 
 
 @pytest.mark.parametrize("case", STEPS)
