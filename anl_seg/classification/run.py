@@ -42,6 +42,10 @@ from anl_seg.provenance import versions
 #: Fields of run.json that the numbers of a run depend on.
 PACKAGES = ("anl-seg", "numpy", "torch", "torchvision")
 
+#: Number of small images, over all epochs, from which a training on CUDA is compiled. Compiling
+#: takes about 20 s, once per network and machine.
+COMPILED_FROM = 2_000_000
+
 
 @dataclass(frozen=True)
 class Result:
@@ -87,8 +91,8 @@ def run(
             marginals.json, accuracies.png, marginals.png and, if the loss has a normalised negative
             part, gradients.jsonl.
         overwrite: Whether the files of a run in `folder` are deleted first.
-        compiled: Whether to use `torch.compile`; by default on CUDA, if the images are files. Small
-            images train on CUDA in a CUDA graph, which starts without compiling.
+        compiled: Whether to use `torch.compile`; by default on CUDA, if the images are files or all
+            epochs together have at least two million. Small images train on CUDA in a CUDA graph.
         workers: Number of processes that read image files; by default one per processor, at most 8.
         ranks: Rank of this process among several, which all make the call.
         track: Wrapper of the epochs that shows progress.
@@ -122,7 +126,8 @@ def run(
 
     require("tensorboardX", "a classification run")
     on_gpu, small = device.type == "cuda", isinstance(data, ImageArrays)
-    compiled = on_gpu and not small if compiled is None else compiled
+    if compiled is None:
+        compiled = _worth_compiling(device, small, protocol.epochs * len(noisy.labels))
     with _torch_state(device, compiled=compiled):
         torch.manual_seed(settings.seed)
         batches = make_batches(
@@ -182,6 +187,10 @@ def _epochs(
             log.append(_train(learner, batches, protocol, settings.seed, number))
             run_files.save_epoch(folder, learner, log, events)
             yield log[-1]
+
+
+def _worth_compiling(device: torch.device, small: bool, images: int) -> bool:
+    return device.type == "cuda" and (not small or images >= COMPILED_FROM)
 
 
 @contextmanager

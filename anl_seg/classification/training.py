@@ -99,7 +99,8 @@ def make_learner(
         protocol: Protocol of the run.
         device: Device to train on.
         precision: "float32", or "bf16" for autocast; weights and loss stay in float32.
-        compiled: Whether to use `torch.compile`. It is not used with a Jacobian penalty, because it
+        compiled: Whether to use `torch.compile` for the network. Its cache then serves all losses,
+            which have kernels of their own. It is not used with a Jacobian penalty, because it
             cannot differentiate twice.
         graphed: Whether to record the step as a CUDA graph, which needs a GPU. It is not used with
             several processes or a Jacobian penalty.
@@ -127,18 +128,18 @@ def make_learner(
     if not alone:
         network = DistributedDataParallel(model, device_ids=[device.index] if on_gpu else None)
 
-    def forward(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with autocast():
-            logits = network(images)
-        return criterion(logits, labels), logits
+    def step_of(network: Callable[[Tensor], Tensor]) -> Step:
+        def forward(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+            with autocast():
+                logits = network(images)
+            return criterion(logits, labels), logits
 
-    def step_of(forward: Step) -> Step:
         return partial(_step, forward, optimizer, list(model.parameters()), preset, protocol)
 
-    plain = step_of(forward)
+    plain = step_of(network)
     step = plain
     if compiled and not preset.jacobian:
-        step = step_of(torch.compile(forward, dynamic=False))
+        step = step_of(torch.compile(network, dynamic=False))
     if graphed and alone and not preset.jacobian:
         step = GraphedStep(step, plain)
     negative = negative_summand(criterion)

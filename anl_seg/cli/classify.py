@@ -80,7 +80,8 @@ def command(
         bool | None,
         typer.Option(
             "--compile/--no-compile",
-            help="Use torch.compile. Default: on CUDA, if the images are files.",
+            help="Use torch.compile. Default: on CUDA, if the images are files, or if all "
+            "epochs together have at least 2,000,000.",
         ),
     ] = None,
     processes: Annotated[

@@ -19,6 +19,7 @@ from tensorboardX.proto import event_pb2
 
 from anl_seg import bf16
 from anl_seg.classification import ClassificationSettings, read_gradients, read_log, read_run, run
+from anl_seg.classification.run import _worth_compiling
 from anl_seg.datasets import classification as datasets
 from anl_seg.errors import InputError
 from anl_seg.noise import labels as label_noise
@@ -227,6 +228,20 @@ def test_every_run_of_a_process_is_compiled(tmp_path, monkeypatch):
         quick = dataclasses.replace(SETTINGS, epochs=1, batch_size=721, loss_parameters=other)
         run(quick, tmp_path / str(number), compiled=True)
         assert len(compiled) > before
+
+
+@pytest.mark.parametrize(
+    ("device", "small", "images", "expected"),
+    [
+        ("cuda", True, 120 * 50_000, True),  # the paper's CIFAR-10
+        ("cuda", True, 10 * 50_000, False),  # compiling takes longer
+        ("cuda", False, 1000, True),
+        ("cpu", True, 120 * 50_000, False),
+        ("cpu", False, 120 * 50_000, False),
+    ],
+)
+def test_long_trainings_on_a_gpu_are_compiled(device, small, images, expected):
+    assert _worth_compiling(torch.device(device), small, images) is expected
 
 
 def test_overwrite_starts_again_and_keeps_other_files(tmp_path):
