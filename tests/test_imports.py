@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 LEAVES = {
     "bf16",
     "cifar100",
+    "devices",
     "errors",
     "extras",
     "formats",

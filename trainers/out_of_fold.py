@@ -189,11 +189,13 @@ def _note(output: Path, model: Path, cases: Sequence[HeldOut], checkpoint: str) 
 def _predictor(model: Path, fold: str, checkpoint: str, device: str | None) -> Any:  # noqa: ANN401
     import torch
 
+    from anl_seg.devices import choose_device
+
     with warnings.catch_warnings():  # nnU-Net imports torchvision, which uses deprecated torch code
         warnings.simplefilter("ignore", FutureWarning)
         from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(device)
     with contextlib.redirect_stdout(io.StringIO()):  # the search for the trainer prints each step
         predictor = nnUNetPredictor(
             device=torch.device(device),

@@ -14,6 +14,7 @@ import torch
 from anl_seg import losses
 from anl_seg.bf16 import check_bf16
 from anl_seg.classification.protocols import PROTOCOLS, ClassificationProtocol
+from anl_seg.devices import check_device, find_devices
 from anl_seg.errors import InputError, named
 from anl_seg.losses import Preset
 
@@ -178,14 +179,8 @@ def device_of(settings: ClassificationSettings, local_rank: int = 0) -> torch.de
     Raises:
         InputError: If the machine does not have the device, or the device lacks the precision.
     """
-    found = ["cpu"]
-    if torch.backends.mps.is_available():
-        found.insert(0, "mps")
-    if torch.cuda.is_available():
-        found.insert(0, "cuda")
-    kind = found[0] if settings.device == "auto" else settings.device
-    if kind not in found:
-        raise InputError(f"this machine has no device {kind!r}; choose one of {named(found)}")
+    kind = find_devices()[0] if settings.device == "auto" else settings.device
+    check_device(kind)
     device = torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind)
     if settings.precision == "bf16":
         check_bf16(device)

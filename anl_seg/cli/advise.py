@@ -62,9 +62,8 @@ def command(
     """
     import logging
 
-    import torch
-
     from anl_seg.cli.progress import track
+    from anl_seg.devices import choose_device
     from anl_seg.errors import InputError
     from anl_seg.experiments.segmentation.nnunet_commands import WORKERS
     from anl_seg.experiments.segmentation.trial import AdviceSettings, advise
@@ -83,9 +82,8 @@ def command(
         iterations=iterations,
         seed=seed,
     )
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     processes = num_processes or WORKERS
-    found = advise(output, settings, device, num_processes=processes, track=track)
+    found = advise(output, settings, choose_device(device), num_processes=processes, track=track)
     page = write_advice(found, output, num_processes=processes, track=track)
     for line in found.lines:
         typer.echo(line)

@@ -48,14 +48,12 @@ def command(
     """
     import logging
 
-    import torch
-
     from anl_seg.cli.progress import track
+    from anl_seg.devices import choose_device
     from anl_seg.experiments.segmentation.demo import DemoSettings, run_demo
 
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("anl_seg").setLevel(logging.INFO)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = DemoSettings(
         data=str(data) if data else None,
         size=size,
@@ -63,5 +61,5 @@ def command(
         iterations=iterations,
         seed=seed,
     )
-    report = run_demo(output, settings, device, track)
+    report = run_demo(output, settings, choose_device(device), track)
     print(f"report: {report.resolve()}")

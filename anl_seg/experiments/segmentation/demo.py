@@ -26,6 +26,7 @@ from anl_seg.experiments.segmentation.steps import (
     fast_precision,
     once,
     plans_name,
+    precision_of_network,
     trainings,
 )
 from anl_seg.formats.files import write_json
@@ -127,7 +128,7 @@ def _report(
             f"{noise['corrupted']} of {noise['cases']} training masks were corrupted",
             about_correction,
             ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value)
-            + f", {precision}",
+            + f", {precision_of_network(precision, nnunet.device)} on {nnunet.device}",
         ],
         plots=_memorisation_plots(
             {
@@ -228,7 +229,7 @@ def _halves(cases: list[str], seed: int) -> dict[str, list[str]]:
 def _train(nnunet: NnUNet, plans: str, settings: TrainerSettings, track: Track) -> None:
     preprocessed = nnunet.preprocessed / NOISY_NAME
     write_plans(preprocessed, PLANS, plans, settings, small=True)
-    for _ in track(nnunet.train(NOISY_ID, plans, FOLD), "epochs", settings.epochs):
+    for _ in track(nnunet.train(NOISY_ID, plans, FOLD, small=True), "epochs", settings.epochs):
         pass
 
 

@@ -76,7 +76,13 @@ class NnUNet:
         deque(self._lines(f"preprocess_{dataset}", command), maxlen=0)
 
     def train(
-        self, dataset: int, plans: str, fold: str = "all", *, softmax: bool = False
+        self,
+        dataset: int,
+        plans: str,
+        fold: str = "all",
+        *,
+        softmax: bool = False,
+        small: bool = False,
     ) -> Iterator[int]:
         """Train, or resume a stopped training, and yield the number of every epoch as it begins.
 
@@ -87,10 +93,15 @@ class NnUNet:
             plans: Name of the plans.
             fold: The fold whose cases are held out, or "all".
             softmax: Whether the final validation saves probabilities too.
+            small: Whether the training is short. It is then not compiled on a GPU, which would take
+                longer than the training, unless nnUNet_compile is set.
         """
         command = ["nnUNetv2_train", dataset, self.configuration, fold, "-tr", TRAINER, "-p", plans]
         command += ["-device", self.device, "--c", *(["--npz"] if softmax else [])]
-        for line in self._lines(f"train_{plans}_{fold}", command, {"nnUNet_n_proc_DA": "0"}):
+        variables = {"nnUNet_n_proc_DA": "0"}
+        if small:
+            variables["nnUNet_compile"] = os.environ.get("nnUNet_compile", "F")
+        for line in self._lines(f"train_{plans}_{fold}", command, variables):
             if epoch := re.search(r": Epoch (\d+)\s*$", line):
                 yield int(epoch[1])
 

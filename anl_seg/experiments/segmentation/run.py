@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from anl_seg.devices import choose_device
 from anl_seg.errors import CommandFailedError, named
 from anl_seg.evaluation import Evaluation, evaluate_folders, summarize
 from anl_seg.experiments.outcome import Outcome
@@ -43,10 +44,11 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
         Metrics of the run, and the SHA-256 of its noise manifest.
 
     Raises:
-        InputError: If the data cannot be used.
+        InputError: If the data cannot be used, or this machine does not have the device.
         CommandFailedError: If a command of nnU-Net fails.
     """
-    data = NnUNet(shared / data_name(settings), _device(settings.device))
+    device = choose_device(None if settings.device == "auto" else settings.device)
+    data = NnUNet(shared / data_name(settings), device)
     data.root.mkdir(parents=True, exist_ok=True)
     with FileLock(data.root / ".lock"):  # other runs wait until this one has prepared the data
         prepare_clean(settings, data)
@@ -74,15 +76,6 @@ def run_segmentation(settings: SegmentationSettings, folder: Path, shared: Path)
 def _number(dataset: str) -> int:
     """Return 502 for "Dataset502_Noisy"."""
     return int(dataset.removeprefix("Dataset").split("_")[0])
-
-
-def _device(asked: str) -> str:
-    """Resolve the requested device, which may be "auto", to "cpu", "cuda" or "mps"."""
-    if asked != "auto":
-        return asked
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:

@@ -31,6 +31,11 @@ def fast_precision(device: str) -> str:
     return "bf16" if device == "cpu" and has_bf16(device) else "float32"
 
 
+def precision_of_network(precision: str, device: str) -> str:
+    """Name the precision of the network. On a GPU "float32" is float16 with nnU-Net's autocast."""
+    return "float16" if device == "cuda" and precision == "float32" else precision
+
+
 def trainings(
     epochs: int, iterations: int, seed: int, precision: str
 ) -> dict[str, TrainerSettings]:

@@ -25,6 +25,7 @@ from anl_seg.experiments.segmentation.steps import (
     mark_done,
     once,
     plans_name,
+    precision_of_network,
     trainings,
 )
 from anl_seg.experiments.segmentation.trial_report import Advice, Trial
@@ -287,7 +288,7 @@ def _epochs(
     for fold, method in pending:
         start = time.monotonic()
         yield from nnunet.train(
-            source.number, plans_name(method), str(fold), softmax=method == OURS
+            source.number, plans_name(method), str(fold), softmax=method == OURS, small=True
         )
         mark_done(folder, _training_step(method, fold), time.monotonic() - start)
 
@@ -324,7 +325,7 @@ def _conclude(
             iterations=settings.iterations,
             seed=settings.seed,
             device=nnunet.device,
-            precision=fast_precision(nnunet.device),
+            precision=precision_of_network(fast_precision(nnunet.device), nnunet.device),
             planned_patch=tuple(source.configuration["patch_size"]),
             patch=tuple(small["configurations"][settings.configuration]["patch_size"]),
             corrected=sum(

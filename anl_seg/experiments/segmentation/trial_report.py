@@ -44,7 +44,7 @@ class Trial:
         iterations: Training steps in an epoch.
         seed: Seed of all trainings.
         device: "cpu", "cuda" or "mps".
-        precision: "float32" or "bf16".
+        precision: Precision of the networks: "float32", "float16" or "bf16".
         planned_patch: Patch of the user's plans in pixels.
         patch: Patch of the trial in pixels. It covers the same part of an image.
         corrected: Number of folds in which our trainer corrected labels.

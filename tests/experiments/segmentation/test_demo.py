@@ -13,6 +13,7 @@ import pytest
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments.segmentation.demo import DemoSettings, _memorisation_plots, run_demo
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
+from anl_seg.experiments.segmentation.steps import precision_of_network
 
 needs_nnunet = pytest.mark.skipif(find_spec("nnunetv2") is None, reason="nnU-Net is not installed")
 TINY = DemoSettings(size=48, epochs=1, iterations=2, seed=3)
@@ -116,6 +117,28 @@ def test_bad_data_stops_the_demo_before_nnunet(tmp_path):
     ):  # one after another in one folder: a slip does not claim it
         with pytest.raises(InputError, match=message):
             run_demo(tmp_path / "demo", settings, "cpu", no_bar)
+
+
+@pytest.mark.parametrize(
+    ("small", "chosen", "given"),
+    [(True, None, "F"), (True, "T", "T"), (False, None, "unset"), (False, "T", "T")],
+)
+def test_a_short_training_is_not_compiled(tmp_path, monkeypatch, small, chosen, given):
+    script = tmp_path / "nnUNetv2_train"
+    script.write_text("#!/bin/sh\necho compile ${nnUNet_compile-unset}\n")
+    script.chmod(0o755)
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    monkeypatch.delenv("nnUNet_compile", raising=False)
+    if chosen is not None:
+        monkeypatch.setenv("nnUNet_compile", chosen)
+    assert list(NnUNet(tmp_path, "cpu").train(1, "plans", small=small)) == []
+    assert (tmp_path / "logs/train_plans_all.txt").read_text() == f"compile {given}\n"
+
+
+def test_the_report_names_the_precision_that_nnunet_uses():
+    assert precision_of_network("float32", "cuda") == "float16"
+    assert precision_of_network("bf16", "cuda") == "bf16"
+    assert precision_of_network("float32", "cpu") == "float32"
 
 
 def test_a_failing_command_shows_the_end_of_its_log(tmp_path, monkeypatch):
