@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -167,7 +166,7 @@ def save_epoch(folder: Path, learner: Learner, log: list[Epoch], events: Summary
         if value is not None:
             events.add_scalar(name, value, last.epoch)
     events.flush()
-    rows = [dataclasses.asdict(epoch) for epoch in log]
+    rows = [dict(vars(epoch)) for epoch in log]
     boxes = [{"epoch": row["epoch"], "gradients": row.pop("gradients")} for row in rows]
     for row in rows:
         for name in OF_VALIDATION:
@@ -185,7 +184,7 @@ def save_checkpoint(folder: Path, learner: Learner, log: list[Epoch]) -> None:
         "model": learner.model.state_dict(),
         "criterion": learner.criterion.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
-        "log": [dataclasses.asdict(epoch) for epoch in log],
+        "log": [vars(epoch) for epoch in log],
     }
     with atomic_path(folder / CHECKPOINT_NAME) as partial:
         torch.save(content, partial)
