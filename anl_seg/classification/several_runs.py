@@ -57,7 +57,7 @@ def run_all(
         runs: Settings by folder.
         parallel: Number of runs at a time, each in its own process. They share the device.
         overwrite: Whether runs in these folders are deleted first.
-        compiled: Whether to use `torch.compile`; by default on CUDA, if the images are files.
+        compiled: Whether to use `torch.compile`; see `anl_seg.classification.run` for the default.
         ranks: Rank of this process among several, which all make the call.
         track: Wrapper of the epochs or runs that shows progress.
         tell: Function that prints a line of text.
