@@ -260,6 +260,7 @@ def test_nnunets_training_on_several_gpus(planned, preprocessed, tmp_path):
     assert mean_dice(fold / "validation", preprocessed / "labelsTr_clean", CASES[4:]) > 0.7
 
 
+@pytest.mark.slow
 def test_a_planned_training_is_timed(planned):
     done = subprocess.run(
         [
