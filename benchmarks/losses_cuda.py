@@ -2,7 +2,7 @@
 
     python benchmarks/losses_cuda.py                    # writes benchmarks/losses_cuda.md
     python benchmarks/losses_cuda.py --losses anl-ce    # some rows; prints only
-    python benchmarks/losses_cuda.py --tune tuning.csv  # times the kernels for many TILE and WARPS
+    python benchmarks/losses_cuda.py --tune tuning.csv  # times the kernels for many tiles and warps
 
 Forward and backward are measured together, captured in a CUDA graph and as called from Python.
 Processes first compile the kernels for Triton's cache. A loss that fails is reported by name.
@@ -47,7 +47,7 @@ TUNED = {
     torch.float32: ["gce", "nfl+rce", "anl-ce", "anl-ce*"],
     torch.float16: ["anl-ce", "anl-ce*"],
 }
-#: TILE and WARPS with 4 to 64 logits in a thread.
+#: Tiles and warps with 4 to 64 logits in a thread.
 PROGRAMS = [
     (tile, warps)
     for tile, warps in itertools.product((512, 1024, 2048, 4096, 8192), (1, 2, 4, 8, 16))
@@ -210,7 +210,7 @@ def compile_loss(case: Case) -> None:
 
 
 def compile_program(case: tuple[Case, int, int]) -> None:
-    """Run the kernels of a loss once with this TILE and WARPS."""
+    """Run the kernels of a loss once with this tile and number of warps."""
     (name, shape, dtype), tile, warps = case
     logits, labels = draw(shape if len(shape) == 2 else (1, *shape[1:]), dtype)
     for work in kernel_calls(name, logits, labels, tile, warps).values():
@@ -282,7 +282,7 @@ def report(names: Sequence[str] | None, repeats: int) -> None:
 def kernel_calls(
     name: str, logits: Tensor, labels: Tensor, tile: int, warps: int
 ) -> dict[str, Callable[[], object]]:
-    """Return the two passes of a loss with this TILE and WARPS."""
+    """Return the two passes of a loss with this tile and number of warps."""
     from anl_seg.losses import kernels
 
     summands = losses.create(name).summands
@@ -293,14 +293,17 @@ def kernel_calls(
     grad_sums = torch.full((samples, logits.shape[1]), 1 / number, device="cuda")
     z = logits.detach()
 
+    def chosen(classes: int, pixels: int) -> tuple[int, int]:
+        return tile, warps
+
     def forward() -> object:
-        kernels.TILE, kernels.WARPS = tile, warps
+        kernels.tile_and_warps = chosen
         if starred:
             return kernels.loss_and_sums(z, labels, None, summands, probability)
         return kernels.loss(z, labels, summands)
 
     def backward() -> object:
-        kernels.TILE, kernels.WARPS = tile, warps
+        kernels.tile_and_warps = chosen
         sums = (None, probability, grad_sums) if starred else ()
         return kernels.gradient(z, labels, summands, scale, *sums)
 
@@ -312,7 +315,7 @@ def tune(output: Path, repeats: int) -> None:
     from anl_seg.losses import kernels
 
     gc.freeze()  # torch collects garbage before each capture
-    now = kernels.TILE, kernels.WARPS
+    choose = kernels.tile_and_warps
     cases = [(n, s, t) for t, rows in TUNED.items() for s in SHAPES for n in rows]
     compile_first(compile_program, [(c, *program) for c in cases for program in PROGRAMS])
     times: dict[tuple[Any, ...], dict[tuple[int, int], float]] = defaultdict(dict)
@@ -333,15 +336,16 @@ def tune(output: Path, repeats: int) -> None:
         writer.writerow(["loss", "shape", "type", "pass", "tile", "warps", "ms"])
         for key, found in times.items():
             writer.writerows([*key, *program, ms] for program, ms in found.items())
-    print("| loss | shape | type | pass | ms now | ms best | TILE | WARPS |\n" + "|---" * 8 + "|")
+    print("| loss | shape | type | pass | ms now | ms best | tile | warps |\n" + "|---" * 8 + "|")
     for (name, shape, dtype, way), found in times.items():
         best = min(found, key=found.__getitem__)
+        now = choose(shape[1], math.prod(shape) // shape[1])
         known = f"{found[now]:.4f}" if now in found else "-"
         cells = [name, shape, str(dtype)[6:], way, known, f"{found[best]:.4f}", *best]
         print(f"| {' | '.join(map(str, cells))} |")
     print("\nGeometric mean over losses and types of the time over the best one:")
     columns = list(dict.fromkeys((shape, way) for _, shape, _, way in times))
-    print("| TILE, WARPS |", " | ".join(f"K={s[1]} {way}" for s, way in columns), "|")
+    print("| tile, warps |", " | ".join(f"K={s[1]} {way}" for s, way in columns), "|")
     for program in PROGRAMS:
         means = []
         for column in columns:

@@ -174,16 +174,18 @@ def entropy_of_sums(sums: Tensor, number: int | Tensor) -> Tensor:
     Returns:
         As `entropy`, a scalar.
     """
-    total = sums.sum(0)
-    if isinstance(number, int):
-        number = torch.full_like(total[0], number)  # does not wait for a GPU
-    number = number.to(total.dtype)
+    total = sums.sum(0) if len(sums) > 1 else sums.squeeze(0)
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        if isinstance(number, int):
+            number = torch.full((), number, device=total.device)  # does not wait for a GPU
+        number = number.to(total.dtype)
         total = _SumOverRanks.apply(total)
         dist.all_reduce(number)
-    shares = total / number.clamp(min=1)
+    at_least_1 = max(number, 1) if isinstance(number, int) else number.to(total.dtype).clamp(min=1)
+    shares = total / at_least_1
     logs = shares.clamp(min=torch.finfo(shares.dtype).tiny).log()
-    return (math.log(len(shares)) + (shares * logs).sum()) * (number > 0)
+    value = math.log(len(shares)) + (shares * logs).sum()
+    return value if isinstance(number, int) and number else value * (number > 0)
 
 
 class _SumOverRanks(torch.autograd.Function):

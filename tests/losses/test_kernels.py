@@ -20,7 +20,7 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 @pytest.fixture(autouse=True)
 def several_programs(monkeypatch):
-    monkeypatch.setattr(kernels, "TILE", 64)
+    monkeypatch.setattr(kernels, "tile_and_warps", lambda classes, pixels: (64, 1))
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_extreme_logits_in_low_precision(name, dtype):
 
 def test_confident_focal_pixels_have_small_gradients(monkeypatch):
     # log p and 1 - p round apart where p is close to 1; their quotient must not
-    monkeypatch.setattr(kernels, "TILE", 4096)
+    monkeypatch.setattr(kernels, "tile_and_warps", lambda classes, pixels: (4096, 8))
     logits = torch.linspace(5, 25, 2001).unsqueeze(1) * torch.tensor([1.0, 0.0])
     labels = torch.zeros(2001, dtype=torch.int64)
     ones = torch.ones(2001, device=DEVICE)
@@ -241,6 +241,7 @@ for (capability, dtype, classes), kernel in itertools.product(
     targets, (kernels._loss, kernels._gradient)
 ):
     precise = "fp64" if dtype == "fp64" else "fp32"
+    tile, warps = kernels.tile_and_warps(int(classes), 2**24)
     block = triton.next_power_of_2(int(classes))
     types = {"logits": dtype, "slopes": dtype, "labels": "i64", "counts": "i1"}
     signature, constants = {}, {
@@ -248,7 +249,7 @@ for (capability, dtype, classes), kernel in itertools.product(
         "ADDEND": kernels.SQUARED_ERROR.value,
         "PRECISION": tl.float64 if precise == "fp64" else tl.float32,
         "BLOCK_CLASSES": block,
-        "BLOCK_PIXELS": kernels.TILE // block,
+        "BLOCK_PIXELS": tile // block,
     }
     for place, name in enumerate(kernel.arg_names):
         if name in ("classes", "pixels"):
@@ -262,7 +263,7 @@ for (capability, dtype, classes), kernel in itertools.product(
         ASTSource(fn=kernel, signature=signature, constexprs=constants),
         target=GPUTarget("cuda", int(capability), 32),
         options={
-            "num_warps": kernels.WARPS,
+            "num_warps": warps,
             "debug": kernel is kernels._loss,
             "sanitize_overflow": False,
         },
