@@ -130,15 +130,17 @@ def _try_kernels(
 ) -> ModuleType | None:
     """Import `kernels` and run it once: Triton may be missing, too old, or without a compiler.
 
-    Triton compiles again for numbers that are not multiples of 16, and for other strides. Usual
-    logits and these 16 pixels share what it compiles.
+    Triton compiles again for numbers that are not multiples of 16, for other strides and another
+    number of warps. The logits here share what it compiles with usual batches, and with usual
+    masks, which have many pixels.
     """
     try:
         from anl_seg.losses import kernels
 
         if not kernels.takes(classes, summands):
             return None
-        shape = (1, classes, 16) if masks else (16, classes)
+        pixels = max(16, kernels.FEW_PROGRAMS * 1024 // classes // 16 * 16)
+        shape = (1, classes, pixels) if masks else (16, classes)
         logits = torch.zeros(shape, device=device, dtype=dtype)
         labels = torch.zeros(shape[::2] if masks else 16, device=device, dtype=torch.int64)
         one = torch.ones((), device=device, dtype=upcast(logits[:0]).dtype)

@@ -174,7 +174,7 @@ def entropy_of_sums(sums: Tensor, number: int | Tensor) -> Tensor:
     Returns:
         As `entropy`, a scalar.
     """
-    total = sums.sum(0) if len(sums) > 1 else sums.squeeze(0)
+    total = sums.squeeze(0) if len(sums) == 1 else sums.sum(0)
     if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
         if isinstance(number, int):
             number = torch.full((), number, device=total.device)  # does not wait for a GPU

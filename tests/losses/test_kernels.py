@@ -15,6 +15,7 @@ from anl_seg.losses.table import complete, describe
 
 kernels = pytest.importorskip("anl_seg.losses.kernels", reason="needs Triton")
 
+CHOOSE = kernels.tile_and_warps
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -27,6 +28,14 @@ def several_programs(monkeypatch):
 def forced(monkeypatch):
     """Let `autograd` use the kernels on whatever device there is."""
     monkeypatch.setattr(autograd, "find_kernels", lambda *arguments: kernels)
+
+
+@pytest.mark.parametrize("pixels", [1, 128, 10**4, 10**7])
+def test_programs_hold_all_classes_and_fit_in_registers(pixels):
+    for classes in range(2, kernels.MOST_CLASSES + 1):
+        tile, warps = CHOOSE(classes, pixels)
+        assert tile >= classes
+        assert 4 <= tile / (32 * warps) <= 32
 
 
 def test_every_curve_has_its_constants():

@@ -88,6 +88,7 @@ def test_entropy_at_its_ends():
     value.backward()
     assert value.item() == pytest.approx(math.log(3))
     assert torch.isfinite(certain.grad).all()
+    assert losses.entropy(torch.zeros(0, 3)).item() == 0  # no pixel counts
 
 
 RANK = """
