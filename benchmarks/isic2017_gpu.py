@@ -42,6 +42,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from anl_seg import losses
+from anl_seg.classification.cuda_graphs import GraphedStep, Step
 from anl_seg.formats.files import atomic_path, write_text
 from anl_seg.trainers.averaging import WeightAverage
 from anl_seg.trainers.defaults import defaults
@@ -406,6 +407,7 @@ class Training:
         self.peak = ValidationPeak(epochs=self.schedule.epochs)
         self.best: list[Tensor] = []
         self.corrected_in: int | None = None
+        self.update = self._recorded_update()
         if self.method.corrected:
             self.average = WeightAverage(self.parameters, defaults()["ema"])
 
@@ -416,11 +418,19 @@ class Training:
         if own:
             groups.append({"params": own, **LOSS_GROUP["adam" if self.schedule.adam else "sgd"]})
         decay = 0.0 if self.method.delta else decay
+        on_gpu = self.network.device.type == "cuda"
+        for group in groups:  # a CUDA graph reads the rate from a tensor
+            group["lr"] = torch.tensor(group.get("lr", self.rate(0)), device=self.network.device)
         if self.schedule.adam:
-            return torch.optim.Adam(
-                groups, 1e-3, weight_decay=decay, fused=self.network.device.type == "cuda"
-            )
-        return torch.optim.SGD(groups, 1e-2, momentum=0.99, nesterov=True, weight_decay=decay)
+            return torch.optim.Adam(groups, weight_decay=decay, fused=on_gpu, capturable=on_gpu)
+        return torch.optim.SGD(
+            groups, momentum=0.99, nesterov=True, weight_decay=decay, fused=on_gpu
+        )
+
+    def _recorded_update(self) -> Step:
+        """Return the step of a batch, on a GPU as a CUDA graph."""
+        on_gpu = self.network.device.type == "cuda"
+        return GraphedStep(self._update, self._update) if on_gpu else self._update
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch."""
@@ -431,7 +441,7 @@ class Training:
     def run_epoch(self, epoch: int) -> None:
         """Train one epoch."""
         for group in self.optimizer.param_groups[: 1 if not self.schedule.adam else None]:
-            group["lr"] = self.rate(epoch)
+            group["lr"].fill_(self.rate(epoch))
         self.network.module.train()
         for _ in range(self.schedule.steps or math.ceil(len(self.cases) / BATCH)):
             self._step(next(self.batches))
@@ -442,8 +452,15 @@ class Training:
             x, y = mirror_and_gamma(x, y, self.generator)
         else:
             x, y = augment(x, y, self.generator, mirror_only=False)
+        self.update(x, y)
+        if self.average is not None:
+            self.average.update()
+
+    def _update(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Train with one batch, and return the loss and the logits."""
         self.optimizer.zero_grad()
-        loss = self.loss(self.network(x), at_all_scales(y))
+        outputs = self.network(x)
+        loss = self.loss(outputs, at_all_scales(y))
         loss.backward()
         nn.utils.clip_grad_norm_(self.parameters, 12)
         own = list(self.loss.parameters())
@@ -452,8 +469,7 @@ class Training:
         if self.method.delta:
             losses.add_l1_gradient(self.parameters, self.method.delta)
         self.optimizer.step()
-        if self.average is not None:
-            self.average.update()
+        return loss.detach(), outputs[0].detach()
 
     def end_epoch(self, epoch: int) -> tuple[dict[str, float], NDArray[np.float32]]:
         """Measure the network, and correct the labels if they are due.
@@ -501,6 +517,7 @@ class Training:
         self.targets = torch.where(lost, self.targets, predicted)
         self.optimizer.state.clear()
         self.loss = deep(pixel_loss(self.method)).to(self.network.device)
+        self.update = self._recorded_update()
         self.corrected_in = epoch + 1
         point["best epoch"] = (self.peak.best_epoch or 0) + 1
         point["changed pixels"] = float((self.targets != self.cases.given).float().mean())
