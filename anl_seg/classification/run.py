@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,8 @@ def _epochs(
 
 
 def _worth_compiling(device: torch.device, small: bool, images: int) -> bool:
-    return device.type == "cuda" and (not small or images >= COMPILED_FROM)
+    can_compile = device.type == "cuda" and find_spec("triton") is not None  # not on Windows
+    return can_compile and (not small or images >= COMPILED_FROM)
 
 
 @contextmanager

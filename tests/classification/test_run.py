@@ -240,8 +240,12 @@ def test_every_run_of_a_process_is_compiled(tmp_path, monkeypatch):
         ("cpu", False, 120 * 50_000, False),
     ],
 )
-def test_long_trainings_on_a_gpu_are_compiled(device, small, images, expected):
+def test_long_trainings_on_a_gpu_are_compiled(device, small, images, expected, monkeypatch):
+    found = {"triton": object()}
+    monkeypatch.setitem(_worth_compiling.__globals__, "find_spec", found.get)
     assert _worth_compiling(torch.device(device), small, images) is expected
+    found.clear()
+    assert not _worth_compiling(torch.device(device), small, images)
 
 
 def test_overwrite_starts_again_and_keeps_other_files(tmp_path):
