@@ -26,7 +26,6 @@ import triton.language as tl
 from torch import Tensor
 
 from anl_seg.losses import functional as F
-from anl_seg.losses.blocks import flatten_pixels, upcast
 from anl_seg.losses.functional import HUGE, NEGLIGIBLE, Addend, Curve, Form, Summand
 
 #: Fewer programs than this leave most of a large GPU idle.
@@ -91,8 +90,8 @@ def loss(logits: Tensor, labels: Tensor, summands: Sequence[Summand]) -> Tensor:
     Returns:
         The loss `(B, *S)`, in float32 for half precision.
     """
-    z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
-    losses = torch.empty(y.shape, dtype=upcast(z[:0]).dtype, device=y.device)
+    z, y = _pixels_last(logits), _one_class(labels)
+    losses = torch.empty(y.shape, dtype=_precise(z), device=y.device)
     _launch(_loss, summands, None, z, y, None, losses, None)
     return losses.view(labels.shape)
 
@@ -117,13 +116,13 @@ def loss_and_sums(
         The loss, `(B, *S)`, or None without summands. The sums, `(B, K)`, or `(1, K)` over all
         samples for logits `(B, K)`.
     """
-    z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
+    z, y = _pixels_last(logits), _one_class(labels)
     samples, classes, pixels = z.shape
-    precise = upcast(z[:0])
-    losses = precise.new_empty(y.shape) if summands else None
+    losses = z.new_empty(y.shape, dtype=_precise(z)) if summands else None
     blocks = -(-pixels // _block(z)[1])
-    sums = precise.new_empty((samples, blocks, classes)).transpose(1, 2)
-    _launch(_loss, summands, addend, z, y, _mask(counts), losses, sums)
+    sums = z.new_empty((samples, blocks, classes), dtype=_precise(z)).transpose(1, 2)
+    mask = None if counts is None else _one_class(counts)
+    _launch(_loss, summands, addend, z, y, mask, losses, sums)
     return None if losses is None else losses.view(labels.shape), sums.sum(2)
 
 
@@ -147,21 +146,28 @@ def gradient(
         addend: What was summed, if anything was.
         grad_sums: Gradient of the sums, in their shape.
     """
-    z, y = _pixels_last(logits), _pixels_last(labels.unsqueeze(1))
-    scale = None if grad_output is None else _pixels_last(grad_output.unsqueeze(1))
+    z, y = _pixels_last(logits), _one_class(labels)
+    scale = None if grad_output is None else _one_class(grad_output)
     upstream = None if grad_sums is None else grad_sums.unsqueeze(2)
+    mask = None if counts is None else _one_class(counts)
     slopes = torch.empty_like(z)
-    _launch(_gradient, summands, addend, z, y, _mask(counts), scale, upstream, slopes)
+    _launch(_gradient, summands, addend, z, y, mask, scale, upstream, slopes)
     return slopes.view(logits.shape) if logits.ndim > 2 else slopes[0].t()
-
-
-def _mask(counts: Tensor | None) -> Tensor | None:
-    return None if counts is None else _pixels_last(counts.unsqueeze(1))
 
 
 def _pixels_last(x: Tensor) -> Tensor:
     """Reshape `(B, K, *S)` to `(B, K, P)`, and `(B, K)` to one sample's pixels, `(1, K, B)`."""
-    return flatten_pixels(x) if x.ndim > 2 else x.t().unsqueeze(0)
+    return x.flatten(2) if x.ndim > 2 else x.t().unsqueeze(0)
+
+
+def _one_class(x: Tensor) -> Tensor:
+    """Reshape `(B, *S)` to `(B, 1, P)`, and `(B,)` to `(1, 1, B)`."""
+    return x.unsqueeze(1).flatten(2) if x.ndim > 1 else x.expand(1, 1, -1)
+
+
+def _precise(z: Tensor) -> torch.dtype:
+    """Return the type of the results: float32, or float64 for float64."""
+    return torch.promote_types(z.dtype, torch.float32)
 
 
 def tile_and_warps(classes: int, pixels: int) -> tuple[int, int]:
