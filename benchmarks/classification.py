@@ -261,6 +261,7 @@ def published_rate(found: list[Row]) -> float:
 def gpu_document(measured: str, found: list[Row]) -> str:
     peer = published_rate(found)
     best = max(row.rate for row in found if row.network == PROTOCOL.model)
+    reached = "not measured" if math.isnan(peer) else f"{best / peer:.2f}"
     return "\n".join(
         [
             "# Training of small images on a GPU",
@@ -277,7 +278,7 @@ def gpu_document(measured: str, found: list[Row]) -> str:
             *TABLE,
             *(row.line(peer) for row in found),
             "",
-            f"Goal: {GOAL:.0f} times the published step. Reached: {best / peer:.2f}. Goal for all "
+            f"Goal: {GOAL:.0f} times the published step. Reached: {reached}. Goal for all "
             "epochs of the 8-layer CNN: "
             + ", ".join(f"{seconds} s on an {name}" for name, seconds in GOAL_SECONDS.items())
             + ".",

@@ -131,6 +131,9 @@ def draw(runs: Path, schedule: str, file: Path) -> None:
                     label = None if number else method
                     epochs = range(1, len(values) + 1)
                     panel.plot(epochs, values, color=colour, lw=1.3, label=label)
+            panel.set_visible(
+                bool(np.isfinite([y for x in panel.lines for y in x.get_ydata()]).any())
+            )
     for panel, label in zip(panels[:, 0], rows.values(), strict=True):
         panel.set_ylabel(label, fontsize=8)
     panels[-1, 0].legend(frameon=False, fontsize=7, loc="lower right")
