@@ -429,8 +429,10 @@ class Training:
 
     def _recorded_update(self) -> Step:
         """Return the step of a batch, on a GPU as a CUDA graph."""
-        on_gpu = self.network.device.type == "cuda"
-        return GraphedStep(self._update, self._update) if on_gpu else self._update
+        device = self.network.device
+        if device.type != "cuda":
+            return self._update
+        return GraphedStep(self._update, self._update, device)
 
     def rate(self, epoch: int) -> float:
         """Return the learning rate of an epoch."""

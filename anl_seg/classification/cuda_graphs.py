@@ -27,11 +27,12 @@ class GraphedStep:
     Args:
         step: Step of full batches. It must not wait for the device.
         plain: Step of batches of another shape.
+        device: GPU of the tensors, which need not be the current one.
     """
 
-    def __init__(self, step: Step, plain: Step) -> None:
-        self._step, self._plain = step, plain
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    def __init__(self, step: Step, plain: Step, device: torch.device) -> None:
+        self._step, self._plain, self._device = step, plain, device
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._warm_up_steps = 0
         self._inputs: tuple[Tensor, Tensor] | None = None
         self._outputs: tuple[Tensor, Tensor] | None = None
@@ -57,8 +58,9 @@ class GraphedStep:
     def _warm_up(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Do one step as it is recorded later, so that the recording has nothing to compile."""
         self._warm_up_steps += 1
-        self._stream.wait_stream(torch.cuda.current_stream())
+        current = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             done = self._step(images, labels)
-        torch.cuda.current_stream().wait_stream(self._stream)
+        current.wait_stream(self._stream)
         return done

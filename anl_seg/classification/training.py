@@ -141,7 +141,7 @@ def make_learner(
     if compiled and not preset.jacobian:
         step = step_of(torch.compile(network, dynamic=False))
     if graphed and alone and not preset.jacobian:
-        step = GraphedStep(step, plain)
+        step = GraphedStep(step, plain, device)
     negative = negative_summand(criterion)
     return Learner(model, criterion, optimizer, step, device, autocast, negative, rate)
 

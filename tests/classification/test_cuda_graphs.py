@@ -9,8 +9,13 @@ import torch
 
 from anl_seg.classification.cuda_graphs import WARM_UP_STEPS, GraphedStep
 
+GPU = torch.device("cuda", 1)  # not the current device
+
 
 class Stream:
+    def __init__(self, device):
+        assert device == GPU
+
     def wait_stream(self, other):
         pass
 
@@ -70,7 +75,7 @@ def test_each_call_is_one_step_with_its_own_batch_and_results(recorder):
         odd.append(len(labels))
         return recorder.step(images, labels)
 
-    step = GraphedStep(recorder.step, plain)
+    step = GraphedStep(recorder.step, plain, GPU)
     sizes = [4, 4, 2, 4, 4, 4, 2, 4]
     given = [(torch.full((n, 1, 2, 2), 1.0 + i), torch.arange(n)) for i, n in enumerate(sizes)]
     done = [step(images, labels) for images, labels in given]
