@@ -97,18 +97,19 @@ from anl_seg import losses
 rank, file = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
 logits = torch.randn(12, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-counts = torch.arange(12) % 5 != 0
+some = torch.arange(12) % 5 != 0
 part = slice(0, 4) if rank == 0 else slice(4, 12)  # ranks may differ in size
-mine = logits[part].clone().requires_grad_()
-value = losses.entropy(mine, counts[part])
-value.backward()
-whole = logits.clone().requires_grad_()
-p = whole.softmax(1)[counts].mean(0)
-expected = torch.log(torch.tensor(3.0)) + (p * p.log()).sum()
-expected.backward()
-torch.testing.assert_close(value, expected)
-# DDP averages what the ranks have: each must have as many times the gradient as there are ranks.
-torch.testing.assert_close(mine.grad / 2, whole.grad[part])
+for counts in (some, None):
+    mine = logits[part].clone().requires_grad_()
+    value = losses.entropy(mine, None if counts is None else counts[part])
+    value.backward()
+    whole = logits.clone().requires_grad_()
+    p = whole.softmax(1)[slice(None) if counts is None else counts].mean(0)
+    expected = torch.log(torch.tensor(3.0)) + (p * p.log()).sum()
+    expected.backward()
+    torch.testing.assert_close(value, expected)
+    # DDP averages what the ranks have: each must have as many times the gradient as ranks exist.
+    torch.testing.assert_close(mine.grad / 2, whole.grad[part])
 dist.destroy_process_group()
 """
 
