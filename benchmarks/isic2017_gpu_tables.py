@@ -2,8 +2,9 @@
 
     python benchmarks/isic2017_gpu_tables.py RUNS
 
-The output is tables.md, memorisation.png and runs.csv in results/isic2017_gpu. Dice is the mean
-over the last ten epochs. Differences are paired by test image.
+The output is tables.md, runs.csv and, for each schedule, memorisation_1.png or memorisation_2.png
+in results/isic2017_gpu. Dice is the mean over the last ten epochs. Differences are paired by test
+image.
 """
 
 from __future__ import annotations

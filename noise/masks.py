@@ -141,7 +141,7 @@ def apply(
         mask: (H, W) or (D, H, W); bool, or numbers that are 0 and one other value such as 255.
         kind: A name of `KINDS`.
         eta_beta: Changed pixels over foreground pixels, in (0, 1).
-        drawn: Parameters from `draw`, or from the record of an earlier run.
+        drawn: Parameters from `draw`.
         method: `CORRECTED` or `PUBLISHED`.
         spacing_mm: Size of a pixel along every axis, as in `corrupt`.
 

@@ -144,7 +144,8 @@ def predict(
         File of the probabilities of each case.
 
     Raises:
-        InputError: If the network is a cascade, or `output` has predictions of another network.
+        InputError: If the network is a cascade, this machine does not have the device, or `output`
+            has predictions of another network.
     """
     if model.name.endswith("_cascade_fullres"):
         raise InputError(

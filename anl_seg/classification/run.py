@@ -199,8 +199,8 @@ def _worth_compiling(device: torch.device, small: bool, images: int) -> bool:
 def _torch_state(device: torch.device, *, compiled: bool) -> Iterator[None]:
     """Let cuDNN choose the fastest algorithms, and restore torch's state afterwards.
 
-    torch compiles a function at most eight times in a process, and another loss or network needs
-    another time. So what a run has compiled is dropped.
+    torch compiles a function at most eight times in a process, and each run has a network of its
+    own. So what a run has compiled is dropped.
     """
     benchmark = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True
