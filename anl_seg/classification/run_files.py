@@ -198,7 +198,10 @@ def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
     content = torch.load(path, map_location=learner.device, weights_only=True)
     learner.model.load_state_dict(content["model"])
     learner.criterion.load_state_dict(content["criterion"])
-    learner.optimizer.load_state_dict(content["optimizer"])
+    momenta = content["optimizer"]["state"]
+    # the options depend on the device, and the checkpoint may be from another one
+    options = learner.optimizer.state_dict()["param_groups"]
+    learner.optimizer.load_state_dict({"state": momenta, "param_groups": options})
     return [Epoch(**epoch) for epoch in content["log"]]
 
 

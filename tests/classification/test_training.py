@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from anl_seg.classification import training
+from anl_seg.classification import run_files, training
 from anl_seg.classification.distributed import Ranks
 from anl_seg.classification.gradients import largest_gradients
 from anl_seg.classification.inputs import make_batches
@@ -166,13 +166,29 @@ def test_learning_rate_follows_the_schedule():
     assert ours.optimizer.param_groups[0]["lr"] == pytest.approx(0.1)
 
 
-def test_a_learning_rate_on_the_device_changes_in_place_also_after_resuming():
-    # A CUDA graph reads it from this tensor. A checkpoint of a CPU has a number instead.
+def test_a_learning_rate_on_the_device_changes_in_place():
+    # a CUDA graph reads it from this tensor
     ours = dataclasses.replace(learner(), rate=torch.tensor(9.0))
-    ours.optimizer.load_state_dict(learner().optimizer.state_dict())
     training.set_learning_rate(ours, PROTOCOL, 0)
     assert ours.optimizer.param_groups[0]["lr"] is ours.rate
     assert ours.rate.item() == pytest.approx(PROTOCOL.learning_rate)
+
+
+def test_a_checkpoint_of_another_device_keeps_the_options_of_this_one(tmp_path):
+    # a CUDA graph cannot record an optimiser that is not fused, because it waits for the rate
+    ours, of_a_cpu = learner(), learner()
+    ours = dataclasses.replace(ours, rate=torch.tensor(9.0))
+    ours.optimizer.param_groups[0] |= {"fused": True, "lr": ours.rate}
+    of_a_cpu.step(*batch())
+    run_files.save_checkpoint(tmp_path, of_a_cpu, [])
+    assert run_files.load_checkpoint(tmp_path, ours) == []
+    (options,) = ours.optimizer.param_groups
+    training.set_learning_rate(ours, PROTOCOL, 0)
+    assert options["fused"] is True
+    assert options["lr"] is ours.rate
+    for own, theirs in zip(options["params"], of_a_cpu.model.parameters(), strict=True):
+        expected = of_a_cpu.optimizer.state[theirs]["momentum_buffer"]
+        assert torch.equal(ours.optimizer.state[own]["momentum_buffer"], expected)
 
 
 def small_data(n=50):
