@@ -229,7 +229,7 @@ def _halves(cases: list[str], seed: int) -> dict[str, list[str]]:
 def _train(nnunet: NnUNet, plans: str, settings: TrainerSettings, track: Track) -> None:
     preprocessed = nnunet.preprocessed / NOISY_NAME
     write_plans(preprocessed, PLANS, plans, settings, small=True)
-    for _ in track(nnunet.train(NOISY_ID, plans, FOLD, small=True), "epochs", settings.epochs):
+    for _ in track(nnunet.train(NOISY_ID, plans, FOLD, short=True), "epochs", settings.epochs):
         pass
 
 

@@ -82,7 +82,7 @@ class NnUNet:
         fold: str = "all",
         *,
         softmax: bool = False,
-        small: bool = False,
+        short: bool = False,
     ) -> Iterator[int]:
         """Train, or resume a stopped training, and yield the number of every epoch as it begins.
 
@@ -93,13 +93,13 @@ class NnUNet:
             plans: Name of the plans.
             fold: The fold whose cases are held out, or "all".
             softmax: Whether the final validation saves probabilities too.
-            small: Whether the training is short. It is then not compiled on a GPU, which would take
-                longer than the training, unless nnUNet_compile is set.
+            short: Whether not to compile the network unless nnUNet_compile is set, because that
+                would take longer than the training.
         """
         command = ["nnUNetv2_train", dataset, self.configuration, fold, "-tr", TRAINER, "-p", plans]
         command += ["-device", self.device, "--c", *(["--npz"] if softmax else [])]
         variables = {"nnUNet_n_proc_DA": "0"}
-        if small:
+        if short:
             variables["nnUNet_compile"] = os.environ.get("nnUNet_compile", "F")
         for line in self._lines(f"train_{plans}_{fold}", command, variables):
             if epoch := re.search(r": Epoch (\d+)\s*$", line):

@@ -288,7 +288,7 @@ def _epochs(
     for fold, method in pending:
         start = time.monotonic()
         yield from nnunet.train(
-            source.number, plans_name(method), str(fold), softmax=method == OURS, small=True
+            source.number, plans_name(method), str(fold), softmax=method == OURS, short=True
         )
         mark_done(folder, _training_step(method, fold), time.monotonic() - start)
 

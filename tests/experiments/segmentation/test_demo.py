@@ -120,10 +120,10 @@ def test_bad_data_stops_the_demo_before_nnunet(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("small", "chosen", "given"),
+    ("short", "chosen", "given"),
     [(True, None, "F"), (True, "T", "T"), (False, None, "unset"), (False, "T", "T")],
 )
-def test_a_short_training_is_not_compiled(tmp_path, monkeypatch, small, chosen, given):
+def test_a_short_training_is_not_compiled(tmp_path, monkeypatch, short, chosen, given):
     script = tmp_path / "nnUNetv2_train"
     script.write_text("#!/bin/sh\necho compile ${nnUNet_compile-unset}\n")
     script.chmod(0o755)
@@ -131,7 +131,7 @@ def test_a_short_training_is_not_compiled(tmp_path, monkeypatch, small, chosen, 
     monkeypatch.delenv("nnUNet_compile", raising=False)
     if chosen is not None:
         monkeypatch.setenv("nnUNet_compile", chosen)
-    assert list(NnUNet(tmp_path, "cpu").train(1, "plans", small=small)) == []
+    assert list(NnUNet(tmp_path, "cpu").train(1, "plans", short=short)) == []
     assert (tmp_path / "logs/train_plans_all.txt").read_text() == f"compile {given}\n"
 
 
