@@ -271,9 +271,10 @@ def gpu_document(measured: str, found: list[Row]) -> str:
             f"{measured}.",
             "",
             "The rate is of training: batches, steps, and accuracies on the training images. An "
-            f"epoch trains on {TRAINING} random images and tests {TEST}. The published step and "
-            f"ResNet-34 do {PART} training images, and the epoch is scaled up. The first epoch "
-            "also chooses algorithms and compiles. Files of a run are not part of it.",
+            f"epoch trains on {TRAINING} random images and tests {TEST}. Rows of the "
+            f"published step and of ResNet-34 do {PART} training images, and the epoch is scaled "
+            "up. A time limit may have left them out. The first epoch also chooses algorithms and "
+            "compiles. Files of a run are not part of it.",
             "",
             *TABLE,
             *(row.line(peer) for row in found),

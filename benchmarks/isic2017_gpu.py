@@ -573,17 +573,19 @@ def train_all(dataset: Path, runs: Path, minutes: float, only: str, device: torc
     """Train the rows that no other process has, until the time is over."""
     end = time.monotonic() + 60 * minutes
     runs.mkdir(parents=True, exist_ok=True)
-    data, network, longest = Dataset(dataset, device), Network(device), 0.0
+    data, network = Dataset(dataset, device), Network(device)
+    longest = dict.fromkeys(SCHEDULES, 0.0)
     for row in rows():
         result = runs / f"{row.name}.json"
         start = time.monotonic()
-        if only not in row.name or start + longest > end:
+        if only not in row.name or start + longest[row.schedule] > end:
             continue
         try:
             with FileLock(result.with_suffix(".lock"), timeout=0):
                 if not result.exists():
                     train(row, network, data, runs)
-                    longest = max(longest, time.monotonic() - start)
+                    taken = time.monotonic() - start
+                    longest[row.schedule] = max(longest[row.schedule], taken)
         except Timeout:  # another process trains it
             continue
 
