@@ -214,6 +214,7 @@ def test_a_run_of_other_settings_is_not_overwritten(finished, change, told):
     assert (folder / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_every_run_of_a_process_is_compiled(tmp_path, monkeypatch):
     compiled = []
 
