@@ -204,6 +204,8 @@ def main() -> None:
     runs = parser.parse_args().runs
     trainings = read(runs)
     regimes = {name: group(trainings, regime) for name, regime in REGIMES.items()}
+    if not any(regimes.values()):
+        parser.error(f"{runs} has no finished run of a sweep in results/isic2017")
     sections = [f"## {name}\n\n{table(found)}" for name, found in regimes.items() if found]
     text = "\n".join(
         [

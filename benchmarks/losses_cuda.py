@@ -365,6 +365,8 @@ def main() -> None:
     parser.add_argument("--losses", nargs="+", metavar="LOSS", help="measure only these; print")
     parser.add_argument("--tune", type=Path, metavar="CSV", help="time the kernels; write to CSV")
     arguments = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("there is no NVIDIA GPU here; benchmarks/losses.py measures on the CPU")
     # a loss that falls back to PyTorch has failed here
     warnings.filterwarnings("error", "losses on .* use a slower path", RuntimeWarning)
     if arguments.tune:

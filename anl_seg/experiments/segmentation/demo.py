@@ -47,6 +47,8 @@ CLEAN_NAME = "Dataset501_ISIC2017"
 NOISY_ID, NOISY_NAME = 502, "Dataset502_ISIC2017noisy"
 #: Fold to train, the only one.
 FOLD = "0"
+#: Note in the report of a demo on the phantom, whose files look like real ones.
+DRAWN = "the images are drawn by a program, and their cases are named as those of ISIC-2017"
 #: Size of the phantom data set. Half of the training images are for validation.
 N_TRAINING, N_TEST = 80, 48
 #: Most images for validation. Their noisy masks show when the network starts to memorise: with few
@@ -125,6 +127,7 @@ def _report(
         folder / "report",
         images=clean / TEST_IMAGES,
         notes=[
+            f"the images are from {settings.data}" if settings.data else DRAWN,
             f"{noise['corrupted']} of {noise['cases']} training masks were corrupted",
             about_correction,
             ", ".join(f"{name} {value}" for name, value in asdict(settings).items() if value)

@@ -44,6 +44,7 @@ def test_the_report_holds_every_test_case_and_both_losses(demo):
     assert "nnU-Net" in page
     assert "anl-seg" in page
     assert "Memorisation of wrong pixels" in page
+    assert "the images are drawn by a program" in page
     assert not re.search(r'(src|href)="http', page)  # opens without a network
 
 
