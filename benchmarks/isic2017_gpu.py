@@ -558,8 +558,8 @@ def train(row: Row, network: Network, dataset: Dataset, runs: Path) -> None:
         "seconds": time.perf_counter() - start,
         "conditions": conditions("torch", "nnunetv2", device=str(network.device)),
         "curve": points,
-        "test": np.round(np.stack(tests), 5).tolist(),
-        "final": dice(final, dataset.test.clean).tolist(),
+        "test": np.stack(tests).astype(float).round(4).tolist(),
+        "final": dice(final, dataset.test.clean).cpu().double().numpy().round(4).tolist(),
     }
     write_text(runs / f"{row.name}.json", json.dumps(record))
     print(

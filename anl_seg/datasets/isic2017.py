@@ -153,7 +153,7 @@ def _files_by_case(folder: Path, ending: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(
             f"there is no folder {folder}; give the folder that contains the challenge's folders, "
-            "or fetch them with --download"
+            "or fetch them with anl-seg isic --download"
         )
     files = {path.name.removesuffix(ending): path for path in folder.glob(f"[!.]*{ending}")}
     if not files:
