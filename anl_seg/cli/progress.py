@@ -51,10 +51,12 @@ def _bar(items: Iterable[Item], description: str, total: int | None) -> Iterator
 
 
 def _lines(items: Iterable[Item], description: str, total: int | None) -> Iterator[Item]:
-    start = last = time.monotonic()
+    start = last = 0.0
     for done, item in enumerate(items):
         now = time.monotonic()
-        if done and total and now - last >= PLAIN_LINE_SECONDS:
+        if not done:  # the time before it, such as the start of a program, says nothing of the pace
+            start = last = now
+        elif total and now - last >= PLAIN_LINE_SECONDS:
             last = now
             left = (now - start) / done * (total - done)
             print(

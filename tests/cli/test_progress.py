@@ -32,3 +32,11 @@ def test_occasional_lines_without_a_terminal(monkeypatch, capsys, seconds):
     assert [line.split(",")[0] for line in shown] == (
         [] if seconds else ["working: 1/3", "working: 2/3"]
     )
+
+
+def test_the_time_left_excludes_the_wait_for_the_first_item(monkeypatch, capsys):
+    clock = iter([100.0, 111.0, 122.0])  # the first item comes after a start of any length
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    list(track(iter("abc"), "images", 3))
+    shown = capsys.readouterr().err.splitlines()
+    assert shown == ["images: 1/3, about 22 s left", "images: 2/3, about 11 s left"]
