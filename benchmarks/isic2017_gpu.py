@@ -45,12 +45,12 @@ from anl_seg import losses
 from anl_seg.classification.cuda_graphs import GraphedStep, Step
 from anl_seg.formats.files import atomic_path, write_text
 from anl_seg.trainers.averaging import WeightAverage
+from anl_seg.trainers.correction import LabelCorrection
 from anl_seg.trainers.defaults import defaults
 from anl_seg.trainers.optimizers import LOSS_GROUP, complete_loss_gradients
 from anl_seg.trainers.segmentation_loss import SegmentationLoss
-from anl_seg.trainers.validation_peak import ValidationPeak
 from common import conditions
-from remedies import augment
+from remedies import augment, build_network
 
 #: Options of `anl-seg noise` for each noise. "clean" leaves the masks unchanged.
 NOISE: Mapping[str, Sequence[str]] = {
@@ -294,34 +294,14 @@ class Network:
     """nnU-Net's 2D network, compiled once for all trainings of a process."""
 
     def __init__(self, device: torch.device) -> None:
-        self.module = self._build().to(device, memory_format=torch.channels_last)
+        self.module = build_network(FEATURES).to(device, memory_format=torch.channels_last)
         self.device = device
         self.forward = torch.compile(self.module) if device.type == "cuda" else self.module
-
-    def _build(self) -> nn.Module:
-        stages = len(FEATURES)
-        return PlainConvUNet(
-            3,
-            stages,
-            FEATURES,
-            nn.Conv2d,
-            3,
-            [1] + [2] * (stages - 1),
-            2,
-            2,
-            2,
-            conv_bias=True,
-            norm_op=nn.InstanceNorm2d,
-            norm_op_kwargs={"eps": 1e-5, "affine": True},
-            nonlin=nn.LeakyReLU,
-            nonlin_kwargs={"inplace": True},
-            deep_supervision=True,
-        )
 
     def restart(self, seed: int) -> None:
         """Draw new weights, as nnU-Net does."""
         torch.manual_seed(seed)
-        fresh = self._build()
+        fresh = build_network(FEATURES)
         fresh.apply(PlainConvUNet.initialize)
         self.module.load_state_dict(fresh.state_dict())
 
@@ -404,12 +384,17 @@ class Training:
         self.loss = deep(pixel_loss(first)).to(network.device)
         self.optimizer = self._optimizer()
         self.average: WeightAverage | None = None
-        self.peak = ValidationPeak(epochs=self.schedule.epochs)
-        self.best: list[Tensor] = []
-        self.corrected_in: int | None = None
+        # its folder for corrected labels is not used
+        self.correction = LabelCorrection(Path(), self.schedule.epochs)
         self.update = self._recorded_update()
         if self.method.corrected:
             self.average = WeightAverage(self.parameters, defaults()["ema"])
+
+    @property
+    def corrected_in(self) -> int | None:
+        """The epoch after which labels were corrected, counted from 1."""
+        done_in = self.correction.done_in
+        return None if done_in is None else done_in + 1
 
     def _optimizer(self) -> torch.optim.Optimizer:
         decay = 5e-6 if self.schedule.adam else 3e-5
@@ -503,16 +488,14 @@ class Training:
 
     @torch.no_grad()
     def _watch(self, epoch: int, point: dict[str, float]) -> None:
-        """Watch the validation Dice as `trainers.correction` does; correct labels after a peak."""
-        if self.average is None or self.corrected_in is not None:
+        """Watch the validation Dice, and correct the labels after its peak, as the trainer does."""
+        if self.average is None:
             return
-        if self.peak.add(point["validation"]):
-            self.best = [parameter.clone() for parameter in self.parameters]
-        if not self.peak.has_passed:
+        self.correction.watch(point["validation"], self.parameters)
+        if not self.correction.is_due:
             return
         for weights in (self.parameters, self.average.values):
-            for weight, best in zip(weights, self.best, strict=True):
-                weight.copy_(best)
+            self.correction.restore(weights)
         predicted = self.network.predict(self.cases, mirror=True)
         found, given = (masks.flatten(1).amax(1) > 0 for masks in (predicted, self.targets))
         lost = (given & ~found)[:, None, None, None]
@@ -520,8 +503,8 @@ class Training:
         self.optimizer.state.clear()
         self.loss = deep(pixel_loss(self.method)).to(self.network.device)
         self.update = self._recorded_update()
-        self.corrected_in = epoch + 1
-        point["best epoch"] = (self.peak.best_epoch or 0) + 1
+        self.correction.finish(epoch)
+        point["best epoch"] = (self.correction.peak.best_epoch or 0) + 1
         point["changed pixels"] = float((self.targets != self.cases.given).float().mean())
 
 

@@ -225,13 +225,13 @@ def augment(
 # Network and loss
 
 
-def build_network() -> nn.Module:
-    """Build a plain nnU-Net of 16 to 128 features with deep supervision."""
-    stages = len(FEATURES)
+def build_network(features: Sequence[int] = FEATURES) -> nn.Module:
+    """Build a plain nnU-Net with a stage for each of the numbers of features, deeply supervised."""
+    stages = len(features)
     return PlainConvUNet(
         3,
         stages,
-        FEATURES,
+        features,
         nn.Conv2d,
         3,
         [1] + [2] * (stages - 1),
