@@ -138,11 +138,11 @@ def gradient(
     """Compute the gradient of the logits, `(B, K, *S)`.
 
     Args:
-        logits: As for the loss.
-        labels: As for the loss.
-        summands: As for the loss.
+        logits: `(B, K, *S)`.
+        labels: `(B, *S)`, int64 in [0, K).
+        summands: Terms of the loss.
         grad_output: Gradient of the loss, `(B, *S)`; None without summands.
-        counts: As for the sums.
+        counts: Mask of the pixels that count in the sums, `(B, *S)`, bool; all by default.
         addend: What was summed, if anything was.
         grad_sums: Gradient of the sums, in their shape.
     """
