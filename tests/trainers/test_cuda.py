@@ -20,7 +20,7 @@ import torch
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
 from trainers.conftest import CASES, DATASET, TEST_CASES, dataset_json
-from trainers.test_training import Killed, continued, log, prepared, trained
+from trainers.test_training import continued, end_and_die, log, prepared, trained
 
 from anl_seg.trainers.out_of_fold import HeldOut, predict
 from anl_seg.trainers.segmentation_loss import WarmUp
@@ -123,15 +123,8 @@ def test_labels_are_corrected_and_a_killed_training_continues(
     settings |= {"ema": 0.9, "precision": precision, **BOTH}
     stopped = prepared(on_gpu, **settings)
     stopped.save_every = 1
-    end = stopped.on_epoch_end
-
-    def end_and_die():
-        end()
-        if stopped.current_epoch == 3:  # nnU-Net has counted on
-            raise Killed
-
     checkpoint = Path(stopped.output_folder) / "checkpoint_latest.pth"
-    again = continued(on_gpu, stopped, end_and_die, checkpoint, **settings)
+    again = continued(on_gpu, stopped, end_and_die(stopped, 3), checkpoint, **settings)
     assert stopped.correction.done_in == again.correction.done_in == 1
     assert "of the pixels have changed" in log(stopped)
     assert again.is_ddp == (processes == "nccl")

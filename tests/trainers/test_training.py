@@ -45,6 +45,18 @@ class Killed(Exception):
     pass
 
 
+def end_and_die(trainer, epochs):
+    """An end of an epoch that kills a trainer after its number of epochs."""
+    end = trainer.on_epoch_end
+
+    def on_epoch_end():
+        end()
+        if trainer.current_epoch == epochs:  # nnU-Net has counted on
+            raise Killed
+
+    return on_epoch_end
+
+
 def continued(make_trainer, stopped, on_epoch_end, checkpoint, **settings):
     """Run a trainer until the end of an epoch kills it, and continue from a checkpoint."""
     stopped.on_epoch_end = on_epoch_end
@@ -111,15 +123,8 @@ def test_corrected_labels_replace_the_given_ones_also_after_a_kill(make_trainer,
 
     stopped = prepared(make_trainer, **settings)
     stopped.save_every = 1
-    end = stopped.on_epoch_end
-
-    def end_and_die():
-        end()
-        if stopped.current_epoch == 3:  # nnU-Net has counted on
-            raise Killed
-
     checkpoint = folder / "checkpoint_latest.pth"
-    again = continued(make_trainer, stopped, end_and_die, checkpoint, **settings)
+    again = continued(make_trainer, stopped, end_and_die(stopped, 3), checkpoint, **settings)
     assert torch.equal(weights(whole), weights(again))
 
 
