@@ -241,7 +241,10 @@ def processes(paths: list[Path]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", nargs="?", choices=["displacement"])
-    if parser.parse_args().part:
+    part = parser.parse_args().part
+    if not NATIVE.is_dir():
+        parser.error(f"{NATIVE.resolve()} does not exist; put the masks of ISIC-2017 there")
+    if part:
         write_displacement()
     else:
         write_all()

@@ -23,8 +23,9 @@ from anl_seg.errors import InputError, named
 from anl_seg.experiments.outcome import Outcome
 from anl_seg.experiments.parsing import convert
 from anl_seg.experiments.segmentation import settings as segmentation
+from anl_seg.experiments.segmentation.data_sets import has_clean
 from anl_seg.experiments.segmentation.run import run_segmentation
-from anl_seg.experiments.segmentation.settings import SegmentationSettings
+from anl_seg.experiments.segmentation.settings import PHANTOM, SegmentationSettings
 from anl_seg.formats.files import RUN_NAME
 from anl_seg.formats.text import read_json
 from anl_seg.noise import labels as label_noise
@@ -70,6 +71,8 @@ class RunKind:
         make: Function that completes and checks settings from JSON values; raises `InputError`.
         run: Function that does the missing parts of a run with these settings in a folder.
         identity: Function that reduces settings to those that determine the id of a run.
+        inputs: Function that returns the files and folders, by setting, that a run with these
+            settings in a folder still has to read.
         objectives: Metric of the held-out images for `GIVEN` and for `CLEAN`.
         held_out: The setting that holds images out.
         module: Module of an extra that the runs need, if any.
@@ -79,6 +82,7 @@ class RunKind:
     make: Callable[[Mapping[str, Any]], RunSettings]
     run: Callable[[Mapping[str, Any], Path], Outcome]
     identity: Callable[[Mapping[str, Any]], dict[str, Any]]
+    inputs: Callable[[Mapping[str, Any], Path], dict[str, Path]]
     objectives: Mapping[str, str]
     held_out: HoldOutSetting
     module: str | None = None
@@ -164,9 +168,21 @@ def _classification_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**others, "overrides": {**parameters, **given}}
 
 
+def _classification_inputs(settings: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    names = ("data", "human", "labels")
+    return {name: Path(settings[name]) for name in names if settings[name] is not None}
+
+
 def _run_segmentation(values: Mapping[str, Any], folder: Path) -> Outcome:
     settings = SegmentationSettings.from_json(values)
     return run_segmentation(settings, folder, folder.parent / SHARED_NAME)
+
+
+def _segmentation_inputs(values: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    settings = SegmentationSettings.from_json(values)
+    if settings.data == PHANTOM or has_clean(settings, folder.parent / SHARED_NAME):
+        return {}
+    return {"data": Path(settings.data)}
 
 
 #: Kinds of runs by name.
@@ -177,6 +193,7 @@ KINDS: Mapping[str, RunKind] = MappingProxyType(
             make=classification_settings,
             run=_run_classification,
             identity=_classification_identity,
+            inputs=_classification_inputs,
             objectives={GIVEN: "validation_accuracy", CLEAN: "validation_accuracy_clean"},
             held_out=HoldOutSetting("validation", default=0.2, nothing=0.0),
             module="tensorboardX",
@@ -186,6 +203,7 @@ KINDS: Mapping[str, RunKind] = MappingProxyType(
             make=SegmentationSettings.from_json,
             run=_run_segmentation,
             identity=segmentation.identity,
+            inputs=_segmentation_inputs,
             objectives={GIVEN: "validation_dice", CLEAN: "validation_dice_clean"},
             held_out=HoldOutSetting("fold", default="0", nothing="all"),
         ),

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -229,7 +229,7 @@ def _launch(
         )
 
 
-@cache
+@lru_cache(256)  # a loop that creates many losses must not keep them all
 def _numbers(summand: Summand) -> tuple[int | float, ...]:
     largest = summand.largest if summand.form == "normalized negative" else 0.0
     shape, *constants = CURVES[summand.curve.func](**summand.curve.keywords)

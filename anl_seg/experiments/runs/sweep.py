@@ -153,7 +153,7 @@ def run_sweep(
         States of the runs at the end.
 
     Raises:
-        InputError: If a record in the folder cannot be read, or a package is missing.
+        InputError: If a record in the folder cannot be read, or data or a package are missing.
         CommandFailedError: If the executor does not accept the first runs.
     """
     before = dict(_add(root, run) for run in runs)
@@ -172,7 +172,8 @@ def run_sweep(
             free = [each for each in found if each.state not in (DONE, RUNNING, QUEUED)]
             todo = [each.folder for each in free if tries(each.folder, each.record) <= retries]
             if todo:
-                _require(each.record.kind for each in free)
+                if not begun:
+                    _check_needs(free)
                 try:
                     executor.start(todo)
                 except CommandFailedError as error:
@@ -188,11 +189,20 @@ def run_sweep(
         raise
 
 
-def _require(kinds: Iterable[str]) -> None:
-    """Check that the packages for these kinds of runs are installed."""
-    for kind in set(kinds):
-        if module := find_kind(kind).module:
-            require(module, f"a {kind} run")
+def _check_needs(todo: Iterable[Standing]) -> None:
+    """Check that the packages, files and folders that runs need exist on this machine."""
+    problems: dict[str, None] = {}
+    for standing in todo:
+        kind = find_kind(standing.record.kind)
+        if kind.module:
+            require(kind.module, f"a {standing.record.kind} run")
+        problems |= dict.fromkeys(
+            f"{path} does not exist; correct the setting {name}"
+            for name, path in kind.inputs(standing.record.settings, standing.folder).items()
+            if not path.exists()
+        )
+    if problems:
+        raise InputError(listed(list(problems)))
 
 
 def standings_of(root: Path, runs: Sequence[Run]) -> list[Standing]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from anl_seg.errors import InputError
 from anl_seg.experiments.kinds import find_kind
 from anl_seg.experiments.runs import records
 from anl_seg.provenance import git_state, versions
@@ -65,7 +66,10 @@ def work(folder: Path) -> bool:
                 **asdict(find_kind(record.kind).run(record.settings, folder)),
             }
         except Exception as error:
-            traceback.print_exc()
+            if isinstance(error, InputError):
+                print(error, file=sys.stderr)  # the user can mend it; a traceback would hide it
+            else:
+                traceback.print_exc()
             if not told_to_end.is_set():
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 outcome = {"status": records.FAILED, "error": reason}

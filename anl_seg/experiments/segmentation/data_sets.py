@@ -16,7 +16,7 @@ from anl_seg.errors import InputError
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.settings import PHANTOM, SegmentationSettings
 from anl_seg.formats.files import write_json
-from anl_seg.formats.nnunet import DATASET_JSON, IMAGES, LABELS, PLANS
+from anl_seg.formats.nnunet import DATASET_JSON, IMAGES, LABELS, PLANS, RAW
 from anl_seg.formats.text import read_json
 from anl_seg.noise import PAPER_KINDS, corrupt_masks
 from anl_seg.trainers.plans import write_plans
@@ -38,6 +38,16 @@ def data_name(settings: SegmentationSettings) -> str:
     if settings.n_training is not None:
         name += f"-{settings.n_training}of-seed{settings.subset_seed}"
     return name
+
+
+def has_clean(settings: SegmentationSettings, shared: Path) -> bool:
+    """Return whether `prepare_clean` has made the data set, which replaces the folder of images.
+
+    Args:
+        settings: Settings of a run.
+        shared: Folder of the data sets of all runs.
+    """
+    return (shared / data_name(settings) / RAW / CLEAN_NAME).exists()
 
 
 def prepare_clean(settings: SegmentationSettings, nnunet: NnUNet) -> None:

@@ -23,6 +23,8 @@ from anl_seg.experiments.runs.sweep import (
     standings,
     standings_of,
 )
+from anl_seg.experiments.segmentation.data_sets import data_name
+from anl_seg.experiments.segmentation.settings import SegmentationSettings
 
 
 def settings_of(runs, *names):
@@ -332,6 +334,28 @@ def test_whatever_ends_a_sweep_ends_what_it_started(tmp_path, runs):
     with pytest.raises(KeyboardInterrupt):
         run_sweep(tmp_path, runs, executor, watch=interrupt)
     assert executor.stopped
+
+
+def test_missing_images_stop_a_sweep_before_its_first_run(tmp_path):
+    names = {"data": [str(tmp_path / "isic")], "seed": [1, 2]}
+    segmentation = expand("segmentation", grid=names)
+    classification = expand("classification", {"labels": str(tmp_path / "y.npz")}, {"seed": [1]})
+    executor = Pretended()
+    with pytest.raises(InputError) as error:
+        do(tmp_path, [*segmentation, *classification], executor)
+    assert str(error.value) == (
+        f"2 problems:\n  {tmp_path}/isic does not exist; correct the setting data\n"
+        f"  {tmp_path}/y.npz does not exist; correct the setting labels"
+    )
+    assert not executor.started
+
+
+def test_images_that_a_sweep_has_converted_may_be_deleted(tmp_path):
+    (run,) = expand("segmentation", {"data": str(tmp_path / "isic")}, {"seed": [1]})
+    name = data_name(SegmentationSettings.from_json(run.settings))
+    (tmp_path / "data" / name / "nnUNet_raw" / "Dataset501_Clean").mkdir(parents=True)
+    (standing,) = do(tmp_path, [run], Pretended())
+    assert standing.state == "done"
 
 
 def test_a_record_of_another_version_stops_the_sweep(tmp_path, runs):

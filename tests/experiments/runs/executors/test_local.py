@@ -58,7 +58,8 @@ def epochs(folder):
 def test_runs_are_done_and_failures_reported(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     root = tmp_path / "runs"
-    runs = [run_of(seed=1), run_of(labels="missing.npz"), run_of(seed=2)]
+    (tmp_path / "broken.npz").write_bytes(b"no arrays")
+    runs = [run_of(seed=1), run_of(labels="broken.npz"), run_of(seed=2)]
     found = do(root, runs)
     assert [standing.state for standing in found] == ["done", "failed", "done"]
     assert [standing.record.attempts for standing in found] == [1, 2, 1]
@@ -71,11 +72,12 @@ def test_runs_are_done_and_failures_reported(tmp_path, monkeypatch):
     assert done.error is None
     assert done.job is None
     assert epochs(found[0].folder) == [1]
-    assert "missing.npz" in failed.error
+    assert failed.error.startswith("InputError: broken.npz")
+    assert "Traceback" not in (found[1].folder / records.LOG_NAME).read_text()
     assert failed.metrics == {}
     text = failures(found)
     assert "2 attempts" in text
-    assert text.splitlines()[-1].strip().endswith(failed.error)
+    assert text.splitlines()[-1].strip() == failed.error.removeprefix("InputError: ")
 
     again = do(root, [runs[0], runs[2]])
     assert [standing.record for standing in again] == [found[0].record, found[2].record]
