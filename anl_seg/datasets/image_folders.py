@@ -27,6 +27,7 @@ from anl_seg.datasets.raw_dataset_writer import (
 from anl_seg.errors import InputError, listed
 from anl_seg.formats.files import write_json
 from anl_seg.formats.folders import atomic_folder
+from anl_seg.formats.grids import check_geometry
 from anl_seg.formats.images import ENDINGS, Geometry, read_image
 from anl_seg.formats.masks import are_grey, check_links, grey_message, to_labels
 from anl_seg.formats.nnunet import DATASET_JSON
@@ -151,7 +152,7 @@ def convert(
 
     Raises:
         InputError: If `dst` exists, a folder is missing, empty or given twice, or files cannot be
-            used: without a partner, unreadable, of different sizes, photographs instead of masks,
+            used: without a partner, unreadable, on different grids, photographs instead of masks,
             or with values that are not labels. The message counts them and names the first ten.
 
     Examples:
@@ -291,10 +292,10 @@ def _draw_test_cases(pairs: Mapping[str, tuple[Path, Path]], share: float, seed:
 # Reading
 
 
-def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
-    """Read the label values of a mask, before they are renumbered."""
+def _read_mask(path: Path, reading: _Masks) -> tuple[NDArray[Any], Geometry | None]:
+    """Read the label values of a mask, before they are renumbered, and its geometry."""
     if reading.names is not None:
-        return _labels_of_colours(path, read_picture(path), reading.names)
+        return _labels_of_colours(path, read_picture(path), reading.names), None
     if path.name.lower().endswith(JPEG_ENDINGS):
         pixels = read_picture(path)
         if pixels.ndim == 3:
@@ -306,13 +307,13 @@ def _read_mask(path: Path, reading: _Masks) -> NDArray[Any]:
             pixels = pixels.mean(-1)
         if reading.threshold is None:
             raise InputError(f"{path}: JPEG changes label values; add --threshold 128. {SWAPPED}")
-        return to_labels(path, pixels.round().astype(np.uint8), reading.threshold)
-    pixels, _ = _read_grey(path)
+        return to_labels(path, pixels.round().astype(np.uint8), reading.threshold), None
+    pixels, geometry = _read_grey(path)
     labels = to_labels(path, pixels, reading.threshold)
     values = np.unique(labels).tolist()
     if are_grey(values):
         raise InputError(f"{grey_message(path, values)}. {SWAPPED}")
-    return labels
+    return labels, geometry
 
 
 def _read_grey(path: Path) -> tuple[NDArray[Any], Geometry | None]:
@@ -400,7 +401,7 @@ def _guess(first: Case, reading: _Masks, ending: str) -> _Encoding:
     """Guess from the first case: one value besides 0 is label 1, other masks are label maps."""
     volumes = ending == VOLUME
     try:
-        values = set(np.unique(_read_mask(first.mask, reading)).tolist())
+        values = set(np.unique(_read_mask(first.mask, reading)[0]).tolist())
         in_colour = not volumes and read_picture(first.image).ndim == 3
     except InputError:  # told with the problems of all files
         values, in_colour = set(), False
@@ -448,9 +449,10 @@ def _read_case(case: Case, reading: _Masks, encoding: _Encoding) -> Content:
         image = read_picture(case.image)
         shape = image.shape[:2]
     is_colour = not encoding.volumes and image.ndim == 3
-    mask = _read_mask(case.mask, reading)
+    mask, mask_geometry = _read_mask(case.mask, reading)
     if mask.shape != shape:
         raise InputError(f"{case.mask}: has the shape {mask.shape}, its image {shape}")
+    check_geometry(case.mask, mask_geometry, "its image", case.image, geometry)
     if encoding.in_colour and not is_colour:
         image = np.stack([image] * 3, axis=-1)
     values = np.unique(mask).tolist()

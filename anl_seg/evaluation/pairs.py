@@ -16,6 +16,7 @@ from anl_seg.evaluation.conventions import Conventions
 from anl_seg.evaluation.metrics import ConfusionMatrix, confusion_matrix, surface_values
 from anl_seg.evaluation.surface import surfaces
 from anl_seg.formats.dataset_json import Label, labels_of
+from anl_seg.formats.grids import check_geometry
 from anl_seg.formats.images import Geometry
 from anl_seg.formats.masks import (
     Labels,
@@ -24,9 +25,6 @@ from anl_seg.formats.masks import (
     pixels_of,
     read_labels_and_geometry,
 )
-
-#: Smallest difference of grids, as a share of a pixel. Headers store rounded float32.
-GEOMETRY_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -177,19 +175,7 @@ def _check_grid(
             f"{prediction_file}: has {_size(shapes[0])} pixels, its reference "
             f"{reference_file} has {_size(shapes[1])}; both must be on the same grid"
         )
-    here, there = prediction[1], reference[1]
-    if here is None or there is None:
-        return
-    pixel = min(there.spacing)
-    for name, tolerance in (("spacing", pixel), ("origin", pixel), ("direction", 1.0)):
-        ours, theirs = getattr(here, name), getattr(there, name)
-        if ours is None or theirs is None:
-            continue
-        if not np.allclose(ours, theirs, rtol=0, atol=GEOMETRY_TOLERANCE * tolerance):
-            raise InputError(
-                f"{prediction_file}: has {name} {_rounded(ours)}, its reference {reference_file} "
-                f"has {_rounded(theirs)}; both must be on the same grid, resample one"
-            )
+    check_geometry(prediction_file, prediction[1], "its reference", reference_file, reference[1])
 
 
 def _voxel_ml(shape: tuple[int, ...], geometry: Geometry | None) -> float | None:
@@ -201,7 +187,3 @@ def _voxel_ml(shape: tuple[int, ...], geometry: Geometry | None) -> float | None
 
 def _size(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _rounded(numbers: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{number:.5g}" for number in numbers) + ")"

@@ -15,7 +15,8 @@ from scipy import ndimage
 
 from anl_seg.errors import InputError
 from anl_seg.formats.dataset_json import Label
-from anl_seg.formats.images import ENDINGS, read_image
+from anl_seg.formats.grids import check_geometry
+from anl_seg.formats.images import ENDINGS, Geometry, read_image
 from anl_seg.formats.masks import Labels, pixels_of, read_labels_and_geometry
 from anl_seg.suspects.classes import Classes, Floats
 from anl_seg.suspects.evidence import Evidence, measure, tempered
@@ -95,7 +96,7 @@ def read_case(files: CaseFiles, classes: Classes) -> Case:
     """Read one case and check that label map and probabilities fit together.
 
     Raises:
-        InputError: If a file cannot be read, the shapes or classes differ, or the probabilities are
+        InputError: If a file cannot be read, the grids or classes differ, or the probabilities are
             none. The message is one line.
     """
     labels, geometry = read_labels_and_geometry(files.label)
@@ -105,7 +106,8 @@ def read_case(files: CaseFiles, classes: Classes) -> Case:
             f"{files.label}: holds the labels {unknown}, expected {sorted(classes.allowed)}; "
             "correct the mask or the labels in dataset.json"
         )
-    probabilities = read_probabilities(files.prediction, labels.shape, classes)
+    probabilities, predicted_on = read_probabilities(files.prediction, labels.shape, classes)
+    check_geometry(files.prediction, predicted_on, "its label map", files.label, geometry)
     return Case(
         labels,
         probabilities,
@@ -115,20 +117,22 @@ def read_case(files: CaseFiles, classes: Classes) -> Case:
     )
 
 
-def read_probabilities(path: Path, shape: tuple[int, ...], classes: Classes) -> Floats:
-    """Read the probabilities of one case, `(channels, *shape)`.
+def read_probabilities(
+    path: Path, shape: tuple[int, ...], classes: Classes
+) -> tuple[Floats, Geometry | None]:
+    """Read the probabilities of one case, `(channels, *shape)`, and their geometry.
 
     A label map gives probabilities of 0 and 1; a single channel is that of the only foreground
-    class.
+    class. The geometry is None if the file does not state it, or has an axis of channels.
 
     Raises:
         InputError: If they do not fit the label map or the classes, or are no probabilities.
     """
-    stored = read_stored(path)
+    stored, geometry = read_stored(path)
     if stored.shape == shape and stored.dtype.kind in "bui":
-        return _of_label_map(path, stored, classes)
+        return _of_label_map(path, stored, classes), geometry
     if stored.shape == shape and np.array_equal(stored, np.rint(stored)):
-        return _of_label_map(path, stored.astype(np.int64), classes)
+        return _of_label_map(path, stored.astype(np.int64), classes), geometry
     found = stored.astype(np.float32)
     if found.shape == shape and classes.channels == 2:
         found = np.stack([1 - found, found])
@@ -140,17 +144,17 @@ def read_probabilities(path: Path, shape: tuple[int, ...], classes: Classes) -> 
             f"channels make {(classes.channels, *shape)}; is it of another data set?"
         )
     _check_probabilities(path, found, classes)
-    return found
+    return found, geometry if stored.shape == shape else None
 
 
-def read_stored(path: Path) -> NDArray[Any]:
-    """Read an array file or an image with the values that it holds.
+def read_stored(path: Path) -> tuple[NDArray[Any], Geometry | None]:
+    """Read an array file or an image with the values that it holds, and the image's geometry.
 
     Raises:
         InputError: If it cannot be read, or its values are no real numbers.
     """
     if not path.name.lower().endswith(ARRAY_ENDINGS):
-        return read_image(path)[0]
+        return read_image(path)
     try:
         with path.open("rb") as file:
             content = np.load(file)
@@ -164,7 +168,7 @@ def read_stored(path: Path) -> NDArray[Any]:
         ) from error
     if array.dtype.kind not in "buif":
         raise InputError(f"{path}: holds values of type {array.dtype}, expected probabilities")
-    return array
+    return array, None
 
 
 def _of_label_map(path: Path, labels: NDArray[Any], classes: Classes) -> Floats:

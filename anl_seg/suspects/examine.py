@@ -185,10 +185,10 @@ def classes_of_folders(files: Sequence[CaseFiles]) -> Classes:
         if (folder / DATASET_JSON).exists():
             return declared_classes(folder / DATASET_JSON)
     dimensions = read_labels(first.label).ndim
-    stored = read_stored(first.prediction)
+    stored, _ = read_stored(first.prediction)
     if stored.ndim > dimensions:
         return plain_classes(len(stored))
     if not np.array_equal(stored, np.rint(stored)):
         return plain_classes(2)
     masks = (path for each in files for path in (each.label, each.prediction))
-    return plain_classes(1 + max(1, *(int(read_stored(path).max()) for path in masks)))
+    return plain_classes(1 + max(1, *(int(read_stored(path)[0].max()) for path in masks)))

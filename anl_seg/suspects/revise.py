@@ -15,6 +15,7 @@ import numpy as np
 from anl_seg.errors import InputError, named
 from anl_seg.formats.files import link_file, write_json, write_text
 from anl_seg.formats.folders import atomic_folder
+from anl_seg.formats.grids import check_geometry
 from anl_seg.formats.images import write_image
 from anl_seg.formats.masks import Labels, find_masks, read_labels_and_geometry
 from anl_seg.formats.nnunet import (
@@ -43,8 +44,6 @@ MANIFEST = "revision"
 TRAINING_FOLDERS = (IMAGES, LABELS, CLEAN_LABELS)
 #: Folders that are carried over whole.
 TEST_FOLDERS = (TEST_IMAGES, TEST_LABELS)
-#: Headers hold float32: spacings may differ by this part of a pixel.
-SPACING_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -266,8 +265,7 @@ def _revise_case(
         return Revised(case, decision, "kept", 0, foreground)
     found, found_geometry = read_labels_and_geometry(new_mask)
     _check_mask(new_mask, found, label, given, classes)
-    if geometry and found_geometry:
-        _check_spacing(new_mask, found_geometry.spacing, label, geometry.spacing)
+    check_geometry(new_mask, found_geometry, "the given mask", label, geometry)
     revised = found
     if revision.action == IGNORE and classes.ignore_label is not None:
         doubtful = np.where(given == found, given, classes.ignore_label)
@@ -290,14 +288,6 @@ def _check_mask(path: Path, found: Labels, label: Path, given: Labels, classes: 
         raise InputError(
             f"{path}: holds the labels {unknown}, expected {sorted(classes.allowed)}; save the new "
             "mask with the label values of the data set, such as 1 instead of 255"
-        )
-
-
-def _check_spacing(path: Path, found: Sequence[float], label: Path, given: Sequence[float]) -> None:
-    if not np.allclose(found, given, rtol=0, atol=SPACING_TOLERANCE * min(given)):
-        raise InputError(
-            f"{path}: has the spacing {tuple(found)}, the given mask {label} {tuple(given)}; "
-            "save the new mask on the grid of the given one"
         )
 
 

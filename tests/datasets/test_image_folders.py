@@ -13,6 +13,7 @@ from PIL import Image
 
 from anl_seg.datasets.image_folders import convert, pair_files, read_colours
 from anl_seg.errors import InputError
+from anl_seg.formats.images import Geometry, write_volume
 
 MASK = np.zeros((20, 30), np.uint8)
 MASK[4:12, 5:21] = 1
@@ -222,6 +223,24 @@ def test_volumes_keep_their_spacing(folders, tmp_path):
         assert sitk.ReadImage(str(done.folder / name)).GetSpacing() == (0.5, 0.75, 3)
     written = sitk.ReadImage(str(done.folder / "labelsTr/a.nii.gz"))
     assert np.array_equal(sitk.GetArrayFromImage(written), labels)
+
+
+@pytest.mark.parametrize(
+    ("moved", "message"),
+    [
+        ({"spacing": (3, 1, 2)}, r"has spacing \(3, 1, 2\), its image .* \(3, 1, 1\)"),
+        ({"origin": (29, 19, 0)}, r"has origin \(29, 19, 0\), its image"),
+        ({"direction": (-1, 0, 0, 0, -1, 0, 0, 0, 1)}, r"has direction \(-1, 0, .*, its image"),
+    ],
+)
+def test_a_mask_that_lies_elsewhere_in_the_world_is_refused(folders, tmp_path, moved, message):
+    images, masks = folders
+    labels = np.stack([MASK] * 4)
+    write_volume(images / "a.nii.gz", labels * 100.5, Geometry((3, 1, 1)))
+    write_volume(masks / "a.nii.gz", labels, Geometry(**{"spacing": (3, 1, 1), **moved}))
+    with pytest.raises(InputError, match=message):
+        convert(images, masks, tmp_path / "Dataset510_X")
+    assert not (tmp_path / "Dataset510_X").exists()
 
 
 def test_tiff_slices_are_a_volume_and_16_bit_pictures_keep_their_values(folders, tmp_path):

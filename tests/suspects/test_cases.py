@@ -10,6 +10,7 @@ import SimpleITK as sitk
 from PIL import Image
 
 from anl_seg.errors import InputError
+from anl_seg.formats.images import Geometry, write_volume
 from anl_seg.suspects import declared_classes, plain_classes
 from anl_seg.suspects.cases import CaseFiles, judge, read_case, read_probabilities
 from anl_seg.suspects.examine import classes_of_folders, examine, pair_files
@@ -31,7 +32,7 @@ def test_formats_of_probabilities(tmp_path):
     image = sitk.GetImageFromArray(expected[1])
     sitk.WriteImage(image, str(tmp_path / "foreground.nii.gz"))
     for name in ("nnunet.npz", "plain.npy", "foreground.npy", "foreground.nii.gz"):
-        found = read_probabilities(tmp_path / name, SHAPE, TWO)
+        found, _ = read_probabilities(tmp_path / name, SHAPE, TWO)
         assert found.dtype == np.float32
         assert np.allclose(found, expected, atol=1e-3), name
 
@@ -39,7 +40,7 @@ def test_formats_of_probabilities(tmp_path):
 def test_masks_are_probabilities_of_0_and_1(tmp_path):
     mask = (probabilities()[1] > 0.5).astype(np.uint8)
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    assert np.array_equal(read_probabilities(tmp_path / "mask.png", SHAPE, TWO)[1], mask)
+    assert np.array_equal(read_probabilities(tmp_path / "mask.png", SHAPE, TWO)[0][1], mask)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_regions(tmp_path):
     sigmoid[0, :, :3], sigmoid[1, :, 0] = 0.9, 0.8
     assert classes.predicted(sigmoid).tolist() == [[2, 1, 1, 0]] * 4
     np.save(tmp_path / "p.npy", sigmoid)
-    assert np.allclose(read_probabilities(tmp_path / "p.npy", (4, 4), classes), sigmoid)
+    assert np.allclose(read_probabilities(tmp_path / "p.npy", (4, 4), classes)[0], sigmoid)
     Image.fromarray(classes.predicted(sigmoid)).save(tmp_path / "a.png")
     case = read_case(CaseFiles("a", tmp_path / "a.png", tmp_path / "p.npy"), classes)
     found = judge(case, classes).evidence
@@ -159,3 +160,15 @@ def test_all_problems_are_reported_and_processes_agree(raw, tmp_path):
         np.savez(tmp_path / "softmax" / f"{name}.npz", probabilities=np.ones((2, 3, 3)))
     with pytest.raises(InputError, match=r"2 problems:\n.*case_01.*\n.*case_03"):
         examine(files, TWO)
+
+
+def test_a_prediction_that_lies_elsewhere_in_the_world_is_refused(tmp_path):
+    labels = np.zeros((5, 20, 30), np.uint8)
+    labels[1:4, 5:15, 5:15] = 1
+    write_volume(tmp_path / "label.nii.gz", labels, Geometry((3, 1, 1)))
+    turned = Geometry((3, 1, 1), (29, 19, 0), (-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    for name, pixels in (("mask", labels), ("soft", labels * np.float32(0.9))):
+        path = tmp_path / f"{name}.nii.gz"
+        write_volume(path, pixels[:, ::-1, ::-1], turned)
+        with pytest.raises(InputError, match=r"has origin \(29, 19, 0\), its label map"):
+            read_case(CaseFiles("a", tmp_path / "label.nii.gz", path), TWO)

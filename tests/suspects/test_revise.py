@@ -125,6 +125,13 @@ def test_geometry_is_kept(tmp_path):
     assert found.GetSpacing() == (0.5, 0.75, 3)
     assert found.GetOrigin() == (10, -20, 30)
     assert found.GetDirection() == (0, 1, 0, -1, 0, 0, 0, 0, 1)
+    turned = sitk.ReadImage(str(tmp_path / "new" / "a.nii.gz"))
+    turned.SetDirection((0, -1, 0, 1, 0, 0, 0, 0, 1))
+    sitk.WriteImage(turned, str(tmp_path / "new" / "a.nii.gz"))
+    with pytest.raises(InputError, match=r"has direction .* the given mask .* same grid"):
+        revise(Revision(raw, target.with_name("Dataset599_Other"), {"a": "wrong"}, "correct",
+                        tmp_path / "new"))  # fmt: skip
+    assert not target.with_name("Dataset599_Other").exists()
 
 
 def nothing_is_written(raw):
