@@ -9,10 +9,9 @@ from pathlib import Path
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats import nnunet
-from anl_seg.formats.dataset_json import read_declared_labels
+from anl_seg.formats.dataset_json import read_declared_labels, read_file_ending
 from anl_seg.formats.images import ENDINGS, TIFF_ENDINGS, side_car
 from anl_seg.formats.masks import check_links, find_masks
-from anl_seg.formats.text import read_json
 
 LABELS = Path(nnunet.LABELS)
 CLEAN_LABELS = Path(nnunet.CLEAN_LABELS)
@@ -121,19 +120,11 @@ def _read_dataset_json(path: Path) -> tuple[str, frozenset[int], int | None]:
     """Return a data set's file ending, its labels (regions split up) and its ignore label."""
     try:
         labels = read_declared_labels(path)
-        content = read_json(path)
-        ending = str(content["file_ending"])
     except InputError:
         raise
-    except (ValueError, KeyError) as error:
-        raise InputError(
-            f"{path}: not a dataset.json of nnU-Net v2 with file_ending and labels ({error})"
-        ) from error
-    if "dataset" in content:
-        raise InputError(
-            f"{path}: lists files under the key dataset, which is not supported; "
-            f"put the files into {IMAGES} and {LABELS} and remove the key"
-        )
+    except ValueError as error:
+        raise InputError(f"{path}: not a dataset.json of nnU-Net v2 ({error})") from error
+    ending = read_file_ending(path)
     if ending not in ENDINGS:
         raise InputError(
             f"{path}: file_ending {ending} is not supported; convert to {', '.join(ENDINGS)}"

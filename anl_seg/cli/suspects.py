@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from anl_seg.suspects.classes import Classes
     from anl_seg.suspects.ranking import Ranking
 
-#: So many cases are printed.
+#: Number of cases printed.
 SHOWN = 20
 
 
@@ -85,12 +85,13 @@ def command(
     """
     from anl_seg.cli.progress import track
     from anl_seg.errors import InputError
-    from anl_seg.suspects.report import write_report
+    from anl_seg.suspects.report import check_output, write_report
 
     if more_folds and not fold:
         raise InputError(f"unexpected argument {more_folds[0]}; see anl-seg suspects --help")
     if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
         raise InputError("give -d for a data set of nnU-Net, or --predictions with --labels")
+    check_output(output)  # before cases are predicted
     if predictions is not None and labels is not None:
         files, classes, source, not_judged = _of_folders(predictions, labels, images)
     else:

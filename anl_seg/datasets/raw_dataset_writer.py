@@ -71,7 +71,7 @@ class Content:
 
 @dataclass
 class Written:
-    """What was found while all cases were written.
+    """Findings while all cases were written.
 
     Attributes:
         values: Values of the masks before they became labels.

@@ -1,4 +1,4 @@
-"""Labels declared in nnU-Net's `dataset.json`."""
+"""Labels and file ending declared in nnU-Net's `dataset.json`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from anl_seg.errors import InputError
 from anl_seg.formats.text import read_json
 
 #: A label, or a region: several labels taken together as one class.
@@ -75,6 +76,26 @@ def read_declared_labels(path: Path) -> DatasetLabels:
     if isinstance(ignore := declared.get(IGNORE), tuple):
         raise ValueError(f"the ignore label must be one number, found {ignore}")
     return DatasetLabels(declared, order)
+
+
+def read_file_ending(path: Path) -> str:
+    """Read the ending of the files of a raw data set, such as ".png", from its `dataset.json`.
+
+    Raises:
+        InputError: If the file is not JSON, declares no ending, or lists files under nnU-Net's key
+            `dataset`. The folders may then hold other files.
+        OSError: If the file does not exist or cannot be read.
+    """
+    content = read_json(path)
+    ending = content.get("file_ending") if isinstance(content, dict) else None
+    if not isinstance(ending, str):
+        raise InputError(f"{path}: has no file_ending; complete the file")
+    if "dataset" in content:
+        raise InputError(
+            f"{path}: lists files under the key dataset, which is not supported; "
+            "put the files into imagesTr and labelsTr and remove the key"
+        )
+    return ending
 
 
 def _label(value: Any) -> Label:  # noqa: ANN401 (whatever JSON holds)

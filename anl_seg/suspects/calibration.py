@@ -22,9 +22,9 @@ from anl_seg.suspects.evidence import logit
 
 Item = TypeVar("Item")
 
-#: So many cases, spread evenly over the data set, tell the temperature.
+#: Largest number of cases used to find the temperature.
 CASES = 100
-#: At most so many pixels of each class of a case.
+#: Largest number of pixels of each class of a case.
 PIXELS = 10_000
 #: Bounds of the temperature's logarithm.
 LOG_BOUNDS = (-2.0, 3.0)

@@ -21,7 +21,7 @@ from anl_seg.formats.masks import Labels, pixels_of, read_labels_and_geometry
 from anl_seg.suspects.classes import Classes, Floats
 from anl_seg.suspects.evidence import Evidence, measure, tempered
 
-#: What probabilities may be stored as, besides images.
+#: Endings of array files with probabilities.
 ARRAY_ENDINGS = (".npz", ".npy")
 #: Probabilities of a pixel may differ from a sum of one by this much: files hold float16.
 SUM_TOLERANCE = 0.02
@@ -71,7 +71,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Judged:
-    """What was found in one case.
+    """Findings of one case.
 
     Attributes:
         case: Its name.

@@ -24,7 +24,7 @@ def read_decisions(path: Path, cases: Collection[str]) -> dict[str, str]:
         Case -> "fine", "wrong" or "unsure"; cases without a decision are absent.
 
     Raises:
-        InputError: If the file has no such columns, a case is unknown or stands there twice, or a
+        InputError: If the file has no such columns, a case is unknown or occurs twice, or a
             decision is missing or another word. The message names all of them.
     """
     rows = csv.DictReader(read_text(path).splitlines())
@@ -45,7 +45,7 @@ def read_decisions(path: Path, cases: Collection[str]) -> dict[str, str]:
                 f"{', '.join(DECISIONS)}"
             )
         if case in found:
-            problems.append(f"{path}: line {rows.line_num}: case {case} stands there twice")
+            problems.append(f"{path}: line {rows.line_num}: case {case} occurs twice; keep one row")
         found[case] = decision
     if problems:
         raise InputError(listed(problems))

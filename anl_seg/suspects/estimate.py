@@ -15,8 +15,8 @@ MIN_AGREEMENT = 0.5
 MAX_WIDTH = 0.5
 #: Half a 95 % interval of a likelihood with one parameter, in log-likelihood.
 DROP = 1.92
-#: The weights of the score were learned on other data: so far, in log-odds, a whole data set may
-#: lie off. From the study in benchmarks/suspects.md.
+#: Largest common error of the scores of a data set, in log-odds. Their weights were learned on
+#: other data. From the study in benchmarks/suspects.md.
 OFFSET = 1.0
 SHARES = np.linspace(0, 1, 1001)
 

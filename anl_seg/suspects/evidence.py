@@ -176,9 +176,13 @@ def _contour(mask: Mask) -> Mask:
 
 
 def _signed_distance(mask: Mask, spacing: Sequence[float]) -> Floats:
-    """Compute the distance from a contour, negative inside; far everywhere if it is empty."""
-    if not mask.any():
-        return np.full(mask.shape, np.float32(np.dot(mask.shape, spacing)))
+    """Compute the distance from a contour, negative inside.
+
+    An empty mask is far everywhere, and a mask that fills the image is far inside everywhere.
+    """
+    if mask.all() or not mask.any():
+        far = np.float32(np.dot(mask.shape, spacing))
+        return np.full(mask.shape, -far if mask.any() else far)
     outside = ndimage.distance_transform_edt(~mask, sampling=spacing)
     inside = ndimage.distance_transform_edt(mask, sampling=spacing)
     half = min(spacing) / 2

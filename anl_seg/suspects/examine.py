@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, listed, named
+from anl_seg.formats.dataset_json import read_file_ending
 from anl_seg.formats.images import write_image
 from anl_seg.formats.masks import find_masks, read_labels
 from anl_seg.formats.nnunet import DATASET_JSON, IMAGES, LABELS
-from anl_seg.formats.text import read_json
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 from anl_seg.suspects.calibration import sample, spread, temperature
@@ -98,12 +98,9 @@ def dataset_files(raw: Path) -> dict[str, CaseFiles]:
     """List the cases of a raw data set of nnU-Net: label map and images, no prediction yet.
 
     Raises:
-        InputError: If `dataset.json` is missing or wrong, or there are no label maps.
+        InputError: If `dataset.json` is wrong or lists files itself, or there are no label maps.
     """
-    content = read_json(raw / DATASET_JSON)
-    ending = content.get("file_ending") if isinstance(content, dict) else None
-    if not isinstance(ending, str):
-        raise InputError(f"{raw / DATASET_JSON}: has no file_ending; complete the file")
+    ending = read_file_ending(raw / DATASET_JSON)
     pictures = _images(raw / IMAGES)
     found = {
         path.name.removesuffix(ending): path

@@ -22,7 +22,7 @@ from anl_seg.suspects.classes import Classes
 from anl_seg.suspects.kinds import KINDS
 from anl_seg.suspects.ranking import Ranking, Suspect
 
-#: So many cases have pictures, from the first on.
+#: Number of cases with pictures.
 MAX_PICTURES = 300
 NAME = "suspects.html"
 

@@ -99,7 +99,7 @@ def rank(
     """Rank cases by the score of their most suspicious class.
 
     Args:
-        judged: What was found in each case, at least one.
+        judged: Findings of each case, at least one.
         classes: The classes of the data set.
         folds: Case -> the fold whose network predicted it.
         not_judged: Case -> why it was not judged.

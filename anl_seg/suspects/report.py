@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import math
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from anl_seg.errors import InputError
 from anl_seg.formats.files import write_json, write_text
+from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
-from anl_seg.suspects.cases import CaseFiles
+from anl_seg.suspects.cases import CaseFiles, stem
 from anl_seg.suspects.classes import Classes
 from anl_seg.suspects.examine import examine
+from anl_seg.suspects.gallery import NAME as PAGE_NAME
 from anl_seg.suspects.gallery import write_gallery
 from anl_seg.suspects.ranking import Ranking, Suspect, rank
 
@@ -24,6 +26,8 @@ CSV_NAME = "suspects.csv"
 JSON_NAME = "suspects.json"
 #: Folder of the predicted masks, one file a case, for `anl-seg revise`.
 PREDICTIONS = "predictions"
+#: All parts of a report.
+PARTS = (PAGE_NAME, CSV_NAME, JSON_NAME, PREDICTIONS)
 COLUMNS = (
     *("case", "score", "rank", "kind", "class", "dice", "area_change", "shift", "unit"),
     *("box", "fold"),
@@ -46,7 +50,7 @@ def write_report(
         files: The cases.
         classes: The classes of the data set.
         output: Folder of the report.
-        source: What was judged and by which network, with a "title".
+        source: Names of the data and of the network, with a "title".
         not_judged: Case -> why it was not judged.
         num_processes: Processes that judge and draw.
         track: Shows the cases done.
@@ -55,42 +59,120 @@ def write_report(
         The ranked cases, and the files of the report.
 
     Raises:
-        InputError: If files cannot be read or do not fit together.
+        InputError: If files cannot be read or do not fit together, or if the report would replace
+            files that are not of an earlier report.
     """
-    with _replaced(output / PREDICTIONS) as predictions:
-        judged = examine(files, classes, predictions, num_processes=num_processes, track=track)
+    check_output(output, files)
+    with _replaced(output) as folder:
+        (folder / PREDICTIONS).mkdir()
+        judged = examine(
+            files, classes, folder / PREDICTIONS, num_processes=num_processes, track=track
+        )
         ranking = rank(judged, classes, {each.case: each.fold for each in files}, not_judged)
-        page = write_gallery(
+        write_gallery(
             ranking,
             {each.case: each for each in files},
             classes,
-            output,
+            folder,
             title=str(source["title"]),
             num_processes=num_processes,
             track=track,
         )
-    return ranking, [page, *write_files(ranking, output, source)]
+        write_files(ranking, folder, source)
+    return ranking, [output / name for name in (PAGE_NAME, CSV_NAME, JSON_NAME)]
+
+
+def check_output(output: Path, files: Sequence[CaseFiles] = ()) -> None:
+    """Check that a report replaces nothing but an earlier report.
+
+    Args:
+        output: Folder of the report.
+        files: The cases; none of their files may lie in the folder of predicted masks.
+
+    Raises:
+        InputError: If the folder of predicted masks has other files, or files of the cases.
+    """
+    folder = output / PREDICTIONS
+    inputs = (path for each in files for path in (each.label, each.prediction, *each.images))
+    used = next((path for path in inputs if _is_within(path, folder.resolve())), None)
+    if used is not None:
+        raise InputError(
+            f"-o {output}: the report would replace the folder {folder}, and {used} is in it; "
+            "give another folder with -o"
+        )
+    if (folder.exists() or folder.is_symlink()) and not _is_of_report(folder, output / JSON_NAME):
+        raise InputError(
+            f"-o {output}: the report would replace the folder {folder}, which is not of an "
+            "earlier report; give another folder with -o"
+        )
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Tell whether a file, or the file that a link points to, lies below a resolved folder."""
+    return folder in path.resolve().parents or folder in (path.parent / "_").resolve().parents
+
+
+def _is_of_report(folder: Path, report: Path) -> bool:
+    """Tell whether all files of a folder are predicted masks of the cases in `suspects.json`."""
+    if folder.is_symlink() or not folder.is_dir() or not report.is_file():
+        return False
+    content = read_json(report)
+    try:
+        cases = {each["case"] for each in content["cases"]}
+    except (KeyError, TypeError):  # another file of this name
+        return False
+    # SimpleITK writes the pixels of an .mhd file into a hidden file beside it
+    return all(
+        path.is_file() and (path.name.startswith(".") or stem(path) in cases)
+        for path in folder.iterdir()
+    )
 
 
 @contextmanager
-def _replaced(folder: Path) -> Iterator[Path]:
-    """Give a new folder that replaces `folder` if the block ends without an error."""
-    with TemporaryDirectory(prefix="predictions-") as temporary:
-        scratch = Path(temporary, folder.name)  # readable by others, unlike a temporary folder
-        scratch.mkdir()
-        yield scratch
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(scratch, folder)
+def _replaced(output: Path) -> Iterator[Path]:
+    """Provide a folder for a report, which replaces that in `output` if the block has no error.
+
+    The new report is complete before the old one is moved, on the same file system. If a file
+    cannot be moved, the old report returns.
+    """
+    absent = [folder for folder in (output, *output.parents) if not folder.exists()]
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix=".partial-", dir=output) as name:
+            new, old = Path(name, "new"), Path(name, "old")
+            new.mkdir()
+            old.mkdir()
+            yield new
+            _exchange(output, new, old)
+    finally:
+        for folder in absent:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
-def write_files(ranking: Ranking, output: Path, source: Mapping[str, Any]) -> list[Path]:
+def _exchange(output: Path, new: Path, old: Path) -> None:
+    """Move the report in `output` to `old`, and that in `new` to `output`; or leave both."""
+    try:
+        for name in PARTS:
+            if (output / name).exists():
+                (output / name).rename(old / name)
+            (new / name).rename(output / name)
+    except BaseException:
+        for name in PARTS:
+            if not (new / name).exists():
+                (output / name).rename(new / name)
+            if (old / name).exists():
+                (old / name).rename(output / name)
+        raise
+
+
+def write_files(ranking: Ranking, output: Path, source: Mapping[str, Any]) -> None:
     """Write `suspects.csv` and `suspects.json`.
 
     Args:
         ranking: The ranked cases.
         output: Folder of the report.
-        source: What was judged and by which network, for the JSON file.
+        source: Names of the data and of the network, for the JSON file.
     """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
@@ -113,7 +195,6 @@ def write_files(ranking: Ranking, output: Path, source: Mapping[str, Any]) -> li
         "not_judged": dict(ranking.not_judged),
     }
     write_json(output / JSON_NAME, content)
-    return [output / CSV_NAME, output / JSON_NAME]
 
 
 def box_in_words(suspect: Suspect) -> str:

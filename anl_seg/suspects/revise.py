@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from anl_seg.errors import InputError, named
-from anl_seg.formats.files import link_file, write_json, write_text
+from anl_seg.formats.files import copy_file, link_file, write_json, write_text
 from anl_seg.formats.folders import atomic_folder
 from anl_seg.formats.grids import check_geometry
 from anl_seg.formats.images import write_image
@@ -98,7 +98,7 @@ def revise(
         track: Shows the cases done.
 
     Returns:
-        What was done to each case.
+        The change of each case.
 
     Raises:
         InputError: If the target exists or nnU-Net would not find it, a mask is missing or does not
@@ -122,7 +122,7 @@ def revise(
         done = []
         for case in track(sorted(files), "revising"):
             label = files[case].label
-            link_file(label, folder / GIVEN / label.name)
+            copy_file(label, folder / GIVEN / label.name)
             done.append(_revise_case(revision, case, label, new_masks.get(case), classes, folder))
         write_json(folder / DATASET_JSON, content)
         if kept_splits:
@@ -223,16 +223,18 @@ def _without(
 def _carry(
     source: Path, folder: Path, cases: frozenset[str], dropped: frozenset[str], ending: str
 ) -> None:
-    """Link images, given masks and clean masks of the cases that stay, and the test cases."""
-    for name in TRAINING_FOLDERS:
+    """Carry over the files of the cases that stay, and of the test cases.
+
+    Images are linked. Masks and descriptions are copied, because people edit them.
+    """
+    for name in (*TRAINING_FOLDERS, *TEST_FOLDERS):
         for path in sorted((source / name).glob("*")):
             case = _case_of(path, cases, ending)
-            if path.is_file() and case and case not in dropped:
-                link_file(path, folder / name / path.name)
-    for name in TEST_FOLDERS:
-        for path in sorted((source / name).glob("*")):
-            if path.is_file():
-                link_file(path, folder / name / path.name)
+            stays = name in TEST_FOLDERS or (case and case not in dropped)
+            if path.is_file() and stays:
+                is_image = name in (IMAGES, TEST_IMAGES) and path.name.endswith(ending)
+                carry = link_file if is_image else copy_file
+                carry(path, folder / name / path.name)
 
 
 def _case_of(path: Path, cases: frozenset[str], ending: str) -> str:
@@ -270,9 +272,7 @@ def _revise_case(
     if revision.action == IGNORE and classes.ignore_label is not None:
         doubtful = np.where(given == found, given, classes.ignore_label)
         revised = doubtful.astype(np.uint8 if doubtful.max() < 256 else np.uint16)
-    path = folder / LABELS / label.name
-    path.unlink()  # a link to the given mask, which must stay as it is
-    write_image(path, revised, like=label)
+    write_image(folder / LABELS / label.name, revised, like=label)
     action = DONE[revision.action]
     return Revised(case, decision, action, int(np.count_nonzero(revised != given)), foreground)
 

@@ -26,7 +26,7 @@ from anl_seg.suspects.evidence import Evidence
 
 Values = NDArray[np.float64]
 
-#: A class needs so many cases before they can be compared with each other.
+#: Smallest number of cases of a class that can be compared with each other.
 MIN_PEERS = 10
 #: Differences of the tenth of cases that agrees best in the study, for a class with fewer cases.
 USUAL = {

@@ -221,3 +221,14 @@ def test_bad_input(raw, tmp_path, capsys):  # noqa: F811
         assert run("revise", raw, target, "--decisions", decisions, "--as", how) == 2
         assert message in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_predictions_of_the_user_are_refused_before_any_work(raw, tmp_path, capsys):  # noqa: F811
+    (tmp_path / "softmax").rename(tmp_path / "predictions")
+    folders = ("--predictions", tmp_path / "predictions", "--labels", raw / "labelsTr")
+    assert run("suspects", *folders, "-o", tmp_path) == 2
+    assert "which is not of an earlier report; give another folder" in capsys.readouterr().err
+    assert len(list((tmp_path / "predictions").iterdir())) == 40
+    # with -d, before nnU-Net predicts anything
+    assert run("suspects", "-d", "501", "-o", tmp_path) == 2
+    assert "which is not of an earlier report" in capsys.readouterr().err

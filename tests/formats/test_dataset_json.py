@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from anl_seg.formats.dataset_json import read_declared_labels
+from anl_seg.errors import InputError
+from anl_seg.formats.dataset_json import read_declared_labels, read_file_ending
 
 REGIONS = {"background": 0, "whole": [1, 2], "core": [2], "ignore": 3}
 
@@ -53,3 +54,15 @@ def test_other_labels_are_refused(tmp_path, labels):
 def test_an_ignore_label_is_one_number(tmp_path):
     with pytest.raises(ValueError, match=r"found \(2, 3\)"):
         read_declared_labels(write(tmp_path, {"a": 1, "ignore": [2, 3]}))
+
+
+def test_file_ending(tmp_path):
+    labels = {"background": 0, "lesion": 1}
+    assert read_file_ending(write(tmp_path, labels, file_ending=".nii.gz")) == ".nii.gz"
+    with pytest.raises(InputError, match=r"dataset\.json: has no file_ending"):
+        read_file_ending(write(tmp_path, labels))
+    listed = {"case": {"images": ["elsewhere.nii.gz"], "label": "labels/case.nii.gz"}}
+    with pytest.raises(
+        InputError, match="lists files under the key dataset, which is not supported"
+    ):
+        read_file_ending(write(tmp_path, labels, file_ending=".nii.gz", dataset=listed))

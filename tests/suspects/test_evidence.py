@@ -88,6 +88,23 @@ def test_empty_masks_have_finite_evidence():
         assert found.dice == 0
 
 
+def test_a_mask_that_fills_the_image_is_the_same_from_all_sides():
+    full = np.ones((32, 32), dtype=bool)
+    predicted = disc(9, 22, 7, 32) > 0
+    found = evidence(full, predicted)
+    assert found.gained == 1 - predicted.mean()
+    assert found.thickness * found.radius > 7
+    for turned in (predicted[::-1], predicted[:, ::-1], predicted[::-1, ::-1], predicted.T):
+        again = evidence(full, turned)
+        assert vars(again) == pytest.approx(vars(found), abs=1e-4)
+        there, back = evidence(turned, full), evidence(predicted, full)
+        assert vars(there) == pytest.approx(vars(back), abs=1e-4)
+    volume = evidence(
+        np.ones((4, 8, 8), dtype=bool), np.ones((4, 8, 8), dtype=bool), None, (3, 1, 1)
+    )
+    assert (volume.dice, volume.median, volume.thickness) == (1, 0, 0)
+
+
 def test_a_moved_mask_is_aligned_again():
     predicted, given = disc(24, 20, 9) > 0, disc(20, 26, 9) > 0
     found = evidence(given, predicted)

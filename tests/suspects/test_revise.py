@@ -134,6 +134,38 @@ def test_geometry_is_kept(tmp_path):
     assert not target.with_name("Dataset599_Other").exists()
 
 
+def test_changes_of_the_new_data_set_leave_the_source(raw, predicted):
+    """People edit masks in place. Images are links, because they are large and stay as they are."""
+    (raw / "labelsTr_clean").mkdir()
+    (raw / "labelsTs").mkdir()
+    for case in CASES:
+        (raw / "labelsTr_clean" / f"{case}.png").write_bytes(b"clean")
+    (raw / "labelsTs" / "test.png").write_bytes(b"test")
+    (raw / "imagesTr" / "case_00.json").write_text('{"spacing": [1, 1, 1]}')
+    before = {path: path.read_bytes() for path in sorted(raw.rglob("*")) if path.is_file()}
+    target, _ = revised(raw, "predict", predicted)
+    new = [path for path in sorted(target.rglob("*")) if path.is_file()]
+    images = [path for path in new if path.suffix == ".png" and "images" in path.parent.name]
+    assert all(path.stat().st_nlink == 2 for path in images)
+    assert len(images) == 41
+    others = [path for path in new if path not in images]
+    assert {path.parent.name for path in others} == {
+        *("labelsTr", "labelsTr_given", "labelsTr_clean", "labelsTs", "imagesTr", target.name)
+    }
+    for path in others:
+        with path.open("r+b") as file:
+            file.write(b"edited")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_data_set_that_lists_its_files_is_refused(raw):
+    content = json.loads((raw / "dataset.json").read_text())
+    (raw / "dataset.json").write_text(json.dumps(content | {"dataset": {}}))
+    with pytest.raises(InputError, match=r"dataset\.json: lists files under the key dataset"):
+        revised(raw, "drop")
+    assert nothing_is_written(raw)
+
+
 def nothing_is_written(raw):
     names = {path.name for path in raw.parent.iterdir()}
     return names == {raw.name}
@@ -185,7 +217,10 @@ def test_targets_that_nnunet_would_not_find(raw, name, message):
     [
         ("case,decision\ncase_99,wrong\n", "1 of 1 cases are not in the data set: case_99"),
         ("case,decision\ncase_01,bad\n", "line 2: decision 'bad', expected one of fine, wrong"),
-        ("case,decision\ncase_01,wrong\ncase_01,fine\n", "line 3: case case_01 stands there twice"),
+        (
+            "case,decision\ncase_01,wrong\ncase_01,fine\n",
+            "line 3: case case_01 occurs twice",
+        ),
         ("decision,case\nwrong\n", "line 2: names no case"),
         ("name,mark\ncase_01,wrong\n", "expected case and decision"),
         ("", "has the columns of an empty file"),
