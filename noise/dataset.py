@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from anl_seg.errors import InputError, listed
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import copy_file, link_file, write_json
+from anl_seg.formats.masks import check_threshold
 from anl_seg.formats.text import read_json
 from anl_seg.noise.cases import problem, rehearse_case, write_case
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, side_cars
@@ -240,6 +241,9 @@ def _check_target(target: Path, asked: dict[str, Any], overwrite: bool) -> None:
 
 def _check_masks(plan: NoisePlan, pool: ProcessPoolExecutor | None, track: Track) -> None:
     """Read every mask once, to report all problems before anything is written."""
+    if plan.settings.threshold is not None:
+        masks = (plan.source / task.file for task in plan.tasks)
+        check_threshold(plan.source, masks, plan.settings.threshold)
     work = partial(problem, plan.source, plan.settings, plan.layout.labels, plan.ignore_label)
     files = [task.file for task in plan.tasks]
     problems = [problem for problem in _run(work, files, pool, track, "checking masks") if problem]

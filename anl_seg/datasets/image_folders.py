@@ -29,9 +29,15 @@ from anl_seg.formats.files import write_json
 from anl_seg.formats.folders import atomic_folder
 from anl_seg.formats.grids import check_geometry
 from anl_seg.formats.images import ENDINGS, Geometry, read_image
-from anl_seg.formats.masks import are_grey, check_links, grey_message, to_labels
+from anl_seg.formats.masks import are_grey, check_links, check_threshold, grey_message, to_labels
 from anl_seg.formats.nnunet import DATASET_JSON
-from anl_seg.formats.pictures import JPEG_ENDINGS, PICTURE_ENDINGS, is_volume, read_picture
+from anl_seg.formats.pictures import (
+    JPEG_ENDINGS,
+    PICTURE_ENDINGS,
+    is_turned,
+    is_volume,
+    read_picture,
+)
 from anl_seg.progress import Track, untracked
 
 #: Suffix of a name that may distinguish images and masks: "_mask" in "lesion_01_mask".
@@ -133,8 +139,9 @@ def convert(
     """Write an nnU-Net raw data set from images and masks that are paired by name.
 
     Pictures (PNG, JPEG, BMP, TIFF of one page) become PNG. Volumes (NIfTI and other formats of
-    SimpleITK, TIFF with slices) become NIfTI with their spacing. Labels become 0 to K-1. `dst` is
-    written completely or not at all.
+    SimpleITK, TIFF with slices) become NIfTI with their spacing. Photos are turned as their EXIF
+    orientation says, as viewers do. Labels become 0 to K-1. `dst` is written completely or not at
+    all.
 
     Args:
         images: Folder of images, grey or RGB.
@@ -296,19 +303,14 @@ def _read_mask(path: Path, reading: _Masks) -> tuple[NDArray[Any], Geometry | No
     """Read the label values of a mask, before they are renumbered, and its geometry."""
     if reading.names is not None:
         return _labels_of_colours(path, read_picture(path), reading.names), None
-    if path.name.lower().endswith(JPEG_ENDINGS):
-        pixels = read_picture(path)
-        if pixels.ndim == 3:
-            if _is_coloured(pixels):
-                raise InputError(
-                    f"{_photograph(path)} If it is a mask in colour, save it as PNG without "
-                    "changing its colours, and add --colors"
-                )
-            pixels = pixels.mean(-1)
-        if reading.threshold is None:
-            raise InputError(f"{path}: JPEG changes label values; add --threshold 128. {SWAPPED}")
-        return to_labels(path, pixels.round().astype(np.uint8), reading.threshold), None
     pixels, geometry = _read_grey(path)
+    if path.name.lower().endswith(JPEG_ENDINGS):
+        if reading.threshold is None:
+            raise InputError(
+                f"{path}: JPEG changes label values; add --threshold 128 for masks of black and "
+                f"white, or save label maps as PNG. {SWAPPED}"
+            )
+        return (pixels >= reading.threshold).view(np.uint8), None
     labels = to_labels(path, pixels, reading.threshold)
     values = np.unique(labels).tolist()
     if are_grey(values):
@@ -318,6 +320,8 @@ def _read_mask(path: Path, reading: _Masks) -> tuple[NDArray[Any], Geometry | No
 
 def _read_grey(path: Path) -> tuple[NDArray[Any], Geometry | None]:
     """Read a mask of one channel; RGB with three equal channels counts as one channel."""
+    if path.name.lower().endswith(JPEG_ENDINGS):
+        return _read_grey_jpeg(path), None
     if path.name.lower().endswith(PICTURE_ENDINGS):
         with Image.open(path) as picture:
             is_rgb = picture.mode in {"RGB", "RGBA"}
@@ -331,6 +335,19 @@ def _read_grey(path: Path) -> tuple[NDArray[Any], Geometry | None]:
                 )
             return pixels[..., 0], None
     return read_image(path)
+
+
+def _read_grey_jpeg(path: Path) -> NDArray[np.uint8]:
+    """Read a JPEG mask; the channels of a grey one may differ by rounding."""
+    pixels = read_picture(path)
+    if pixels.ndim == 3:
+        if _is_coloured(pixels):
+            raise InputError(
+                f"{_photograph(path)} If it is a mask in colour, save it as PNG without changing "
+                "its colours, and add --colors"
+            )
+        pixels = pixels.mean(-1).round().astype(np.uint8)
+    return pixels
 
 
 def _is_coloured(pixels: NDArray[Any]) -> bool:
@@ -384,6 +401,9 @@ def _write_all(
     Raises:
         InputError: If files cannot be used.
     """
+    if reading.threshold is not None and reading.names is None:
+        masks = [case.mask for case in cases]
+        check_threshold(masks[0].parent, masks, reading.threshold, _read_grey)
     encoding = _guess(cases[0], reading, ending)
     found = _write(cases, folder, reading, encoding, track)
     right = _Encoding(
@@ -451,7 +471,7 @@ def _read_case(case: Case, reading: _Masks, encoding: _Encoding) -> Content:
     is_colour = not encoding.volumes and image.ndim == 3
     mask, mask_geometry = _read_mask(case.mask, reading)
     if mask.shape != shape:
-        raise InputError(f"{case.mask}: has the shape {mask.shape}, its image {shape}")
+        raise InputError(_misfit(case, mask.shape, shape))
     check_geometry(case.mask, mask_geometry, "its image", case.image, geometry)
     if encoding.in_colour and not is_colour:
         image = np.stack([image] * 3, axis=-1)
@@ -460,3 +480,16 @@ def _read_case(case: Case, reading: _Masks, encoding: _Encoding) -> Content:
     for value in values:
         labels[mask == value] = encoding.labels.get(value, 0)
     return Content(image, labels, geometry, frozenset(values), is_colour)
+
+
+def _misfit(case: Case, shape: tuple[int, ...], image_shape: tuple[int, ...]) -> str:
+    """Write the message for a mask that has another shape than its image."""
+    if shape == image_shape[::-1] and case.image.name.lower().endswith(PICTURE_ENDINGS):
+        with Image.open(case.image) as picture:
+            if is_turned(picture):
+                return (
+                    f"{case.mask}: fits {case.image} only without the image's EXIF orientation, "
+                    "which viewers apply. If your masks ignore this tag, delete it from all "
+                    "images, for example with exiftool -Orientation= IMAGES"
+                )
+    return f"{case.mask}: has the shape {shape}, its image {image_shape}"

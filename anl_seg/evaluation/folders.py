@@ -15,7 +15,7 @@ from anl_seg.evaluation.labels import LabelSet, declared_labels, found_labels, g
 from anl_seg.evaluation.metrics import Counts, count, count_values, overlap_values
 from anl_seg.evaluation.pairs import Measured, MeasuredCase, Measurements, Pair, collecting, measure
 from anl_seg.formats.dataset_json import Label
-from anl_seg.formats.masks import find_masks
+from anl_seg.formats.masks import check_threshold, find_masks
 from anl_seg.formats.nnunet import DATASET_JSON
 from anl_seg.formats.noise_manifest import NoisyMask, read_noisy_masks
 from anl_seg.processes import process_map
@@ -142,6 +142,10 @@ def evaluate_folders(
     both = sorted(predictions.keys() & references.keys())
     if noise_manifest is not None:
         problems += not_in_manifest(both, noisy, noise_manifest)
+    if conventions.threshold is not None:
+        for folder, masks in ((prediction_dir, predictions), (reference_dir, references)):
+            with collecting(problems):
+                check_threshold(folder, masks.values(), conventions.threshold)
     pairs = [
         Pair(case, predictions[case], references[case], noisy[case].file if case in noisy else None)
         for case in both

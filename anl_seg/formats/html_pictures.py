@@ -13,6 +13,7 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.formats.images import read_for_display
+from anl_seg.formats.pictures import upright
 
 #: Longest side of a shown picture, in pixels. Larger masks and images are reduced to it.
 MAX_SIDE = 384
@@ -95,8 +96,9 @@ def _read_picture(path: Path, shape: tuple[int, ...], plane: int | None) -> NDAr
 
 
 def _decode(path: Path) -> NDArray[Any]:
-    """Read the stored pixels, and replace indices into a palette by its colours."""
+    """Read the pixels as a viewer shows them, and replace indices into a palette by its colours."""
     if path.name.lower().endswith(DISPLAY_ENDINGS):
-        with Image.open(path) as picture:
+        with Image.open(path) as stored:
+            picture = upright(stored)
             return np.asarray(picture.convert("RGB") if picture.mode in COLOURED else picture)
     return read_for_display(path)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.images import ENDINGS, Geometry, ending_of, read_image
 
 Labels = NDArray[np.uint8 | np.uint16]
+#: Reader of the pixels of a mask and of its geometry.
+Read = Callable[[Path], tuple[NDArray[Any], Geometry | None]]
 
 MAX_LABEL = 65535
 #: Largest number of labels. A file with more different values is a picture, not a mask.
@@ -109,8 +112,8 @@ def to_labels(path: Path, pixels: NDArray[Any], threshold: float | None = None) 
             and 1 stays as it is.
 
     Raises:
-        InputError: If the values are anything but a few different whole numbers from 0 to 65535, or
-            if the threshold would empty a label map. The message is one line.
+        InputError: If the values are anything but a few different whole numbers from 0 to 65535.
+            The message is one line.
     """
     if pixels.dtype == np.float64:
         pixels = pixels.astype(np.float32)  # nnU-Net compares values in this type
@@ -118,11 +121,6 @@ def to_labels(path: Path, pixels: NDArray[Any], threshold: float | None = None) 
     whole = pixels.dtype.kind != "f" or bool(np.all(pixels == np.rint(pixels)))
     is_binary = whole and lowest >= 0 and highest <= 1
     if threshold is not None and not is_binary and not np.isnan(highest):
-        if highest < threshold and highest <= MAX_UNDECLARED_LABELS:
-            raise InputError(
-                f"{path}: contains values from {lowest:g} to {highest:g}, so --threshold "
-                f"{threshold:g} would leave it empty; omit the option for label maps"
-            )
         return (pixels >= threshold).view(np.uint8)
     if not (whole and lowest >= 0 and highest <= MAX_LABEL):
         raise InputError(
@@ -135,6 +133,37 @@ def to_labels(path: Path, pixels: NDArray[Any], threshold: float | None = None) 
             f"{path}: contains more than {MAX_DIFFERENT_LABELS} different values; is it a mask?"
         )
     return labels
+
+
+def check_threshold(
+    folder: Path, masks: Iterable[Path], threshold: float, read: Read = read_image
+) -> None:
+    """Refuse a threshold for a folder of label maps, which it would leave empty.
+
+    In a folder of grey masks, a mask may be below the threshold everywhere. So the folder decides:
+    it is grey if any mask reaches the threshold. No mask is read after that one.
+
+    Args:
+        folder: The folder, for the message.
+        masks: Its masks. Those that cannot be read are skipped, because their reader reports them.
+        threshold: Smallest foreground value of grey masks.
+        read: Reader of the pixels of a mask and of its geometry.
+
+    Raises:
+        InputError: If all values are below the threshold and at most `MAX_UNDECLARED_LABELS`, and
+            not only 0 and 1.
+    """
+    highest = 0.0
+    for path in masks:
+        with suppress(InputError):
+            highest = max(highest, float(read(path)[0].max()))  # NaN is never larger
+        if highest >= threshold:
+            return
+    if 1 < highest <= MAX_UNDECLARED_LABELS:
+        raise InputError(
+            f"{folder}: {highest:g} is the largest value of all masks, so --threshold "
+            f"{threshold:g} would leave them empty; omit the option for label maps, or lower it"
+        )
 
 
 def pixels_of(labels: Labels, label: Label) -> NDArray[np.bool_]:

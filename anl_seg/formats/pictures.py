@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from anl_seg.errors import InputError
 from anl_seg.formats.images import TIFF_ENDINGS
@@ -16,6 +17,8 @@ from anl_seg.formats.images import TIFF_ENDINGS
 JPEG_ENDINGS = (".jpg", ".jpeg")
 #: Endings of files that are pictures. A TIFF may be one, or a volume.
 PICTURE_ENDINGS = (".png", ".bmp", *JPEG_ENDINGS)
+#: Values of the EXIF orientation that turn or mirror a picture.
+TURNS = range(2, 9)
 
 
 def is_volume(path: Path) -> bool:
@@ -29,6 +32,8 @@ def is_volume(path: Path) -> bool:
 def read_picture(path: Path) -> NDArray[Any]:
     """Read a picture, grey `(H, W)` or RGB `(H, W, 3)`, uint8 or uint16; alpha is dropped.
 
+    Photos are turned as their EXIF orientation says, see `upright`.
+
     Raises:
         InputError: If the file cannot be read as a picture. The message is one line.
     """
@@ -40,7 +45,8 @@ def read_picture(path: Path) -> NDArray[Any]:
                     f"{path}: contains slices, but other images are 2D; use one kind only"
                 )
         else:
-            with Image.open(path) as picture:
+            with Image.open(path) as stored:
+                picture = upright(stored)
                 plain = picture.convert("RGB") if picture.mode in {"P", "CMYK"} else picture
                 pixels = np.asarray(plain.convert("L") if plain.mode in {"1", "LA"} else plain)
     except (OSError, SyntaxError, ValueError) as error:
@@ -57,6 +63,19 @@ def read_picture(path: Path) -> NDArray[Any]:
             "or 16 bits; convert it, or save volumes as NIfTI"
         )
     return pixels
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Turn or mirror a picture as its EXIF orientation says, as viewers do."""
+    return ImageOps.exif_transpose(picture) if is_turned(picture) else picture
+
+
+def is_turned(picture: Image.Image) -> bool:
+    """Tell whether viewers show a picture turned or mirrored. Damaged EXIF data is ignored."""
+    try:
+        return picture.getexif().get(ExifTags.Base.Orientation, 1) in TURNS
+    except (SyntaxError, OSError, struct.error):
+        return False
 
 
 def write_picture(path: Path, pixels: Image.Image | NDArray[Any]) -> None:

@@ -274,6 +274,14 @@ def test_a_threshold_does_not_empty_masks_of_labels(folders, capsys):
     assert "omit the option for label maps" in capsys.readouterr().err
 
 
+def test_a_faint_prediction_among_grey_masks_is_empty(folders, tmp_path):
+    grey = MASK * np.uint8(255)
+    pred, ref = folders({"a": grey, "b": MASK * 24}, {"a": grey, "b": grey})
+    assert run(pred, ref, "--threshold", 128, "-o", tmp_path / "out", "--figures-only") == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [case["metrics"]["1"]["Dice"] for case in summary["metric_per_case"]] == [1, 0]
+
+
 def test_dangling_links_are_named(folders, capsys):
     pred, ref = folders({"a": MASK, "b": MASK}, {"a": MASK, "b": MASK})
     for folder in (pred, ref):

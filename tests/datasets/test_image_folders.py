@@ -122,10 +122,42 @@ def test_a_wrong_table_of_colours_is_named(tmp_path, rows, message):
 def test_grey_and_jpeg_masks_need_a_threshold(folders, tmp_path):
     soft = MASK * 200 + 20
     fill(folders, mask=soft + np.arange(30, dtype=np.uint8), name="{}.jpg")
-    with pytest.raises(InputError, match=r"--threshold 128\. If it is an image, swap"):
+    with pytest.raises(InputError, match=r"save label maps as PNG\. If it is an image, swap"):
         convert(*folders, tmp_path / "Dataset510_X")
     done = convert(*folders, tmp_path / "Dataset510_X", threshold=128)
     assert (read(done.folder / "labelsTr" / "case0.png") != MASK).mean() < 0.02
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+@pytest.mark.parametrize("faint", [24, 3])
+def test_a_faint_mask_among_grey_masks_is_thresholded_too(folders, tmp_path, ending, faint):
+    fill(folders, 3, name="{}." + ending)
+    picture(folders[1] / f"case1.{ending}", np.full((20, 30), faint, np.uint8))
+    done = convert(*folders, tmp_path / "Dataset510_X", threshold=128)
+    assert done.labels == {"background": 0, "foreground": 1}
+    assert not read(done.folder / "labelsTr/case1.png").any()
+    assert (read(done.folder / "labelsTr/case2.png") != MASK).mean() < 0.02
+
+
+def test_a_jpeg_of_ones_is_black_and_a_png_of_ones_is_a_mask(folders, tmp_path):
+    fill(folders, 3)
+    (folders[1] / "case1.png").unlink()
+    picture(folders[1] / "case1.jpg", np.ones((20, 30), np.uint8))
+    picture(folders[1] / "case2.png", MASK)
+    done = convert(*folders, tmp_path / "Dataset510_X", threshold=128)
+    assert not read(done.folder / "labelsTr/case1.png").any()
+    assert np.array_equal(read(done.folder / "labelsTr/case2.png"), MASK)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_a_threshold_does_not_empty_a_folder_of_label_maps(folders, tmp_path, ending):
+    fill(folders, 3, mask=MASK * 3, name="{}." + ending)
+    picture(folders[1] / f"case0.{ending}", MASK)
+    with pytest.raises(
+        InputError, match=r"masks: [35] is the largest value .* --threshold 128 would"
+    ):
+        convert(*folders, tmp_path / "Dataset510_X", threshold=128)
+    assert convert(*folders, tmp_path / "Dataset511_X", threshold=2).n_training == 3
 
 
 def photograph(height, width):
@@ -257,6 +289,37 @@ def test_tiff_slices_are_a_volume_and_16_bit_pictures_keep_their_values(folders,
 
     image = cv2.imread(str(done.folder / "imagesTr/a_0000.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(image, np.stack([deep] * 3, -1))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_turned_as_viewers_show_them(folders, tmp_path, orientation):
+    images, masks = folders
+    seen = np.stack([MASK * 200] * 3, -1)
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # what turns the seen picture to the stored
+    stored = Image.fromarray(seen)
+    if orientation > 1:
+        stored = stored.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[274] = orientation
+    stored.save(images / "a.jpg", exif=exif, quality=100)
+    picture(masks / "a.png", MASK)
+    done = convert(images, masks, tmp_path / "Dataset510_X")
+    written = read(done.folder / "imagesTr/a_0000.png")
+    assert np.array_equal(written[..., 1] > 100, MASK > 0)
+    assert np.array_equal(read(done.folder / "labelsTr/a.png"), MASK)
+    if orientation > 4:
+        picture(masks / "a.png", np.asarray(stored)[..., 0])
+        with pytest.raises(InputError, match=r"a\.jpg only without the image's EXIF orientation"):
+            convert(images, masks, tmp_path / "Dataset511_X")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+def test_damaged_exif_data_is_ignored(folders, tmp_path, ending):
+    images, masks = folders
+    Image.fromarray(MASK * 200).save(images / f"a.{ending}", exif=b"Exif\x00\x00nonsense")
+    picture(masks / "a.png", MASK)
+    done = convert(images, masks, tmp_path / "Dataset510_X")
+    assert np.array_equal(read(done.folder / "imagesTr/a_0000.png") > 100, MASK > 0)
 
 
 def test_sizes_that_differ_are_named(folders, tmp_path):

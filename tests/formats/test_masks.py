@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -9,7 +11,12 @@ from PIL import Image
 
 from anl_seg.errors import InputError
 from anl_seg.formats.images import Geometry
-from anl_seg.formats.masks import find_masks, read_labels, read_labels_and_geometry
+from anl_seg.formats.masks import (
+    check_threshold,
+    find_masks,
+    read_labels,
+    read_labels_and_geometry,
+)
 
 FLAT = np.array([[0, 1, 2], [0, 0, 3]], dtype=np.uint8)
 SOLID = np.stack([FLAT, FLAT[::-1]])
@@ -134,3 +141,18 @@ def test_find_masks_needs_a_folder_with_masks(tmp_path):
         find_masks(tmp_path)
     with pytest.raises(InputError, match="no such folder"):
         find_masks(tmp_path / "absent")
+
+
+def test_no_mask_is_read_after_one_that_reaches_the_threshold(tmp_path):
+    highest = {"a": 0, "b": 24, "c": 200, "d": 2}
+    seen = []
+
+    def read(path):
+        seen.append(path.name)
+        return np.array([0, highest[path.name]]), None
+
+    check_threshold(tmp_path, map(Path, highest), 128, read)
+    assert seen == ["a", "b", "c"]
+    with pytest.raises(InputError, match="24 is the largest value of all masks"):
+        check_threshold(tmp_path, map(Path, "abd"), 128, read)
+    check_threshold(tmp_path, [Path("a")], 128, read)

@@ -384,3 +384,17 @@ def test_real_masks_meet_their_level(tmp_path):
     assert content["summary"]["corrupted"] == 12
     met = [row["achieved"] == pytest.approx(0.7, abs=0.01) for row in content["cases"]]
     assert met.count(False) <= 1  # one lesion covers 92 % of its image: no room to move
+
+
+def test_a_faint_mask_among_grey_masks_becomes_empty(tmp_path):
+    source = tmp_path / "masks"
+    for name, value in (("a", 255), ("b", 24), ("c", 200)):
+        save(source / f"{name}.png", disc(12, value))
+    settings = NoiseSettings(eta_alpha=0, eta_beta=0.5, threshold=128)
+    corrupt_masks(source, tmp_path / "noisy", settings)
+    found = [np.unique(pixels(tmp_path / f"noisy/{name}.png")).tolist() for name in "abc"]
+    assert found == [[0, 255], [0], [0, 255]]
+    for name in "ac":
+        (source / f"{name}.png").unlink()
+    with pytest.raises(InputError, match=r"24 is the largest value .* omit the option"):
+        corrupt_masks(source, tmp_path / "other", settings)

@@ -142,6 +142,19 @@ def test_grey_values_can_be_seen(tmp_path, dtype, name):
     assert grey[8, 15].min() > 235
 
 
+def test_photos_below_the_outlines_are_turned_as_viewers_show_them(tmp_path):
+    seen = np.zeros((16, 24), np.uint8)
+    seen[:4] = 255
+    mask = write(tmp_path / "a.png", (seen > 0).astype(np.uint8))
+    exif = Image.Exif()
+    exif[274] = 6  # stored a quarter turn to the left
+    Image.fromarray(np.rot90(seen)).save(tmp_path / "photo.jpg", exif=exif)
+    grey = np.asarray(shown(draw_overlay(CaseFiles(mask, {}, tmp_path / "photo.jpg"), [1])))
+    assert grey.shape == (16, 24, 3)
+    assert grey[1].min() > 200
+    assert grey[8:].max() < 50
+
+
 def test_images_are_found_by_either_name(tmp_path):
     for name in ("a.png", "a.b_0000.nii.gz", "a.json", "c.JPG"):
         (tmp_path / name).touch()
