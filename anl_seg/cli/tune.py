@@ -125,8 +125,9 @@ def command(
     """Search for alpha and beta (lambda, delta) of a loss on held-out training images.
 
     Test images are never used. Each trial is a run with its own folder in -o;
-    -np trials are done at a time. If a search was stopped, the same command
-    resumes it. A larger --trials continues a finished search.
+    -np trials are done at a time. If a search was stopped, or trials failed, the
+    same command resumes it and tries failed trials again. A larger --trials
+    continues a finished search.
 
     By default held-out images are scored with the given labels, because real
     data have no others. Noise in them lowers every result and blurs differences,

@@ -13,7 +13,7 @@ def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None
     """Estimate the seconds until all runs are done; None until the first one is done.
 
     A run is assumed to take the median time of finished runs with the same protocol, or of all
-    finished runs. Failed runs count as finished.
+    finished runs, less the time of its own attempts. Failed runs count as finished.
 
     Args:
         found: States of the runs.
@@ -28,7 +28,9 @@ def seconds_left(found: Sequence[Standing], workers: int | None) -> float | None
         if each.state not in (DONE, FAILED):
             alike = [seconds or 0.0 for protocol, seconds in done if protocol == _protocol(each)]
             usual = statistics.median(alike) if alike else everything
-            left.append(max(0.0, usual - each.record.elapsed) if each.state == RUNNING else usual)
+            record = each.record
+            spent = record.elapsed if each.state == RUNNING else record.seconds or 0.0
+            left.append(max(0.0, usual - spent))
     workers = workers or max(1, sum(each.state == RUNNING for each in found))
     return max(sum(left) / workers, *left)
 

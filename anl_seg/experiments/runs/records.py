@@ -42,7 +42,8 @@ class RunRecord:
         error: First line of the error, if the run failed.
         started: Start of the last attempt, in UTC, ISO 8601.
         ended: End of the last attempt, in UTC, ISO 8601.
-        seconds: Seconds from `started` to `ended`.
+        seconds: Seconds of all ended attempts together, because a run resumes. The time of an
+            attempt that was killed is unknown and not included.
         host: Name of the machine.
         job: Job of SLURM, if any.
         versions: Versions of the packages that the numbers depend on.
@@ -72,10 +73,12 @@ class RunRecord:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the last attempt began; 0 before the first attempt."""
+        """Seconds of all attempts up to now, if the last one is still running."""
+        ended = self.seconds or 0.0
         if self.started is None:
-            return 0.0
-        return (datetime.now(timezone.utc) - datetime.fromisoformat(self.started)).total_seconds()
+            return ended
+        start = datetime.fromisoformat(self.started)
+        return ended + (datetime.now(timezone.utc) - start).total_seconds()
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from anl_seg.errors import CommandFailedError, InputError, listed
+from anl_seg.errors import CommandFailedError, InputError, listed, named
 from anl_seg.experiments.kinds import KINDS, find_kind
 from anl_seg.experiments.runs import records
 from anl_seg.experiments.runs.executors import in_queue
@@ -24,6 +24,10 @@ from anl_seg.formats.text import read_yaml
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
+#: Seconds to wait after the first refused submission. The wait doubles with each further one.
+REFUSED_SECONDS, LONGEST_REFUSED_SECONDS = 10.0, 600.0
+#: Refused submissions in a row after which no more are made, about 20 minutes.
+MOST_REFUSALS = 8
 KEYS = ("kind", "base", "grid", "runs")
 
 
@@ -140,7 +144,10 @@ def run_sweep(
     """Do the missing runs: resume started ones, and skip finished ones.
 
     Several calls on one folder share the work. A run that fails or crashes is tried again `retries`
-    times. A run that is stopped, cancelled or preempted is resumed any number of times.
+    times. A run that is stopped, cancelled or preempted is resumed any number of times. A run whose
+    folder is deleted meanwhile is done again.
+
+    If the executor refuses further runs, the call submits them again later, `MOST_REFUSALS` times.
 
     Args:
         root: Folder of the runs. Each run has a subfolder named after its id.
@@ -156,8 +163,10 @@ def run_sweep(
         InputError: If a record in the folder cannot be read, or data or a package are missing.
         CommandFailedError: If the executor does not accept the first runs.
     """
-    before = dict(_add(root, run) for run in runs)
+    wanted = {root / run.id: run for run in runs}
+    before = {folder: _add(folder, run) for folder, run in wanted.items()}
     begun = Counter[Path]()
+    refusals = _Refusals()
 
     def tries(folder: Path, record: RunRecord) -> int:
         """Count attempts since this call began, except stops. Unrecorded crashes count too."""
@@ -167,11 +176,15 @@ def run_sweep(
     try:
         while True:
             # The order matters: a run that ends in between still counts as underway.
-            found = standings(before, executor.pending(list(before)))
+            found = standings(wanted, executor.pending(list(wanted)))
+            if lost := set(wanted) - {each.folder for each in found}:
+                log.warning("folders were deleted, so their runs begin anew: %s", _names(lost))
+                before |= {folder: _add(folder, wanted[folder]) for folder in lost}
+                continue
             watch(found)
             free = [each for each in found if each.state not in (DONE, RUNNING, QUEUED)]
             todo = [each.folder for each in free if tries(each.folder, each.record) <= retries]
-            if todo:
+            if todo and refusals.may_try:
                 if not begun:
                     _check_needs(free)
                 try:
@@ -179,14 +192,42 @@ def run_sweep(
                 except CommandFailedError as error:
                     if not begun:
                         raise
-                    log.warning("%s; started runs continue", error)
-                begun.update(todo)
-            elif all(each.state == DONE or each in free for each in found):
+                    seconds = refusals.add()
+                    log.warning("%s; started runs continue, next try in %.0f s", error, seconds)
+                else:
+                    begun.update(todo)
+                    refusals = _Refusals()
+            elif (not todo or refusals.are_too_many) and all(
+                each.state == DONE or each in free for each in found
+            ):
                 return found
             time.sleep(POLL_SECONDS)
     except BaseException:
         executor.stop()
         raise
+
+
+@dataclass
+class _Refusals:
+    """Submissions refused in a row. Before the next one there is a wait, longer each time."""
+
+    number: int = 0
+    until: float = 0.0
+
+    def add(self) -> float:
+        """Count a refusal, and return the seconds to wait."""
+        seconds = min(REFUSED_SECONDS * 2.0**self.number, LONGEST_REFUSED_SECONDS)
+        self.number += 1
+        self.until = time.monotonic() + seconds
+        return seconds
+
+    @property
+    def are_too_many(self) -> bool:
+        return self.number >= MOST_REFUSALS
+
+    @property
+    def may_try(self) -> bool:
+        return not self.are_too_many and time.monotonic() >= self.until
 
 
 def _check_needs(todo: Iterable[Standing]) -> None:
@@ -258,19 +299,22 @@ def failures(found: Sequence[Standing]) -> str:
     )
 
 
-def _add(root: Path, run: Run) -> tuple[Path, RunRecord]:
-    """Create the folder and record of a run, and return both.
+def _add(folder: Path, run: Run) -> RunRecord:
+    """Create the folder and record of a run, and return the record.
 
     An unfinished run takes a new device or path from `run`, unless another process is doing it.
     """
-    folder = root / run.id
     folder.mkdir(parents=True, exist_ok=True)
     with records.locked(folder, wait=0) as mine:
         known = records.read_record(folder)
         record = known or RunRecord(run.id, run.kind, {})
         if mine and (known is None or known.status != DONE):
             records.write_record(folder, replace(record, settings=dict(run.settings)))
-    return folder, record
+    return record
+
+
+def _names(folders: Iterable[Path]) -> str:
+    return named(sorted(folder.name for folder in folders))
 
 
 def _merged(base: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,7 +50,6 @@ def work(folder: Path) -> bool:
             error=None,
             started=_now(),
             ended=None,
-            seconds=None,
             host=platform.node(),
             job=_job(),
             versions=versions(*PACKAGES),
@@ -74,7 +73,7 @@ def work(folder: Path) -> bool:
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 outcome = {"status": records.FAILED, "error": reason}
         finally:
-            seconds = round(time.monotonic() - start, 1)
+            seconds = round((record.seconds or 0.0) + time.monotonic() - start, 1)
             ended = dataclasses.replace(record, **outcome, ended=_now(), seconds=seconds)
             records.write_record(folder, ended)
         return ended.status == records.DONE

@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from anl_seg import losses
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.kinds import GIVEN, find_kind, nest_parameters
 from anl_seg.experiments.runs.executors.executor import Executor
-from anl_seg.experiments.runs.records import DONE, RunRecord, read_record
+from anl_seg.experiments.runs.records import DONE, FAILED, RunRecord, read_record
 from anl_seg.experiments.runs.run import NOT_IN_ID, Run, make_run
 from anl_seg.experiments.runs.sweep import Standing, Watch, run_sweep
 from anl_seg.extras import require
@@ -90,7 +90,7 @@ class Trial:
         number: Number of the trial, counted from 0.
         values: Values of the hyper-parameters in the run.
         objective: Value of the metric, a share; None if the run failed or is not done.
-        failed: Whether the trial was given up.
+        failed: Whether the run failed in all its attempts so far, or the metric is not a number.
         folder: Folder of the run.
         record: Record of the run, if it was started.
     """
@@ -191,8 +191,9 @@ def tune(
 ) -> list[Trial]:
     """Do the missing trials of a search, `parallel` at a time.
 
-    Unfinished trials of a killed call are done first, and their runs are resumed. The next trials
-    depend only on the earlier trials and on the seed of the runs.
+    Unfinished trials of an earlier call are done first: runs that were stopped are resumed, and
+    runs that failed are tried again. The next trials depend only on the earlier trials and on the
+    seed of the runs.
 
     Args:
         root: Folder of the study and of the runs.
@@ -201,7 +202,7 @@ def tune(
         trials: Total number of trials; by default 25, or the whole grid.
         parallel: Number of trials chosen together.
         sampler: "tpe", the tree-structured Parzen estimator, or "grid", the values of the paper.
-        retries: Number of retries of a failed run, before its trial counts as failed.
+        retries: Number of retries of a failed run in this call.
         storage: URL of a database for the study; by default SQLite in `root`.
         watch: Function called with the states of the runs of this call.
 
@@ -218,19 +219,23 @@ def tune(
             study.enqueue_trial(point, skip_if_exists=True)
     total = trials or (len(study.trials) if sampler == GRID else DEFAULT_TRIALS)
     earlier: list[Standing] = []
+    given_up: set[int] = set()
 
     def watch_all(found: list[Standing]) -> None:
         watch([*earlier, *found])
 
-    while batch := _next(root, study, search, total, parallel):
+    while batch := _next(root, study, search, total, parallel, given_up):
         runs = {number: search.run(values) for number, values in batch.items()}
         distinct = list({run.id: run for run in runs.values()}.values())
         found = run_sweep(root, distinct, executor, retries=retries, watch=watch_all)
+        standing_of = {standing.record.id: standing for standing in found}
         for number, run in runs.items():
-            (standing,) = (each for each in found if each.record.id == run.id)
-            _tell(study, number, standing, search.metric)
+            if standing_of[run.id].state == DONE:
+                _tell(study, number, standing_of[run.id], search.metric)
+            else:  # the trial stays open, so that a later call tries it again
+                given_up.add(number)
         earlier += found
-    return _trials(root, search, study)
+    return _trials(root, search, study, given_up)
 
 
 def read_tuning(root: Path, storage: str | None = None) -> tuple[Search, list[Trial]]:
@@ -389,9 +394,12 @@ def _recorded(root: Path) -> dict[str, Any] | None:
 
 
 def _next(
-    root: Path, study: Study, search: Search, total: int, parallel: int
+    root: Path, study: Study, search: Search, total: int, parallel: int, given_up: Collection[int]
 ) -> dict[int, dict[str, float]]:
-    """Return the trials to do now, by number: unfinished ones of an earlier call, or new ones."""
+    """Return the trials to do now, by number: unfinished ones of an earlier call, or new ones.
+
+    Trials in `given_up` failed in this call. They count as ended.
+    """
     from optuna.distributions import FloatDistribution
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState
@@ -400,13 +408,13 @@ def _next(
     with FileLock(root / LOCK_NAME):  # a trial without values is left from a killed process
         left = {}
         for open_trial in study.get_trials(states=(TrialState.RUNNING,)):
-            if set(open_trial.params) == set(space):
-                left[open_trial.number] = open_trial.params
-            else:
+            if set(open_trial.params) != set(space):
                 study.tell(open_trial.number, state=TrialState.FAIL)
+            elif open_trial.number not in given_up:
+                left[open_trial.number] = open_trial.params
         if left:
             return left
-        ended = sum(trial.state.is_finished() for trial in study.trials)
+        ended = sum(trial.state.is_finished() for trial in study.trials) + len(given_up)
         asked = {}
         for number in range(ended, min(ended + parallel, total)):
             seeds = np.random.SeedSequence([search.settings.get("seed", 1), number])
@@ -417,10 +425,11 @@ def _next(
 
 
 def _tell(study: Study, number: int, standing: Standing, metric: str) -> None:
+    """Tell the study the metric of a finished run."""
     from optuna.trial import TrialState
 
     metrics = standing.record.metrics
-    if standing.state == DONE and metric not in metrics:
+    if metric not in metrics:
         advice = (
             "omit --objective clean if the clean labels of its data are unknown"
             if metric.endswith("_clean")
@@ -428,24 +437,28 @@ def _tell(study: Study, number: int, standing: Standing, metric: str) -> None:
         )
         has = named(sorted(metrics)) or "no metrics"
         raise InputError(f"{standing.folder} has no {metric}: its record has {has}; {advice}")
-    if standing.state == DONE and math.isfinite(value := metrics[metric]):
+    if math.isfinite(value := metrics[metric]):
         study.tell(number, value, skip_if_finished=True)
     else:
         study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
 
-def _trials(root: Path, search: Search, study: Study) -> list[Trial]:
+def _trials(
+    root: Path, search: Search, study: Study, given_up: Collection[int] = ()
+) -> list[Trial]:
     known = [trial for trial in study.trials if set(trial.params) == set(search.ranges)]
-    return [_trial(root, search, trial) for trial in known]
+    return [_trial(root, search, trial, trial.number in given_up) for trial in known]
 
 
-def _trial(root: Path, search: Search, trial: FrozenTrial) -> Trial:
+def _trial(root: Path, search: Search, trial: FrozenTrial, given_up: bool) -> Trial:
     run = search.run(trial.params)
+    record = read_record(root / run.id)
+    failed_run = record is not None and record.status == FAILED
     return Trial(
         number=trial.number,
         values=_rounded(trial.params),
         objective=trial.value,
-        failed=trial.state.name == "FAIL",
+        failed=given_up or trial.state.name == "FAIL" or (trial.value is None and failed_run),
         folder=root / run.id,
-        record=read_record(root / run.id),
+        record=record,
     )

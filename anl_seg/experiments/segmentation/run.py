@@ -100,7 +100,7 @@ def _mean_of_last_epochs(training: TrainerSettings, trained: Path) -> float:
 def _metrics(
     settings: SegmentationSettings, nnunet: NnUNet, dataset: str, plans: str, folder: Path
 ) -> dict[str, float]:
-    """Compute the Dice of validation images, and predict and score the test images.
+    """Compute the Dice of validation images, and predict and score the test images, if any.
 
     `test_dice` is the mean over the last epochs if the protocol tests them, otherwise the Dice of
     the final network. `test_area` is the mean over the images of predicted over reference area.
@@ -120,7 +120,7 @@ def _metrics(
         for _ in nnunet.predict(_number(dataset), plans, images, predictions, settings.fold):
             pass
         found |= _test_metrics(evaluate_folders(predictions, labels))
-    if settings.training.schedule.test_epochs:
+    if images.is_dir() and settings.training.schedule.test_epochs:
         found["test_dice"] = _mean_of_last_epochs(settings.training, trained)
     return found
 

@@ -17,7 +17,7 @@ from anl_seg.trainers.settings import TrainerSettings
 
 #: Value of the setting `data` for pictures that are generated.
 PHANTOM = "phantom"
-#: Value of eta_beta if no mask has noise. It is never 0 in a noisy mask.
+#: Value of eta_beta for the noise if no mask has any.
 ANY_BETA = 0.5
 #: Settings of the training that differ from the trainer's own defaults.
 TRAINING: Mapping[str, Any] = MappingProxyType({"protocol": "isic2017", "seed": 1})
@@ -33,7 +33,8 @@ class SegmentationSettings:
         n_training: Number of training pairs to use, drawn at random, or None for all.
         subset_seed: Seed of the draw of training pairs.
         eta_alpha: Share of the training masks that are corrupted.
-        eta_beta: Changed pixels over foreground pixels of a corrupted mask; 0 without noise.
+        eta_beta: Changed pixels over foreground pixels of a corrupted mask, in (0, 1). It becomes 0
+            if `eta_alpha` is 0.
         noise_seed: Seed of the noise. It does not depend on the seed of the training.
         noise_method: "corrected", or "published" for the generator behind the paper's Table VI.
         noise_kinds: Kinds of noise to draw from, by name; all of the paper's by default.
@@ -68,6 +69,11 @@ class SegmentationSettings:
             raise InputError(f"n_training must be at least 1, got {self.n_training}")
         if self.eta_alpha == 0:
             object.__setattr__(self, "eta_beta", 0.0)
+        elif not 0 < self.eta_beta < 1:
+            raise InputError(
+                "eta_beta must be between 0 and 1, both excluded, if masks have noise, got "
+                f"{self.eta_beta:g}; for a run without noise set eta_alpha to 0"
+            )
         if self.fold not in ("all", *"01234"):
             raise InputError(f"fold must be all, or one of 0 to 4, got {self.fold!r}")
         if self.data != PHANTOM:
@@ -102,7 +108,7 @@ class SegmentationSettings:
         """Settings of the noise."""
         return NoiseSettings(
             eta_alpha=self.eta_alpha,
-            eta_beta=self.eta_beta or ANY_BETA,
+            eta_beta=self.eta_beta if self.eta_alpha else ANY_BETA,
             seed=self.noise_seed,
             method=find_method(self.noise_method),
             kinds=self.noise_kinds,

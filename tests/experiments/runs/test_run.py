@@ -118,6 +118,8 @@ def test_settings_come_back_from_those_of_a_record():
         ("segmentation", {"small": "yes"}, "small must be true or false, got 'yes'"),
         ("segmentation", {"fold": "5"}, "fold must be all, or one of 0 to 4, got '5'"),
         ("segmentation", {"eta_alpha": 70}, "eta_alpha must be from 0 to 1, got 70"),
+        ("segmentation", {"eta_beta": 0}, "eta_beta must be between 0 and 1, both excluded, if"),
+        ("segmentation", {"eta_beta": 1}, "got 1; for a run without noise set eta_alpha to 0"),
         ("segmentation", {"loss": "cee"}, "cee"),
         ("segmentation", {"n_training": 0}, "n_training must be at least 1, got 0"),
         ("segmentation", {"noise_kinds": ["dilated"]}, "dilated"),
@@ -127,6 +129,15 @@ def test_settings_come_back_from_those_of_a_record():
 def test_impossible_settings(kind, settings, message):
     with pytest.raises(InputError, match=message):
         make_run(kind, settings)
+
+
+@pytest.mark.parametrize(
+    ("eta_alpha", "eta_beta", "recorded", "drawn"), [(0.7, 0.3, 0.3, 0.3), (0, 0.3, 0, 0.5)]
+)
+def test_the_noise_is_the_recorded_one(eta_alpha, eta_beta, recorded, drawn):
+    settings = SegmentationSettings(eta_alpha=eta_alpha, eta_beta=eta_beta)
+    assert settings.as_json()["eta_beta"] == recorded
+    assert (settings.noise.eta_alpha, settings.noise.eta_beta) == (eta_alpha, drawn)
 
 
 def test_all_wrong_values_are_named():

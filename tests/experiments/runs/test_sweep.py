@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -152,6 +154,7 @@ class Pretended:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
     monkeypatch.setattr(sweep, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(sweep, "REFUSED_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -291,14 +294,14 @@ def test_a_stopped_run_that_never_begins_again_is_not_tried_for_ever(tmp_path, r
 
 
 class Refusing(Pretended):
-    """Executor that accepts runs only the first time, or never."""
+    """Executor that accepts runs only the first time, or never; or refuses `refused` times."""
 
-    def __init__(self, outcomes=None, taken=1):
+    def __init__(self, outcomes=None, taken=1, refused=math.inf):
         super().__init__(outcomes)
-        self.taken = taken
+        self.taken, self.refused = taken, refused
 
     def start(self, folders):
-        if len(self.started) >= self.taken:
+        if len(self.started) >= self.taken and self.started.count("refused") < self.refused:
             self.started.append("refused")
             raise CommandFailedError("sbatch: try later")
         super().start(folders)
@@ -308,9 +311,44 @@ def test_a_refused_retry_stops_no_other_run(tmp_path, runs, caplog):
     executor = Refusing({runs[0].id: ["failed"]})
     found = do(tmp_path, runs, executor, retries=2)
     assert [standing.state for standing in found] == ["failed", "done", "done"]
-    assert executor.started[1:] == ["refused", "refused"]
+    assert executor.started[1:] == ["refused"] * sweep.MOST_REFUSALS
     assert not executor.stopped
     assert "sbatch: try later; started runs continue" in caplog.text
+
+
+def test_refusals_are_no_attempts(tmp_path, runs):
+    executor = Refusing({runs[0].id: ["failed"]}, refused=3)
+    found = do(tmp_path, runs, executor, retries=1)
+    assert [standing.state for standing in found] == ["done"] * 3
+    assert executor.started[1:] == ["refused"] * 3 + [[runs[0].id]]
+
+
+def test_the_wait_after_refusals_grows(monkeypatch):
+    monkeypatch.setattr(sweep, "REFUSED_SECONDS", 10.0)
+    refusals = sweep._Refusals()
+    assert refusals.may_try
+    waits = [refusals.add() for _ in range(sweep.MOST_REFUSALS)]
+    assert waits == [10, 20, 40, 80, 160, 320, 600, 600]
+    assert not refusals.may_try
+
+
+class Deleting(Pretended):
+    """Executor during which a user deletes the folder of the first run, once."""
+
+    def pending(self, folders):
+        super().pending(folders)
+        if len(self.started) == 1:
+            shutil.rmtree(folders[0])
+            self.started.append("deleted")
+        return set()
+
+
+def test_a_run_whose_folder_is_deleted_is_done_again(tmp_path, runs, caplog):
+    executor = Deleting()
+    found = do(tmp_path, runs, executor, retries=1)
+    assert [(each.folder.name, each.state) for each in found] == [(run.id, "done") for run in runs]
+    assert executor.started[1:] == ["deleted", [runs[0].id]]
+    assert f"folders were deleted, so their runs begin anew: {runs[0].id}" in caplog.text
 
 
 def test_an_executor_that_refuses_all_runs(tmp_path, runs):
@@ -402,6 +440,10 @@ def test_the_elapsed_time_of_a_run_is_subtracted(runs):
     assert seconds_left([done, running, waiting], workers=8) == pytest.approx(100, abs=5)
     late = standing("running", started="2020-01-01T00:00:00+00:00")
     assert seconds_left([done, late], workers=1) == 0.0
+    # Time of earlier attempts.
+    assert seconds_left([done, standing("stopped", seconds=30.0)], workers=1) == 70.0
+    resumed = standing("running", started=begun, seconds=30.0)
+    assert seconds_left([done, resumed], workers=1) == pytest.approx(30, abs=5)
 
 
 @pytest.mark.parametrize(

@@ -328,6 +328,35 @@ def test_failed_trials_are_tried_again_and_counted(root):
     )
 
 
+def test_another_call_tries_failed_trials_again(root):
+    search = make_search("classification", DIGITS)
+    trials = tune(root, search, Doer(fail_where_alpha_is_large), trials=8, watch=quiet)
+    failed = {trial.folder.name for trial in trials if trial.failed}
+    assert {trial.folder.name for trial in read_tuning(root)[1] if trial.failed} == failed
+
+    still = Doer(fail_where_alpha_is_large)
+    again = tune(root, search, still, trials=8, watch=quiet)
+    assert still.done == Counter(dict.fromkeys(failed, 2))  # once, and one retry
+    assert points(again) == points(trials)
+
+    mended = Doer()
+    again = tune(root, search, mended, trials=8, watch=quiet)
+    assert mended.done == Counter(dict.fromkeys(failed, 1))
+    assert [trial.values for trial in again] == [trial.values for trial in trials]
+    assert all(trial.objective is not None and not trial.failed for trial in again)
+    idle = Doer()
+    tune(root, search, idle, trials=8, watch=quiet)
+    assert not idle.done
+
+
+def test_a_trial_whose_runs_die_is_given_up_for_this_call(root):
+    doer = Doer(lambda values: {"status": "stopped"})
+    search = make_search("classification", DIGITS)
+    trials = tune(root, search, doer, trials=2, watch=quiet)
+    assert [trial.failed for trial in trials] == [True, True]
+    assert set(doer.done.values()) == {2}
+
+
 def test_an_objective_of_nan_is_a_failure(root):
     doer = Doer(lambda values: {"metrics": {"validation_accuracy": math.nan}})
     search = make_search("classification", DIGITS)

@@ -8,7 +8,9 @@ import pytest
 
 from anl_seg.errors import CommandFailedError, InputError
 from anl_seg.experiments.segmentation.data_sets import keep_random_cases
-from anl_seg.experiments.segmentation.run import _mean_of_last_epochs
+from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
+from anl_seg.experiments.segmentation.run import _mean_of_last_epochs, _metrics
+from anl_seg.experiments.segmentation.settings import SegmentationSettings
 from anl_seg.trainers.settings import TrainerSettings
 
 
@@ -32,7 +34,19 @@ def test_fewer_epochs_than_are_tested(tmp_path):
     assert _mean_of_last_epochs(TrainerSettings(protocol="isic2017", epochs=2), tmp_path) == 0.5
 
 
-def test_without_test_images(tmp_path):
+def test_data_without_test_images_have_the_dice_of_validation_images(tmp_path):
+    settings = SegmentationSettings(fold="0")
+    assert settings.training.schedule.test_epochs
+    nnunet = NnUNet(tmp_path, "cpu")
+    (nnunet.raw / "Dataset502_Noisy").mkdir(parents=True)
+    validation = nnunet.trained("Dataset502_Noisy", "plans", "0") / "validation"
+    validation.mkdir(parents=True)
+    (validation / "summary.json").write_text('{"foreground_mean": {"Dice": 0.75}}')
+    found = _metrics(settings, nnunet, "Dataset502_Noisy", "plans", tmp_path)
+    assert found == {"validation_dice": 0.75}
+
+
+def test_without_the_dice_of_test_images(tmp_path):
     with pytest.raises(CommandFailedError, match="'no test Dice'"):
         _mean_of_last_epochs(TrainerSettings(protocol="isic2017"), tmp_path)
 

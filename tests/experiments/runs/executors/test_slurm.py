@@ -379,7 +379,9 @@ def test_a_requeue_by_slurm_counts_as_a_stop(tmp_path, monkeypatch, requeued, st
     from anl_seg.experiments.runs import worker
 
     run = make_run("classification", {})
-    died = records.RunRecord(run.id, run.kind, dict(run.settings), status="running", attempts=1)
+    died = records.RunRecord(
+        run.id, run.kind, dict(run.settings), status="running", attempts=1, seconds=50.0
+    )
     records.write_record(tmp_path, died)
     if requeued:
         monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
@@ -391,6 +393,7 @@ def test_a_requeue_by_slurm_counts_as_a_stop(tmp_path, monkeypatch, requeued, st
     assert worker.work(tmp_path)
     record = records.read_record(tmp_path)
     assert (record.status, record.attempts, record.stops) == ("done", 2, stops)
+    assert 50.0 <= record.seconds < 80.0  # with those of the earlier attempt
 
 
 def test_job_ids_are_those_of_slurm(monkeypatch):
