@@ -90,3 +90,26 @@ def publish(partial: Path, folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     partial.rename(folder)
+
+
+def set_aside(folder: Path) -> None:
+    """Hide the corrected labels of an earlier training, whose checkpoint may still need them."""
+    if folder.exists():
+        drop_earlier(folder)
+        folder.rename(_earlier(folder))
+
+
+def bring_back(folder: Path) -> None:
+    """Undo `set_aside`, if a later training has not corrected its labels."""
+    if not folder.exists() and _earlier(folder).exists():
+        _earlier(folder).rename(folder)
+
+
+def drop_earlier(folder: Path) -> None:
+    """Delete the labels that were set aside, if any."""
+    if _earlier(folder).exists():
+        shutil.rmtree(_earlier(folder))
+
+
+def _earlier(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.earlier")

@@ -14,7 +14,6 @@ References:
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -25,9 +24,11 @@ from torch import Tensor
 
 from anl_seg.trainers.corrected_labels import (
     CORRECTED_LABELS,
+    bring_back,
     check_complete,
     correct_labels,
     publish,
+    set_aside,
 )
 from anl_seg.trainers.distributed import own_share, sum_over_all, wait_for_all
 from anl_seg.trainers.foreground import foreground_locations
@@ -127,11 +128,11 @@ def prepare_correction(
     correction = trainer.correction  # from a checkpoint, or None
     if correction is None:
         correction = LabelCorrection(Path(trainer.output_folder), trainer.num_epochs)
+    if trainer.local_rank == 0:
+        (set_aside if correction.done_in is None else bring_back)(correction.folder)
+    wait_for_all(trainer)
     if correction.done_in is not None:
         check_complete(correction.folder, training.identifiers)
-    elif trainer.local_rank == 0:  # an earlier training may have some
-        shutil.rmtree(correction.folder, ignore_errors=True)
-    wait_for_all(trainer)
     return correction
 
 

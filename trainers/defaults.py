@@ -57,4 +57,5 @@ def describe_default(name: str) -> str:
     if name in OPTIONS:
         value = defaults()[name]
         return f"{value:g} for anl-ce under nnunet, else 0" if value else "0"
-    return f"{defaults('anl-ce*')['loss_parameters'][name]:g}"
+    value = defaults("anl-ce*")["loss_parameters"][name]
+    return f"{value:g} for ANL, else 1"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anl_seg.errors import named
+from anl_seg.formats.nnunet import BEST_CHECKPOINT
 from anl_seg.trainers.online_validation import PixelCounts
 from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
 
@@ -236,5 +237,5 @@ def advise_against_memorisation(settings: TrainerSettings) -> str:
         options.append("--ema 0.999")
     return (
         f"plan with {' or '.join(options)}, or predict with the best checkpoint so far: "
-        "nnUNetv2_predict -chk checkpoint_best.pth"
+        f"nnUNetv2_predict -chk {BEST_CHECKPOINT}"
     )

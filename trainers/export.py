@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-from anl_seg.errors import InputError, listed
+from anl_seg.errors import InputError
 from anl_seg.formats.files import atomic_path
 from anl_seg.formats.nnunet import CHECKPOINT, DATASET_JSON, FINGERPRINT
 from anl_seg.progress import Track, untracked
+from anl_seg.trainers.models import choose_folds
 
 #: nnU-Net's own trainer, which builds the same network.
 PLAIN = "nnUNetTrainer"
@@ -60,7 +61,11 @@ def export_models(
     Raises:
         InputError: If a fold or file is missing, or the outputs differ.
     """
-    chosen = [(model, fold) for model in models for fold in _folds(model, folds, checkpoint)]
+    chosen = [
+        (model, f"fold_{fold}")
+        for model in models
+        for fold in choose_folds(model, folds, checkpoint)
+    ]
     with TemporaryDirectory() as temporary:
         root = Path(temporary)
         for model, fold in track(chosen, "exporting"):
@@ -78,24 +83,6 @@ def export_models(
             for path, name in zip(files, names, strict=True):
                 archive.write(path, name)
     return names
-
-
-def _folds(model: Path, folds: Sequence[str], checkpoint: str) -> list[str]:
-    """Return the folders of the requested folds, which must all have the checkpoint."""
-    if not (model / "plans.json").is_file():
-        there = sorted(path.name for path in model.parent.glob("*__*__*"))
-        raise InputError(
-            f"no trained model {model}; train it, or name another with -tr, -p and -c (trained: "
-            f"{', '.join(there) or 'none'})"
-        )
-    found = sorted(path.parent.name for path in model.glob(f"fold_*/{checkpoint}"))
-    wanted = [f"fold_{fold}" for fold in folds] or found
-    missing = [f"{model / fold / checkpoint} is missing" for fold in wanted if fold not in found]
-    if missing:
-        raise InputError(f"{listed(missing)}; folds that have it: {', '.join(found) or 'none'}")
-    if not wanted:
-        raise InputError(f"no fold of {model} has a {checkpoint}; is the training finished?")
-    return wanted
 
 
 def _plain_name(model: Path) -> str:

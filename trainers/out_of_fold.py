@@ -17,6 +17,7 @@ from anl_seg.formats.files import atomic_path, write_json
 from anl_seg.formats.nnunet import CHECKPOINT, LABELS, read_splits
 from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
+from anl_seg.trainers.models import choose_folds
 
 ALL = "all"
 #: File beside the predictions that names their network.
@@ -59,39 +60,19 @@ def held_out_cases(
         InputError: If the network or a fold was not trained, or its validation cases are missing or
             unknown.
     """
-    _check_model(model)
-    trained = sorted(path.parent.name[5:] for path in model.glob(f"fold_*/{checkpoint}"))
-    wanted = list(folds) or [fold for fold in trained if fold != ALL]
-    if missing := [fold for fold in wanted if fold not in trained]:
-        raise InputError(
-            f"{model}: fold {named(missing)} has no {checkpoint} (trained: "
-            f"{named(trained) or 'none'}); train it, or give the trained folds with -f"
-        )
-    if not wanted and trained:
+    trained = choose_folds(model, folds, checkpoint)
+    wanted = [fold for fold in trained if folds or fold != ALL]
+    if not wanted:
         raise InputError(
             f"{model}: only fold all is trained, and it saw every case; train the folds 0 to 4, or "
             "use it with --in-sample"
         )
-    if not wanted:
-        raise InputError(f"{model}: no fold has a {checkpoint}; train with nnUNetv2_train first")
     parts = {fold: _validation_cases(splits, fold, cases) for fold in wanted}
     return [
         HeldOut(case, fold, _softmax(model, fold, case))
         for fold, names in parts.items()
         for case in names
     ]
-
-
-def _check_model(model: Path) -> None:
-    """Check that the folder of a network exists, and name the other networks if it does not."""
-    if model.is_dir():
-        return
-    others = [path.name.split("__") for path in sorted(model.parent.glob("*__*__*"))]
-    options = [f"-tr {trainer} -p {plans} -c {name}" for trainer, plans, name in others]
-    raise InputError(
-        f"{model}: no such folder; train this network first, or name its trainer, plans and "
-        f"configuration with -tr, -p and -c (trained: {named(options) or 'none'})"
-    )
 
 
 def _validation_cases(splits: Path, fold: str, cases: Sequence[str]) -> Sequence[str]:

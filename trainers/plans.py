@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, named
 from anl_seg.formats.files import write_json
 from anl_seg.formats.text import read_json
 from anl_seg.trainers.preprocessed_folder import read_object
@@ -185,8 +185,8 @@ def _apply_protocol(
     planes = [each for each in configurations.values() if _dimensions(each) == 2]
     if not planes:
         raise InputError(
-            f"--protocol {settings.protocol} is for 2D images, and these plans have no 2D "
-            "configuration; choose another protocol"
+            f"--protocol {settings.protocol} is for 2D images, and {named(list(configurations))} "
+            "is not 2D; choose another configuration with -c, or another protocol"
         )
     wanted = list(protocol.patch_size)
     for configuration in planes:

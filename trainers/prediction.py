@@ -47,8 +47,10 @@ def predicting(trainer: Any) -> Iterator[None]:  # noqa: ANN401
     """Let a trainer's network predict only at full resolution, within a block."""
     trainer.set_deep_supervision_enabled(False)
     trainer.network.eval()
-    yield
-    trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
+    try:
+        yield
+    finally:
+        trainer.set_deep_supervision_enabled(trainer.enable_deep_supervision)
 
 
 def label_predictor(

@@ -29,9 +29,11 @@ def folder_like(source: Path, raw: Path) -> Path:
         raise InputError(f"--from names {raw.name} itself; omit --from")
     there, here = (read_object(path / DATASET_JSON) for path in (source, raw))
     for key in ("channel_names", "labels", "file_ending"):
-        if there.get(key) != here.get(key):
+        if key not in here:
+            raise InputError(f"{raw / DATASET_JSON} has no {key}; add it as nnU-Net v2 expects it")
+        if there.get(key) != here[key]:
             raise InputError(
-                f"{raw / DATASET_JSON} has the {key} {here.get(key)}, {source / DATASET_JSON} "
+                f"{raw / DATASET_JSON} has the {key} {here[key]}, {source / DATASET_JSON} "
                 f"{there.get(key)}; plans can only be taken from a data set of the same images"
             )
     if (source / SPLITS).exists():

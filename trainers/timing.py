@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -78,14 +79,16 @@ def measure(dataset: str, plans: str, configuration: str, fold: str, device: str
         device=torch.device(device),
     )
     trainer.disable_checkpointing = True
-    trainer.on_train_start()
-    trainer.on_train_epoch_start()
-    train_step, steps = time_repeated(_steps(trainer.train_step, trainer.dataloader_train))
-    trainer.on_validation_epoch_start()
-    with torch.no_grad():
-        validate = _steps(trainer.validation_step, trainer.dataloader_val)
-        validation_step, _ = time_repeated(validate, warm_up=0, seconds=VALIDATION_SECONDS)
-    trainer.on_train_end()  # ends the loading processes
+    with TemporaryDirectory() as folder:
+        trainer.output_folder = folder  # a training of this fold may have its files in the other
+        trainer.on_train_start()
+        trainer.on_train_epoch_start()
+        train_step, steps = time_repeated(_steps(trainer.train_step, trainer.dataloader_train))
+        trainer.on_validation_epoch_start()
+        with torch.no_grad():
+            validate = _steps(trainer.validation_step, trainer.dataloader_val)
+            validation_step, _ = time_repeated(validate, warm_up=0, seconds=VALIDATION_SECONDS)
+        trainer.on_train_end()  # ends the loading processes
     return Timing(
         train_step,
         validation_step,

@@ -27,12 +27,13 @@ from anl_seg import losses
 from anl_seg.bf16 import check_bf16
 from anl_seg.errors import InputError
 from anl_seg.formats.files import atomic_path
-from anl_seg.formats.nnunet import CLEAN_LABELS
+from anl_seg.formats.nnunet import BEST_CHECKPOINT, CLEAN_LABELS
 from anl_seg.trainers import diagnosis, optimizers
 from anl_seg.trainers.augmentation import lighten, make_reproducible
 from anl_seg.trainers.averaging import WeightAverage
 from anl_seg.trainers.checkpoints import check_same_settings, states_in_groups, take_states
 from anl_seg.trainers.clean_labels import prepare_clean_labels
+from anl_seg.trainers.corrected_labels import drop_earlier
 from anl_seg.trainers.correction import (
     LabelCorrection,
     prepare_correction,
@@ -65,9 +66,10 @@ Part = TypeVar("Part", bound=nn.Module)
 
 
 class nnUNetTrainerANL(nnUNetTrainer):
-    """nnU-Net that corrects labels once it memorises, then with Active Negative Loss (eq. 11).
+    """nnU-Net that corrects its labels once it memorises, and then adds ANL-CE (eq. 11).
 
-    Until the correction the loss is nnU-Net's own. Afterwards ANL-CE (Ye et al.) stands beside it.
+    Until the correction the loss is nnU-Net's own. Afterwards Active Negative Loss (Ye et al.) is
+    part of it.
     Network, augmentation, schedule and weights of deep supervision remain nnU-Net's. The plans file
     (`anl-seg plan`) may set another loss or schedule, see
     `anl_seg.trainers.settings.TrainerSettings`. `anl_seg.trainers.defaults` has the defaults.
@@ -277,13 +279,12 @@ class nnUNetTrainerANL(nnUNetTrainer):
     def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
         """End the online validation, restore the trained weights, and check for problems."""
         super().on_validation_epoch_end(val_outputs)
+        counts = count_pixels(val_outputs, self.device, distributed=self.is_ddp)
+        if self.correction is not None:
+            self.correction.watch(counts.mean_dice, self.network.parameters())
         if self.average is not None:
             self.average.swap()
-        counts = count_pixels(val_outputs, self.device, distributed=self.is_ddp)
         self._look_for_trouble(counts)
-        if self.correction is not None:
-            with self.averaged():
-                self.correction.watch(counts.mean_dice, self.network.parameters())
 
     def _look_for_trouble(self, counts: PixelCounts) -> None:
         self.watch.look_at_classes(counts)
@@ -352,6 +353,8 @@ class nnUNetTrainerANL(nnUNetTrainer):
         """
         if self.correction is None or not self.correction.is_due:
             return
+        if self.current_epoch >= self.num_epochs:  # no epoch would train with them
+            return
         self._save_between_epochs()
         replace_training_labels(self, self.correction)
         self.watch.forget_loss()
@@ -390,11 +393,12 @@ class nnUNetTrainerANL(nnUNetTrainer):
             training = WithCorrectedLabels(training, self.correction.folder)
             validation = self._complete_validation(validation)
         if self.settings.schedule.one_pass:
-            training = self.one_pass = OnePass(training)
+            cases = own_share(self, training.identifiers) or training.identifiers
+            training = self.one_pass = OnePass(training, cases)
         return training, validation
 
     def _complete_validation(self, validation: Any) -> OnePass | InTurn:  # noqa: ANN401
-        """Let the online validation load all cases equally often, because the peak depends on it.
+        """Let the online validation load its cases in turn, because the peak depends on it.
 
         On several GPUs, each process loads its own share.
         """
@@ -459,6 +463,9 @@ class nnUNetTrainerANL(nnUNetTrainer):
         states = (self.optimizer, self._trained_loss, self.average, self.correction)
         with self.averaged(), atomic_path(Path(filename)) as partial, states_in_groups(*states):
             super().save_checkpoint(str(partial))
+        if self.correction is not None and Path(filename).name != BEST_CHECKPOINT:
+            # It has replaced the checkpoint from which the earlier training could continue.
+            drop_earlier(self.correction.folder)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Load a checkpoint with the same settings, and exit with code 2 if they differ."""

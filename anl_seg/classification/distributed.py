@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from anl_seg.errors import InputError
+
 if dist.is_available():
     # DistributedDataParallel imports this module, whose functions keep the current process group as
     # a default argument. If it is imported before a group exists, they keep none.
@@ -40,12 +42,20 @@ def ranks() -> Iterator[Ranks]:
     `DistributedDataParallel`, must not outlive the context. The threads of gloo end with the last
     reference to the group. If a thread remains and frees a tensor while Python shuts down, it
     aborts the process. This happens on busy machines.
+
+    Raises:
+        InputError: If the machine has GPUs, but fewer than processes.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
         return
-    local_rank = int(os.environ["LOCAL_RANK"])
-    if local_rank < torch.cuda.device_count():
+    local_rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    if 0 < gpus <= local_rank:
+        raise InputError(
+            f"torchrun started more processes on this machine than its GPUs ({gpus}); use "
+            f"--nproc-per-node {gpus}"
+        )
+    if gpus:
         torch.cuda.set_device(local_rank)
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from anl_seg.classification.gradients import Box
 from anl_seg.classification.training import Learner
 from anl_seg.errors import InputError
 from anl_seg.formats.files import RUN_NAME, atomic_path, write_json, write_text
+from anl_seg.formats.text import read_json
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
@@ -123,7 +125,7 @@ def read_run(folder: Path) -> dict[str, Any] | None:
         Settings, versions, hash of the labels and result by name; None if the file does not exist.
 
     Raises:
-        InputError: If it is not JSON.
+        InputError: If it is not a JSON object.
 
     Examples:
         >>> read_run(Path("nowhere")) is None
@@ -132,10 +134,9 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     path = folder / RUN_NAME
     if not path.exists():
         return None
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); choose another folder") from error
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must contain a JSON object; choose another folder")
     return content
 
 
@@ -191,11 +192,20 @@ def save_checkpoint(folder: Path, learner: Learner, log: list[Epoch]) -> None:
 
 
 def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
-    """Load the checkpoint if it exists, and return the log up to it."""
+    """Load the checkpoint if it exists, and return the log up to it.
+
+    Raises:
+        InputError: If it is damaged.
+    """
     path = folder / CHECKPOINT_NAME
     if not path.exists():
         return []
-    content = torch.load(path, map_location=learner.device, weights_only=True)
+    try:
+        content = torch.load(path, map_location=learner.device, weights_only=True)
+    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"{path} is damaged; delete it to train again from the first epoch"
+        ) from error
     learner.model.load_state_dict(content["model"])
     learner.criterion.load_state_dict(content["criterion"])
     momenta = content["optimizer"]["state"]

@@ -15,6 +15,20 @@ EXAMPLES = (
     "anl-seg classify --dataset cifar10 --data CIFAR --noise symmetric --eta 0.8 -o RUN",
 )
 
+#: Settings that have an option, so that --set refuses them.
+OPTIONS = {
+    "protocol": "--dataset",
+    "noise": "--noise",
+    "eta": "--eta",
+    "loss": "--loss",
+    "seed": "--seed",
+    "data": "--data",
+    "labels": "--labels",
+    "human": "--human",
+    "device": "-device",
+    "precision": "--precision",
+}
+
 
 def command(
     dataset: Annotated[
@@ -80,8 +94,8 @@ def command(
         bool | None,
         typer.Option(
             "--compile/--no-compile",
-            help="Use torch.compile. Default: on CUDA, if the images are files, or if all "
-            "epochs together have at least 2,000,000.",
+            help="Use torch.compile. Default: on CUDA, if the images are files, or if epochs times "
+            "images is at least 2,000,000.",
         ),
     ] = None,
     processes: Annotated[
@@ -105,11 +119,15 @@ def command(
     from anl_seg.classification.distributed import ranks
     from anl_seg.classification.several_runs import folders, run_all, summarize
     from anl_seg.cli.progress import track
+    from anl_seg.errors import InputError
     from anl_seg.experiments.kinds import classification_settings, nest_parameters
     from anl_seg.experiments.parsing import parse_settings
 
+    given = parse_settings(values or [])
+    for name in given.keys() & OPTIONS.keys():
+        raise InputError(f"--set cannot set {name}; use {OPTIONS[name]}")
     common = {
-        **nest_parameters("classification", parse_settings(values or [])),
+        **nest_parameters("classification", given),
         "protocol": dataset,
         "noise": noise,
         "eta": eta,

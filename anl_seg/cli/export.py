@@ -38,10 +38,18 @@ def command(
     from anl_seg.cli.progress import track
     from anl_seg.formats.nnunet import RESULTS, find_dataset
     from anl_seg.trainers.export import export_models
+    from anl_seg.trainers.models import choose_folds
 
     results = find_dataset(dataset, RESULTS)
     models = [results / f"{trainer}__{plans}__{each}" for each in configuration or ["2d"]]
     files = export_models(models, output, folds=fold or (), checkpoint=checkpoint, track=track)
     print(f"{output}: {len(files)} files, outputs equal to the trained network's")
     print(f"next: nnUNetv2_install_pretrained_model_from_zip {output}")
-    print(f"      nnUNetv2_predict -tr nnUNetTrainer -p {plans} ... (neither needs anl-seg)")
+    for model in models:
+        folds = " ".join(choose_folds(model, fold or (), checkpoint))
+        other = f" -chk {checkpoint}" if checkpoint != CHECKPOINT else ""
+        print(
+            f"      nnUNetv2_predict -i IMAGES -o PREDICTIONS -d {dataset} "
+            f"-c {model.name.split('__')[-1]} -f {folds} -tr nnUNetTrainer -p {plans}{other}"
+        )
+    print("Neither command needs anl-seg.")

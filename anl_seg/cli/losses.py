@@ -52,7 +52,9 @@ def command(
     for key, parameter in spec.parameters.items():
         other = f", in nnUNetTrainerANL {in_trainer[key]:g}" if key in in_trainer else ""
         print(f"  {key:7}  {parameter}; default {parameter.default:g}{other}")
-    if text := ", ".join(f"{key} {value:g}" for key, value in ours.items() if value):
+    corrects = ours.pop("correct_labels")
+    added = [f"{key} {value:g}" for key, value in ours.items() if value]
+    if text := ", ".join([*added, *(["correction of labels"] if corrects else [])]):
         print(f"  trainer  nnUNetTrainerANL adds {text} (see anl-seg plan --help)")
     if spec.note:
         print(f"  note     {spec.note}")

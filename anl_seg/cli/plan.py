@@ -32,7 +32,9 @@ def command(
     other: Annotated[
         str | None,
         typer.Option(
-            "--from", help="Data set of those plans, for a noisy copy the clean data set."
+            "--from",
+            help="Take plans and folds from this data set, such as the clean original of a noisy "
+            "copy.",
         ),
     ] = None,
     protocol: Annotated[
@@ -113,7 +115,9 @@ def command(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs (nnU-Net: 1000).")] = None,
     iterations: Annotated[int | None, typer.Option(help="Steps per epoch (nnU-Net: 250).")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Batch size (default: planned).")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Batch size (default: the protocol's, else planned).")
+    ] = None,
     optimizer: Annotated[
         str | None, typer.Option(help="sgd or adam (default: from the protocol).")
     ] = None,
@@ -137,18 +141,22 @@ def command(
     ] = False,
 ) -> None:
     """Write plans with loss, schedule and seed, for `nnUNetv2_train -tr nnUNetTrainerANL`."""
+    from anl_seg.errors import InputError
     from anl_seg.experiments.parsing import parse_settings
     from anl_seg.formats.nnunet import PREPROCESSED, RAW, find_dataset
     from anl_seg.trainers import plans
     from anl_seg.trainers.preprocessed_folder import folder_like
     from anl_seg.trainers.settings import TrainerSettings
 
+    parameters, others = (
+        _given(alpha=alpha, beta=beta, lambda_=lambda_),
+        parse_settings(values or []),
+    )
+    for twice in parameters.keys() & others.keys():
+        raise InputError(f"{twice} is given as an option and with --set; keep one")
     settings = TrainerSettings(
         loss=loss,
-        loss_parameters={
-            **parse_settings(values or []),
-            **_given(alpha=alpha, beta=beta, lambda_=lambda_),
-        },
+        loss_parameters=others | parameters,
         protocol=protocol,
         precision=precision,
         **_given(

@@ -23,7 +23,8 @@ DATASET_JSON = "dataset.json"
 SPLITS, FINGERPRINT = "splits_final.json", "dataset_fingerprint.json"
 
 #: nnU-Net's own plans, and the checkpoint that it predicts with.
-PLANS, CHECKPOINT = "nnUNetPlans", "checkpoint_final.pth"
+PLANS = "nnUNetPlans"
+CHECKPOINT, BEST_CHECKPOINT = "checkpoint_final.pth", "checkpoint_best.pth"
 
 #: Folder of the clean labels in a noisy raw data set. nnU-Net ignores it.
 CLEAN_LABELS = "labelsTr_clean"

@@ -43,7 +43,7 @@ _ANIMAL = "Appendix D-B (Animal-10N)"
 _CLOTHING = "Appendix D-B (Clothing-1M)"
 
 #: Maps data set and loss to a preset. The weight decay of CIFAR, WebVision and Clothing-1M is from
-#: Section VI-A.
+#: Section VI-B.
 PRESETS: Mapping[str, Mapping[str, Preset]] = MappingProxyType(
     {
         "cifar10": {

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral, Real
 from types import MappingProxyType
 
 from anl_seg.errors import InputError
@@ -80,7 +81,7 @@ class LossSpec:
         parameters: Hyper-parameters by name.
         entropy: Name of the weight of the entropy term of the batch, if the loss has one.
         precision: Precision s of T-Loss, which is not a sum of pointwise terms.
-        note: Difference between the paper and the published code.
+        note: Advice, or a difference between the paper and the published code.
     """
 
     formula: str
@@ -444,7 +445,7 @@ def describe(name: str) -> LossSpec:
     return LOSSES[canonical_name(name)]
 
 
-def complete(name: str, given: Mapping[str, float]) -> dict[str, float]:
+def complete(name: str, given: Mapping[str, object]) -> dict[str, float]:
     """Fill in the defaults of the hyper-parameters that are not `given`.
 
     Args:
@@ -452,10 +453,11 @@ def complete(name: str, given: Mapping[str, float]) -> dict[str, float]:
         given: Some of its hyper-parameters.
 
     Returns:
-        All its hyper-parameters.
+        All its hyper-parameters, as Python numbers.
 
     Raises:
-        InputError: If the loss or a hyper-parameter is unknown, or a value is out of range.
+        InputError: If the loss or a hyper-parameter is unknown, or a value is not a number in its
+            range.
 
     Examples:
         >>> complete("anl-ce", {"beta": 5})
@@ -463,13 +465,17 @@ def complete(name: str, given: Mapping[str, float]) -> dict[str, float]:
     """
     name = canonical_name(name)
     parameters = LOSSES[name].parameters
+    numbers: dict[str, float] = {}
     for key, value in given.items():
         if key not in parameters:
             valid = ", ".join(parameters) or "none"
             raise InputError(f"{name} has no hyper-parameter {key!r}; it has: {valid}")
-        if not (isinstance(value, int | float) and parameters[key].admits(value)):
-            raise InputError(f"{key} of {name} must be {parameters[key]}, got {value!r}")
-    return {key: given.get(key, parameter.default) for key, parameter in parameters.items()}
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise InputError(f"{key} of {name} must be a number, got {value!r}")
+        numbers[key] = int(value) if isinstance(value, Integral) else float(value)
+        if not parameters[key].admits(numbers[key]):
+            raise InputError(f"{key} of {name} must be {parameters[key]}, got {numbers[key]!r}")
+    return {key: numbers.get(key, parameter.default) for key, parameter in parameters.items()}
 
 
 def _plain(name: str) -> str:

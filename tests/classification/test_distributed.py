@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from anl_seg.classification import read_log, read_run
+from anl_seg.classification.distributed import ranks
+from anl_seg.errors import InputError
 
 pytestmark = [
     pytest.mark.slow,
@@ -120,3 +122,21 @@ def test_the_command_under_torchrun_writes_one_run(tmp_path):
     assert output.count("epoch   2") == 1
     assert len(read_log(tmp_path / "run")) == 2
     assert read_run(tmp_path / "run")["result"]["last"] > 0.3
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    for name, value in {"WORLD_SIZE": "4", "LOCAL_RANK": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with (
+        pytest.raises(InputError, match=r"than its GPUs \(2\); use --nproc-per-node 2"),
+        ranks(),
+    ):
+        pass
+
+
+def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as SLURM's scripts may set it
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with ranks() as this:
+        assert this.world == 1

@@ -260,6 +260,23 @@ def test_overwrite_starts_again_and_keeps_other_files(tmp_path):
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    run(dataclasses.replace(SETTINGS, epochs=1), tmp_path)
+    about = json.loads((tmp_path / "run.json").read_text())
+    about["result"] = None
+    (tmp_path / "run.json").write_text(json.dumps(about))
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(InputError, match=r"checkpoint\.pt is damaged; delete it to train again"):
+        run(dataclasses.replace(SETTINGS, epochs=1), tmp_path)
+
+
+def test_a_run_json_of_something_else_is_named(tmp_path):
+    (tmp_path / "run.json").write_text("[]")
+    with pytest.raises(InputError, match=r"run\.json must contain a JSON object"):
+        run(SETTINGS, tmp_path)
+
+
 def test_files_of_something_else_are_left_alone(tmp_path):
     (tmp_path / "checkpoint.pt").write_text("mine")
     with pytest.raises(InputError, match=r"contains checkpoint\.pt, but no run\.json"):

@@ -91,6 +91,8 @@ def test_labels_of_label_noise(tmp_path):
         (("--loss", "anl"), "anl-ce"),
         (("--loss", "ce", "--loss", "ce"), "twice"),
         (("--set", "alpha"), "NAME=VALUE"),
+        (("--set", "seed=7"), "--set cannot set seed; use --seed"),
+        (("--set", "protocol=cifar10"), "--set cannot set protocol; use --dataset"),
         (("--set", "alpha=much"), "alpha must be a number, got 'much'"),
         (("--dataset", "cifar10"), "cifar"),
         (("--human", "no.pt", "--noise", "human"), "human"),

@@ -259,7 +259,12 @@ def test_a_protocol_without_a_2d_configuration(folder, capsys):
     content["configurations"] = {"3d_fullres": {"patch_size": [8, 8, 8], "batch_size": 2}}
     (folder / "nnUNetPlans.json").write_text(json.dumps(content))
     assert run(*X, "--protocol", "isic2017") == 2
-    assert "no 2D configuration" in capsys.readouterr().err
+    assert "3d_fullres is not 2D; choose another configuration" in capsys.readouterr().err
+
+
+def test_a_weight_given_twice(folder, capsys):
+    assert run(*X, "--alpha", "5", "--set", "alpha=3") == 2
+    assert "alpha is given as an option and with --set; keep one" in capsys.readouterr().err
 
 
 # Plans of the clean data set for its noisy copy
@@ -295,6 +300,13 @@ def test_a_noisy_copy_gets_the_plans_of_the_clean_data_set(folder, noisy, capsys
     (copy / "nnUNetPlans_2d_from_Dataset777_Hand").mkdir()  # the second plans share the images
     assert run("-d", "778", "--from", "777", "--as", "y", "--loss", "mae") == 0
     assert "nnUNetv2_preprocess" not in capsys.readouterr().out
+
+
+def test_a_dataset_json_without_a_file_ending(folder, noisy, capsys):
+    for each in (folder, noisy):
+        (each / "dataset.json").write_text(json.dumps(DATASET_JSON))
+    assert run("-d", "778", "--from", "777", "--as", "x") == 2
+    assert f"{noisy / 'dataset.json'} has no file_ending; add it" in capsys.readouterr().err
 
 
 def test_plans_of_another_kind_of_data_set_are_refused(noisy, capsys):

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from anl_seg import losses
@@ -67,10 +68,23 @@ def test_unknown_names_list_the_valid_ones():
         losses.create("ce", alpha=1)
 
 
-@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), "5", None])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), np.float32(-1)])
 def test_impossible_values_are_refused(value):
-    with pytest.raises(ValueError, match=r"alpha of anl-ce must be in \[0, inf\)"):
+    with pytest.raises(ValueError, match=r"alpha of anl-ce must be in \[0, inf\), got"):
         losses.create("anl-ce", alpha=value)
+
+
+@pytest.mark.parametrize("value", ["5", None, True, [1.0], 1j])
+def test_values_that_are_no_numbers_are_refused(value):
+    with pytest.raises(ValueError, match="alpha of anl-ce must be a number, got"):
+        losses.create("anl-ce", alpha=value)
+
+
+@pytest.mark.parametrize("value", [2, 2.5, np.int64(2), np.float32(2.5), np.float64(2.5)])
+def test_numbers_of_numpy_become_those_of_python(value):
+    found = losses.complete("anl-ce", {"alpha": value})["alpha"]
+    assert found == value
+    assert type(found) in (int, float)
 
 
 @pytest.mark.parametrize(

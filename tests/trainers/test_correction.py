@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from anl_seg.trainers.validation_peak import ValidationPeak
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2", reason="nnU-Net is not installed")
 
@@ -139,6 +141,47 @@ def test_a_kill_during_the_prediction_loses_only_the_prediction(make_trainer, mo
     assert again.correction.done_in == whole.correction.done_in
     assert torch.equal(weights(again), expected)
     assert len(again.logger.get_value("epoch_end_timestamps", step=None)) == 12
+
+
+def test_a_start_without_continuing_loses_nothing_until_its_own_checkpoint(
+    make_trainer, monkeypatch
+):
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    killed = prepared(make_trainer)
+    with monkeypatch.context() as patch:
+        patch.setattr(killed, "on_train_end", lambda: None)
+        killed.run_training()
+    latest = f"{killed.output_folder}/checkpoint_latest.pth"
+    corrected = Path(killed.output_folder, "corrected_labels")
+    labels = {path.name: path.read_bytes() for path in corrected.iterdir()}
+
+    forgetful = prepared(make_trainer)
+    forgetful.on_train_start()
+    assert not corrected.exists()
+    again = prepared(make_trainer)
+    again.load_checkpoint(latest)
+    again.on_train_start()
+    assert {path.name: path.read_bytes() for path in corrected.iterdir()} == labels
+
+    forgetful = prepared(make_trainer)
+    forgetful.on_train_start()
+    forgetful.save_checkpoint(latest)
+    again = prepared(make_trainer)
+    again.load_checkpoint(latest)
+    again.on_train_start()
+    assert again.correction.done_in is None
+    assert not corrected.exists()
+    assert not list(corrected.parent.glob("corrected_labels*"))
+
+
+def test_labels_that_no_epoch_would_use_are_not_predicted(make_trainer, monkeypatch):
+    monkeypatch.setenv("nnUNet_n_proc_DA", "0")
+    monkeypatch.setattr(ValidationPeak, "has_passed", property(lambda self: len(self.dice) == 12))
+    trainer = prepared(make_trainer)
+    trainer.run_training()
+    assert trainer.correction.peak.has_passed
+    assert trainer.correction.done_in is None
+    assert not Path(trainer.output_folder, "corrected_labels").exists()
 
 
 @pytest.mark.slow

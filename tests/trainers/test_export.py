@@ -87,6 +87,17 @@ def test_the_zip_is_one_of_plain_nnunet(results, tmp_path):
         assert torch.equal(checkpoint["network_weights"][key], value)
 
 
+def test_the_next_command_names_fold_and_checkpoint(results, tmp_path, capsys):
+    predict = "nnUNetv2_predict -i IMAGES -o PREDICTIONS -d 777 -c hand -f 0 -tr nnUNetTrainer -p "
+    assert run("-d", "777", "-c", "hand", "-o", tmp_path / "model.zip") == 0
+    assert f"{predict}nnUNetPlans\n" in capsys.readouterr().out
+    (fold,) = results.glob("*/*/fold_0")
+    (fold / "checkpoint_final.pth").rename(fold / "checkpoint_best.pth")
+    best = ("-chk", "checkpoint_best.pth")
+    assert run("-d", "777", "-c", "hand", "-o", tmp_path / "best.zip", *best) == 0
+    assert f"{predict}nnUNetPlans -chk checkpoint_best.pth\n" in capsys.readouterr().out
+
+
 def test_the_zip_holds_the_averaged_weights(make_trainer, make_batch, results, tmp_path):
     trainer = make_trainer({"seed": 1, "ema": 0.9})
     trainer.initialize()
@@ -130,9 +141,15 @@ def test_nnunet_runs_it_without_anl_seg(results, tmp_path, make_trainer):
     ("arguments", "message"),
     [
         (["-d", "778", "-c", "hand"], "no data set 778"),
-        (["-d", "777", "-c", "2d"], "-p and -c (trained: nnUNetTrainerANL__nnUNetPlans__hand"),
-        (["-d", "777", "-c", "hand", "-f", "3"], "folds that have it: fold_0"),
-        (["-d", "777", "-c", "hand", "-chk", "checkpoint_best.pth"], "is the training finished?"),
+        (
+            ["-d", "777", "-c", "2d"],
+            "-p and -c (trained: -tr nnUNetTrainerANL -p nnUNetPlans -c hand)",
+        ),
+        (["-d", "777", "-c", "hand", "-f", "3"], "fold 3 has no checkpoint_final.pth (trained: 0)"),
+        (
+            ["-d", "777", "-c", "hand", "-chk", "checkpoint_best.pth"],
+            "no fold has a checkpoint_best.pth",
+        ),
         (["-d", "777", "-c", "hand", "-tr", "nnUNetTrainer"], "no trained model"),
     ],
 )
