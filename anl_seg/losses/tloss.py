@@ -12,6 +12,10 @@ from anl_seg.losses.functional import squared_error
 from anl_seg.losses.sums import sum_pixels
 from anl_seg.losses.table import canonical_name, complete, describe
 
+#: Smallest nu, the constant that the published code adds to nu. If an image without foreground is
+#: predicted as such, the likelihood has no maximum: nu falls towards 0 and the loss to -infinity.
+LEAST_NU = 1e-8
+
 
 class TLoss(nn.Module):
     """Robust T-Loss, whose nu is a trained parameter.
@@ -71,8 +75,8 @@ class TLoss(nn.Module):
 
     @property
     def nu(self) -> Tensor:
-        """Degrees of freedom. A small value reduces the weight of outlying images and pixels."""
-        return self.log_nu.exp()
+        """Degrees of freedom, at least `LEAST_NU`. A small value reduces the weight of outliers."""
+        return self.log_nu.clamp(min=math.log(LEAST_NU)).exp()
 
     def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Compute the loss.

@@ -49,6 +49,26 @@ def test_gradient_of_logits_and_of_nu():
     assert torch.autograd.gradcheck(function, inputs)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_perfect_predictions_of_empty_images_do_not_diverge(dtype):
+    """Such images draw nu to 0, where float32 divided 0 by 0 before."""
+    logits = torch.zeros(2, 2, 16, 16, dtype=dtype)
+    logits[:, 0] = 120
+    logits.requires_grad_()
+    labels = torch.zeros(2, 16, 16, dtype=torch.int64)
+    loss = losses.create("t-loss").to(dtype)
+    optimizer = torch.optim.SGD(loss.parameters(), lr=10)
+    for _ in range(50):
+        optimizer.zero_grad()
+        value = loss(logits, labels)
+        value.backward()
+        optimizer.step()
+    assert loss.log_nu < math.log(1e-8)
+    assert loss.nu.item() == pytest.approx(1e-8)
+    assert torch.isfinite(value)
+    assert torch.isfinite(logits.grad).all()
+
+
 def test_nu_is_trained_and_saved():
     logits, labels = draw((2, 2, 8, 8))
     loss = losses.create("t-loss", nu=2)
