@@ -63,8 +63,8 @@ def command(
         typer.Option(
             "--predictions",
             metavar="DIR",
-            help="Instead of -d: probabilities of another model, as .npz, .npy or images (or "
-            "masks), one file a case.",
+            help="Instead of -d: probabilities of another model, as .npz, .npy or images of floats "
+            "or 8 bits (or masks), one file a case.",
         ),
     ] = None,
     labels: Annotated[

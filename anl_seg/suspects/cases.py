@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, named
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.grids import check_geometry
 from anl_seg.formats.images import ENDINGS, Geometry, read_image
@@ -100,10 +100,10 @@ def read_case(files: CaseFiles, classes: Classes) -> Case:
             none. The message is one line.
     """
     labels, geometry = read_labels_and_geometry(files.label)
-    unknown = sorted(set(np.unique(labels).tolist()) - classes.allowed)
+    labels, unknown = _known_labels(labels, classes)
     if unknown:
         raise InputError(
-            f"{files.label}: holds the labels {unknown}, expected {sorted(classes.allowed)}; "
+            f"{files.label}: holds the labels [{unknown}], expected {sorted(classes.allowed)}; "
             "correct the mask or the labels in dataset.json"
         )
     probabilities, predicted_on = read_probabilities(files.prediction, labels.shape, classes)
@@ -122,18 +122,23 @@ def read_probabilities(
 ) -> tuple[Floats, Geometry | None]:
     """Read the probabilities of one case, `(channels, *shape)`, and their geometry.
 
-    A label map gives probabilities of 0 and 1; a single channel is that of the only foreground
-    class. The geometry is None if the file does not state it, or has an axis of channels.
+    A label map gives probabilities of 0 and 1. A single channel is that of the only foreground
+    class, from 0 to 255 if `classes.grey`. The geometry is None if the file does not state it, or
+    has an axis of channels.
 
     Raises:
         InputError: If they do not fit the label map or the classes, or are no probabilities.
     """
     stored, geometry = read_stored(path)
-    if stored.shape == shape and stored.dtype.kind in "bui":
-        return _of_label_map(path, stored, classes), geometry
-    if stored.shape == shape and np.array_equal(stored, np.rint(stored)):
-        return _of_label_map(path, stored.astype(np.int64), classes), geometry
+    is_grey = classes.grey and stored.shape == shape and stored.dtype == np.uint8
+    if stored.shape == shape and not is_grey:
+        if stored.dtype.kind in "bui":
+            return _of_label_map(path, stored, classes), geometry
+        if np.array_equal(stored, np.rint(stored)):
+            return _of_label_map(path, stored.astype(np.int64), classes), geometry
     found = stored.astype(np.float32)
+    if is_grey:
+        found /= 255
     if found.shape == shape and classes.channels == 2:
         found = np.stack([1 - found, found])
     if found.ndim == len(shape) + 2 and found.shape[1] == 1:  # nnU-Net's 2D: one slice
@@ -171,12 +176,20 @@ def read_stored(path: Path) -> tuple[NDArray[Any], Geometry | None]:
     return array, None
 
 
+def _known_labels(labels: NDArray[Any], classes: Classes) -> tuple[NDArray[Any], str]:
+    """Return a label map, with 1 if 255 stands for it, and its unknown labels in words."""
+    values = set(np.unique(labels).tolist())
+    if classes.is_binary and 255 in values - classes.allowed and values <= {0, 255}:
+        return (labels == 255).astype(np.uint8), ""
+    return labels, named([str(value) for value in sorted(values - classes.allowed)])
+
+
 def _of_label_map(path: Path, labels: NDArray[Any], classes: Classes) -> Floats:
-    unknown = sorted(set(np.unique(labels).tolist()) - classes.allowed)
+    labels, unknown = _known_labels(labels, classes)
     if unknown:
         raise InputError(
-            f"{path}: predicts the labels {unknown}, expected {sorted(classes.allowed)}; "
-            "is it of another data set?"
+            f"{path}: predicts the labels [{unknown}], expected {sorted(classes.allowed)}; give a "
+            "prediction of this data set, and probabilities of several classes as .npz or .npy"
         )
     if classes.regions:
         return np.stack([pixels_of(labels, label) for label in classes.names]).astype(np.float32)

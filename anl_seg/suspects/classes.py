@@ -26,12 +26,14 @@ class Classes:
             channels are those of the labels 0, 1, ... and sum to one.
         ignore_label: Pixels with this label in the given mask are not judged.
         order: The label that nnU-Net writes for each region, `regions_class_order`.
+        grey: Whether predictions of 8 bits hold 255 times the probability of the only class.
     """
 
     names: Mapping[Label, str]
     regions: bool = False
     ignore_label: int | None = None
     order: Sequence[int] = ()
+    grey: bool = False
 
     @property
     def labels(self) -> set[int]:
@@ -48,6 +50,11 @@ class Classes:
         """Every value that a label map may hold."""
         ignored = set() if self.ignore_label is None else {self.ignore_label}
         return {0} | ignored | self.labels
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the only class is the label 1."""
+        return not self.regions and self.labels == {1}
 
     def channel(self, probabilities: Floats, place: int) -> Floats:
         """Return the probability of the class in this place of `names`.

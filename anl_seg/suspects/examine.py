@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +29,11 @@ from anl_seg.suspects.cases import (
     stem,
 )
 from anl_seg.suspects.classes import Classes, declared_classes, plain_classes
+
+#: Largest number of predicted labels that no given mask has. More values are probabilities.
+MAX_NEW_LABELS = 16
+#: Undeclared labels may have any gaps up to this value.
+MAX_GAPS = 32
 
 
 def examine(
@@ -175,17 +181,59 @@ def classes_of_folders(files: Sequence[CaseFiles]) -> Classes:
     """Find the classes of plain folders: a `dataset.json`, the channels, or the labels that occur.
 
     Raises:
-        InputError: If a file cannot be read.
+        InputError: If a file cannot be read, or its values do not look like labels.
     """
     first = files[0]
     for folder in (first.prediction.parent, first.label.parent, first.label.parent.parent):
         if (folder / DATASET_JSON).exists():
-            return declared_classes(folder / DATASET_JSON)
+            return _declared_classes(folder / DATASET_JSON, files)
     dimensions = read_labels(first.label).ndim
     stored, _ = read_stored(first.prediction)
     if stored.ndim > dimensions:
         return plain_classes(len(stored))
     if not np.array_equal(stored, np.rint(stored)):
         return plain_classes(2)
-    masks = (path for each in files for path in (each.label, each.prediction))
-    return plain_classes(1 + max(1, *(int(read_stored(path)[0].max()) for path in masks)))
+    return _found_classes(files)
+
+
+def _declared_classes(path: Path, files: Sequence[CaseFiles]) -> Classes:
+    classes = declared_classes(path)
+    if not classes.is_binary or read_stored(files[0].prediction)[0].dtype != np.uint8:
+        return classes
+    predicted = _values(each.prediction for each in spread(files))
+    return replace(classes, grey=len(predicted - classes.allowed) > MAX_NEW_LABELS)
+
+
+def _found_classes(files: Sequence[CaseFiles]) -> Classes:
+    """Find the classes of masks, and of predictions of whole numbers, by their values."""
+    given = _values(each.label for each in files)
+    predicted = _values(each.prediction for each in files)
+    is_grey = len(predicted - given) > MAX_NEW_LABELS
+    if given <= {0, 1} or given <= {0, 255}:
+        given = {0, 1}
+        if is_grey or predicted <= {0, 255}:
+            return replace(plain_classes(2), grey=is_grey)
+    elif is_grey:
+        raise InputError(
+            f"{files[0].prediction.parent}: holds {len(predicted - given)} values that no mask "
+            "has, and images hold the probability of one class only; give the probabilities of "
+            "all classes as .npz or .npy"
+        )
+    labels = given | predicted
+    highest = max(1, *labels)
+    if highest == 255 or highest > max(MAX_GAPS, 2 * len(labels)):
+        raise InputError(
+            f"{files[0].label.parent}: masks and predictions hold the values "
+            f"{named([str(value) for value in sorted(labels)])}, expected labels from 0 to K - 1; "
+            'declare the labels in a dataset.json beside the masks, such as "ignore": 255'
+        )
+    return plain_classes(1 + highest)
+
+
+def _values(paths: Iterable[Path]) -> set[int]:
+    """Collect the values of files as whole numbers."""
+    found: set[int] = set()
+    for path in paths:
+        values = np.unique(read_stored(path)[0])
+        found.update(map(int, values[np.isfinite(values)]))
+    return found

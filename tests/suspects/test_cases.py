@@ -76,6 +76,91 @@ def test_unknown_labels_are_named(tmp_path):
         read_case(files, TWO)
 
 
+def save(folder, name, array):
+    folder.mkdir(exist_ok=True)
+    Image.fromarray(array).save(folder / f"{name}.png")
+
+
+def folders(tmp_path, given, predicted):
+    """The cases of two folders of PNG files, and their classes."""
+    for name, array in given.items():
+        save(tmp_path / "masks", name, array)
+    for name, array in predicted.items():
+        save(tmp_path / "predictions", name, array)
+    files = pair_files(tmp_path / "predictions", tmp_path / "masks")
+    return files, classes_of_folders(files)
+
+
+def ramp(highest, shape=(16, 32)):
+    """All values from 0 to `highest`."""
+    return np.linspace(0, highest, np.prod(shape)).round().astype(np.uint8).reshape(shape)
+
+
+def half(value):
+    return np.repeat(np.uint8([0, value]), 16)[None].repeat(16, axis=0)
+
+
+@pytest.mark.parametrize("foreground", [1, 255])
+@pytest.mark.parametrize("declared", [False, True])
+def test_images_of_8_bits_are_probabilities(tmp_path, foreground, declared):
+    """Images of one data set are alike: one with the values 0 and 1 only has no likely pixel."""
+    if declared:
+        (tmp_path / "masks").mkdir()
+        dataset_json(tmp_path / "masks", {"background": 0, "lesion": 1})
+    images = {"a": ramp(1), "b": ramp(250), "c": ramp(200)}
+    files, classes = folders(tmp_path, dict.fromkeys(images, half(foreground)), images)
+    assert list(classes.names) == [1]
+    for each in files:
+        case = read_case(each, classes)
+        assert np.array_equal(case.labels, half(1))
+        expected = images[each.case].astype(np.float32) / 255
+        assert np.array_equal(case.probabilities, np.stack([1 - expected, expected]))
+        assert np.array_equal(case.predicted, expected > 0.5)
+    assert all(each.soft for each in examine(files, classes))
+
+
+@pytest.mark.parametrize("given", [1, 255])
+@pytest.mark.parametrize("predicted", [1, 255])
+def test_masks_of_0_and_255(tmp_path, given, predicted):
+    masks, predictions = ({"a": half(0), "b": half(value)} for value in (given, predicted))
+    files, classes = folders(tmp_path, masks, predictions)
+    assert classes == TWO
+    case = read_case(files[1], classes)
+    assert np.array_equal(case.labels, half(1))
+    assert np.array_equal(case.predicted, half(1))
+    assert not any(each.soft for each in examine(files, classes))
+
+
+@pytest.mark.parametrize(
+    ("given", "predicted", "message"),
+    [
+        ((0, 1, 2), range(256), r"predictions: holds 253 values .* of all classes as \.npz"),
+        (range(256), (0, 1), r"masks: .* hold the values 0, 1, .* and 246 more, expected labels"),
+        ((0, 1, 255), (0, 1), r"values 0, 1, 255, expected labels .*\"ignore\": 255"),
+        ((0, 1), (0, 128), "the values 0, 1, 128, expected labels from 0 to K - 1"),
+    ],
+)
+def test_values_that_are_no_labels(tmp_path, given, predicted, message):
+    given, predicted = (np.resize(np.uint8(list(each)), (16, 32)) for each in (given, predicted))
+    with pytest.raises(InputError, match=message):
+        folders(tmp_path, {"a": given}, {"a": predicted})
+
+
+def test_many_classes_of_plain_folders(tmp_path):
+    _, classes = folders(tmp_path, {"a": ramp(60)}, {"a": ramp(61)})
+    assert list(classes.names) == list(range(1, 62))
+    _, classes = folders(tmp_path, {"a": half(1)}, {"a": half(7)})
+    assert list(classes.names) == list(range(1, 8))
+
+
+def test_grey_images_of_several_declared_classes_are_refused(tmp_path):
+    (tmp_path / "masks").mkdir()
+    dataset_json(tmp_path / "masks", {"background": 0, "a": 1, "b": 2})
+    files, classes = folders(tmp_path, {"a": half(2)}, {"a": ramp(255)})
+    with pytest.raises(InputError, match=r"a\.png: predicts the labels \[3, 4, .*, and 243 more\]"):
+        read_case(files[0], classes)
+
+
 def dataset_json(folder, labels, **others):
     path = folder / "dataset.json"
     path.write_text(json.dumps({"labels": labels, **others}))
