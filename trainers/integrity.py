@@ -19,12 +19,13 @@ def check_integrity(folder: Path, num_processes: int) -> None:
         num_processes: Number of processes that read the files.
 
     Raises:
-        InputError: If nnU-Net finds a problem. The message contains nnU-Net's own.
+        InputError: If nnU-Net finds a problem. The message contains nnU-Net's own, with paths
+            relative to `folder`.
     """
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
             verify_dataset_integrity(str(folder), num_processes)
     except (AssertionError, RuntimeError) as error:
-        words = " ".join(f"{printed.getvalue()} {error}".split())
-        raise InputError(f"{folder}: nnU-Net's integrity check found: {words[-500:]}") from error
+        words = " ".join(f"{printed.getvalue()} {error}".replace(f"{folder}/", "").split())
+        raise InputError(f"nnU-Net's integrity check found: {words[-500:]}") from error

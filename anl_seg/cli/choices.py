@@ -38,7 +38,9 @@ Tolerance = Annotated[
     ),
 ]
 
-BootstrapSeed = Annotated[int, typer.Option("--seed", help="Seed of the bootstrap intervals.")]
+BootstrapSeed = Annotated[
+    int, int, typer.Option("--seed", min=0, help="Seed of the bootstrap intervals.")
+]
 
 Checkpoint = Annotated[str, typer.Option("-chk", help="Checkpoint of each fold.")]
 

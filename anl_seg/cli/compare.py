@@ -114,9 +114,14 @@ def command(
         seed=seed,
         threshold=threshold,
     )
+    methods = group_folders(runs)
+    if images and output:
+        from anl_seg.evaluation.reports.overlays import check_pictures
+
+        check_pictures(images, [folder for group in methods.values() for folder in group])
     compared = compare(
         evaluate_methods(
-            group_folders(runs),
+            methods,
             references,
             labels=None if labels is None else parse_labels(labels),
             ignore_label=ignore_label,

@@ -55,8 +55,9 @@ def command(
     """Make an nnU-Net data set from your own images and masks.
 
     Images and masks are paired by their names. If all masks have an ending of their own, such as
-    lesion_01_mask.png for lesion_01.jpg, it is ignored. Masks of 0 and 255 become 0 and 1. At the
-    end, nnU-Net's own integrity check runs.
+    lesion_01_mask.png for lesion_01.jpg, it is ignored. Masks of 0 and 255 become 0 and 1. Photos
+    are turned as viewers show them. At the end, nnU-Net's own integrity check runs; if it fails,
+    nothing is written.
     """
     from anl_seg.cli.progress import track
     from anl_seg.datasets import image_folders
@@ -74,9 +75,9 @@ def command(
         colours=image_folders.read_colours(colors) if colors else None,
         test_share=test_share,
         seed=seed,
+        check=lambda folder: check_integrity(folder, num_processes),
         track=track,
     )
-    check_integrity(dst, num_processes)
     print(f"{dst}: {done.n_training} training and {done.n_test} test pairs")
     print("labels: " + ", ".join(f"{value} {label}" for label, value in done.labels.items()))
     if output is not None:

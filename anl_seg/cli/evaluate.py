@@ -115,6 +115,11 @@ def command(
 
     if warning := swapped_folders(predictions, references):
         typer.echo(f"anl-seg: warning: {warning}", err=True)
+    wants_report = output is not None and not figures_only
+    if images and wants_report:
+        from anl_seg.evaluation.reports.overlays import check_pictures
+
+        check_pictures(images, [predictions])
     evaluation = evaluate_folders(
         predictions,
         references,
@@ -133,15 +138,13 @@ def command(
         track=track,
     )
     summary = summarize(evaluation)
-    files = []
-    if output and not figures_only:
+    files = write_results(summary, output) if output else []
+    if output and wants_report:
         from anl_seg.evaluation.reports.evaluation import write_report
 
-        files = write_report(
+        files += write_report(
             summary, output, images=images, num_processes=num_processes, track=track
         )
-    if output:
-        files = [*write_results(summary, output), *files]
     Console().print(*tables(summary))
     typer.echo(f"predictions {predictions}, references {references}")
     if evaluation.n_left_out:

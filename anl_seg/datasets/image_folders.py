@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from anl_seg.formats.pictures import (
     is_volume,
     read_picture,
 )
+from anl_seg.formats.text import read_text
 from anl_seg.progress import Track, untracked
 
 #: Suffix of a name that may distinguish images and masks: "_mask" in "lesion_01_mask".
@@ -53,6 +54,9 @@ COLOURED_SHARE = 0.01
 MAX_MASK_COLOURS = 256
 #: Grey photographs cannot be told from soft masks, so messages about grey masks ask.
 SWAPPED = "If it is an image, swap IMAGES and MASKS"
+
+#: nnU-Net's name of label 0.
+BACKGROUND = "background"
 
 Colour = tuple[int, int, int]
 
@@ -90,13 +94,15 @@ def read_colours(path: Path) -> dict[str, Colour]:
     """Read a table of label names and colours, a CSV file with the columns `name` and `color`.
 
     Args:
-        path: The table. The first row is the background. A color is hexadecimal, such as #ff8000.
+        path: The table. The first row is the background, which nnU-Net calls `background`, whatever
+            its name in the table. A color is hexadecimal, such as #ff8000.
 
     Returns:
         Red, green and blue (0 to 255) by name, in the order of the table.
 
     Raises:
-        InputError: If a column is missing, or a name or colour is missing, wrong or repeated.
+        InputError: If the file is not UTF-8, a column is missing, or a name or colour is missing,
+            wrong or repeated.
 
     Examples:
         >>> import tempfile
@@ -106,16 +112,19 @@ def read_colours(path: Path) -> dict[str, Colour]:
         ...     read_colours(Path(folder, "colors.csv"))
         {'skin': (0, 0, 0), 'lesion': (255, 128, 0)}
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
+    lines = read_text(path).splitlines()
+    rows = csv.DictReader(lines)
     colours: dict[str, Colour] = {}
-    for number, row in enumerate(rows, 2):
+    for row in rows:
+        number = rows.line_num
         name, code = (row.get("name") or "").strip(), (row.get("color") or "").strip()
         if not name or not re.fullmatch(r"#?[0-9A-Fa-f]{6}", code):
             raise InputError(
                 f"{path}, line {number}: expected the columns name and color with a value such as "
-                f"lesion,#ff8000, found {','.join(value or '' for value in row.values())}"
+                f"lesion,#ff8000, found {lines[number - 1]}"
             )
+        if colours and name == BACKGROUND:
+            raise InputError(f"{path}, line {number}: {name} must be the first row, it is label 0")
         red, green, blue = bytes.fromhex(code.lstrip("#"))
         if name in colours or (red, green, blue) in colours.values():
             raise InputError(f"{path}, line {number}: {name} or {code} is also in an earlier line")
@@ -134,6 +143,7 @@ def convert(
     colours: Mapping[str, Colour] | None = None,
     test_share: float = 0.0,
     seed: int = 0,
+    check: Callable[[Path], None] | None = None,
     track: Track = untracked,
 ) -> Conversion:
     """Write an nnU-Net raw data set from images and masks that are paired by name.
@@ -152,6 +162,8 @@ def convert(
         colours: Colours by name for masks in colour, background first (`read_colours`).
         test_share: Share of the pairs that become test cases (`imagesTs`, `labelsTs`), in [0, 1).
         seed: Seed of the draw of test cases.
+        check: Function that checks the finished folder before it becomes `dst`, such as nnU-Net's
+            own check. If it raises an error, nothing is written.
         track: Wrapper of an iterable that shows progress.
 
     Returns:
@@ -202,6 +214,8 @@ def convert(
         write_json(
             folder / DATASET_JSON, describe(labels, training, ending, n_channels, provenance)
         )
+        if check is not None:
+            check(folder)
     return Conversion(dst, training, len(cases) - training, labels)
 
 
@@ -381,13 +395,12 @@ def _labels_of_colours(
 
 def _name_labels(values: Sequence[int], reading: _Masks) -> dict[str, int]:
     """Name the labels 0 to K-1 for dataset.json."""
+    foreground = [f"label_{value}" for value in values if value]
     if reading.names is not None:
-        return {name: label for label, name in enumerate(reading.names)}
-    foreground = [value for value in values if value]
-    if len(foreground) == 1:
-        return {"background": 0, "foreground": 1}
-    names = {f"label_{value}": label for label, value in enumerate(foreground, 1)}
-    return {"background": 0, **names}
+        foreground = list(reading.names)[1:]
+    elif len(foreground) == 1:
+        foreground = ["foreground"]
+    return {name: label for label, name in enumerate((BACKGROUND, *foreground))}
 
 
 # Writing

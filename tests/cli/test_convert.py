@@ -34,6 +34,17 @@ def test_own_images_and_masks_become_a_data_set(own_data, capsys):
     assert (own_data / "raw/Dataset510_Mine/labelsTr/p0.png").exists()
 
 
+def test_what_nnunet_refuses_leaves_nothing_behind(own_data, capfd):
+    colours = own_data / "colors.csv"
+    colours.write_text("name,color\nbackground,#000000\nignore,#ffffff\nlesion,#ff0000\n")
+    arguments = ["convert", str(own_data / "images"), str(own_data / "masks"), "-d", "510"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "-o", str(own_data / "raw"), "--colors", str(colours), "-np", "1"])
+    assert ended.value.code == 2
+    assert "integrity check found: " in capfd.readouterr().err
+    assert not list((own_data / "raw").iterdir())
+
+
 def test_what_nnunet_finds_fault_with_is_said(own_data):
     from anl_seg.datasets.image_folders import convert
     from anl_seg.trainers.integrity import check_integrity

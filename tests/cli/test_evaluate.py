@@ -77,6 +77,46 @@ def test_missing_images_leave_nothing_behind(folders, tmp_path, capsys):
     assert not report.exists()
 
 
+@pytest.mark.parametrize("name", ["evaluate", "compare"])
+def test_missing_images_are_named_before_a_case_is_scored(folders, tmp_path, capsys, name):
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    for folder in (pred, ref):
+        (folder / "a.png").write_bytes(b"never read")
+    arguments = [pred, ref] if name == "evaluate" else [f"x={pred}", f"y={pred}", "--ref", ref]
+    with pytest.raises(SystemExit):
+        main([name, *map(str, arguments), "-o", str(tmp_path / "out"), "--images", str(tmp_path)])
+    assert "no image for 1 of 1 cases: a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "compare"])
+def test_a_broken_image_loses_no_figures(folders, tmp_path, capsys, name):
+    pred, ref = folders({"a": MASK, "b": MASK}, {"a": MASK, "b": MASK})
+    images, report = tmp_path / "images", tmp_path / "report"
+    images.mkdir()
+    for case in "ab":
+        (images / f"{case}.png").write_bytes(b"no image")
+    arguments = [pred, ref] if name == "evaluate" else [f"x={pred}", f"y={pred}", "--ref", ref]
+    with pytest.raises(SystemExit) as ended:
+        main([name, *map(str, arguments), "-o", str(report), "--images", str(images)])
+    assert ended.value.code == 2
+    assert "a.png: cannot be read as an image" in capsys.readouterr().err
+    figures = "summary.json" if name == "evaluate" else "comparison.json"
+    assert {figures, "cases.csv"} <= {path.name for path in report.iterdir()}
+
+
+@pytest.mark.parametrize("name", ["evaluate", "compare"])
+def test_a_negative_seed_is_refused_before_a_case_is_scored(folders, capsys, name):
+    pred, ref = folders({"a": MASK}, {"a": MASK})
+    (ref / "a.png").write_bytes(b"never read")
+    arguments = [pred, ref] if name == "evaluate" else [f"x={pred}", f"y={pred}", "--ref", ref]
+    with pytest.raises(SystemExit) as ended:
+        main([name, *map(str, arguments), "--seed", "-1"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "--seed" in error
+    assert "a.png" not in error
+
+
 def test_several_classes_show_their_mean_and_the_lowest(folders, capsys):
     two = MASK.copy()
     two[3] = 2

@@ -104,17 +104,28 @@ def test_masks_in_colour_through_a_table(folders, tmp_path):
         convert(*folders, tmp_path / "Dataset511_X", colours=read_colours(table))
 
 
+def test_label_0_has_nnunets_name(folders, tmp_path):
+    fill(folders, mask=np.stack([MASK * 255] * 3, -1))
+    table = tmp_path / "colors.csv"
+    table.write_text("name,color\nskin,#000000\nlesion,#ffffff\n")
+    done = convert(*folders, tmp_path / "Dataset510_X", colours=read_colours(table))
+    assert done.labels == {"background": 0, "lesion": 1}
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ("background,black\n", "line 2"),
         ("background,#000000\nlesion,#000000\n", "line 3"),
         ("background,#000000\n", "1 colours"),
+        ("background,#000000\n\nlesion,#ff8,note\n", r"line 4: .*found lesion,#ff8,note"),
+        ("skin,#000000\nbackground,#ffffff\n", "line 3: background must be the first row"),
+        ("background,#000000\nLäsion,#ff8000\n", "line 3, column 2: byte 0xe4 is not UTF-8"),
     ],
 )
 def test_a_wrong_table_of_colours_is_named(tmp_path, rows, message):
     table = tmp_path / "colors.csv"
-    table.write_text("name,color\n" + rows)
+    table.write_text("name,color\n" + rows, encoding="latin-1")
     with pytest.raises(InputError, match=message):
         read_colours(table)
 

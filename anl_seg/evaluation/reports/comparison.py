@@ -26,7 +26,12 @@ from anl_seg.evaluation.reports.comparison_tables import PublishedColumn, compar
 from anl_seg.evaluation.reports.grid import Cell, Grid
 from anl_seg.evaluation.reports.latex import latex_table
 from anl_seg.evaluation.reports.markdown import markdown_document
-from anl_seg.evaluation.reports.overlays import CaseFiles, draw_cases, find_pictures
+from anl_seg.evaluation.reports.overlays import (
+    CaseFiles,
+    check_pictures,
+    draw_cases,
+    find_pictures,
+)
 from anl_seg.evaluation.reports.page import (
     MAX_PICTURES,
     NUMBER,
@@ -78,13 +83,16 @@ def compare_folders(
         The comparison. `conclude` puts it into words.
 
     Raises:
-        InputError: If a mask or an image is missing or wrong. Then nothing is written.
+        InputError: If a mask is missing or wrong, or an image is missing: then nothing is written.
+            If an image cannot be read: then everything but the page is written.
 
     Examples:
         >>> compare_folders(  # doctest: +SKIP
         ...     {"dice+ce": [Path("A")], "anl-ce": [Path("B")]}, Path("labelsTs"), Path("report")
         ... )
     """
+    if images:
+        check_pictures(images, [each for group in folders.values() for each in group])
     conventions = Conventions(surfaces=needs_surfaces(metric))
     methods = evaluate_methods(
         folders, reference_dir, conventions=conventions, num_processes=num_processes, track=track
@@ -129,8 +137,11 @@ def write_comparison(
         The files written.
 
     Raises:
-        InputError: If an image is missing or cannot be read. Then nothing is written.
+        InputError: If an image is missing: then nothing is written. If one cannot be read: then
+            everything but the page is written.
     """
+    if images:
+        find_pictures(images, comparison.cases)
     grids = comparison_grids(comparison, published)
     labels = ("comparison", "differences")
     measured = [*_notes(comparison), *notes]
@@ -138,21 +149,22 @@ def write_comparison(
     texts = {
         "comparison.md": markdown_document(_title(comparison), grids, measured, lead),
         "comparison.tex": "\n".join(map(latex_table, grids, labels)),
-        "comparison.html": comparison_page(
-            comparison,
-            published=published,
-            images=images,
-            notes=notes,
-            plots=plots,
-            num_processes=num_processes,
-            track=track,
-        ),
         "cases.csv": _cases_csv(comparison),
     }
     for name, text in texts.items():
         write_text(folder / name, text)
     write_json(folder / "comparison.json", _content(comparison, published))
-    return [folder / name for name in (*texts, "comparison.json")]
+    page = comparison_page(
+        comparison,
+        published=published,
+        images=images,
+        notes=notes,
+        plots=plots,
+        num_processes=num_processes,
+        track=track,
+    )
+    write_text(folder / "comparison.html", page)
+    return [folder / name for name in (*texts, "comparison.json", "comparison.html")]
 
 
 def comparison_page(

@@ -16,7 +16,7 @@ from anl_seg.evaluation.labels import LabelSet
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.html_pictures import DISPLAY_ENDINGS, MAX_SIDE, data_uri, outline, picture_uri
 from anl_seg.formats.images import ENDINGS
-from anl_seg.formats.masks import Labels, read_labels
+from anl_seg.formats.masks import Labels, find_masks, read_labels
 from anl_seg.formats.nnunet import image_name
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
@@ -99,6 +99,16 @@ def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
             "images are called CASE.png or CASE_0000.png (or .nii.gz, ...)"
         )
     return {case: path for case, path in found.items() if path is not None}
+
+
+def check_pictures(images: Path, prediction_dirs: Iterable[Path]) -> None:
+    """Check that every predicted case has an image, before the cases are scored.
+
+    Raises:
+        InputError: If a folder does not exist, or any case has no image.
+    """
+    cases = {case for folder in prediction_dirs for case in find_masks(folder)}
+    find_pictures(images, sorted(cases))
 
 
 def _stem(path: Path) -> str:
