@@ -35,7 +35,8 @@ class ClassificationSettings:
         loss: A name from `anl_seg.losses.names()`, in any case, with `-` or `_`.
         noise: A kind from `anl_seg.noise.labels.KINDS`.
         eta: Share of wrong labels, if the noise has one.
-        seed: Seed of the noise, the weights, the order of the images and their augmentation.
+        seed: Seed of the noise, the weights, the order of the images and their augmentation, at
+            least 0.
         data: Folder or `.npz` file of the data set.
         human: File of CIFAR-10N's or CIFAR-100N's labels, for the noise `human`.
         labels: Noisy labels to load, as `anl-seg label-noise` writes them, instead of drawing.
@@ -80,6 +81,8 @@ class ClassificationSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "loss", losses.canonical_name(self.loss))
+        if self.seed < 0:
+            raise InputError(f"seed must be a whole number of at least 0, got {self.seed}")
         share = self.validation
         if not isinstance(share, (int, float)) or not 0 <= share < 1:
             raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")

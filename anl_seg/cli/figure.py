@@ -53,9 +53,9 @@ def command(
         typer.Option("--data", help="Folder of the data set. Default: data/DATASET."),
     ] = None,
     scale: Annotated[
-        str | None,
+        str,
         typer.Option("--scale", help="Figure 6 only: `small` is feasible on a CPU."),
-    ] = None,
+    ] = "full",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of all runs.")] = 1,
     values: Annotated[
         list[str] | None,
@@ -74,16 +74,21 @@ def command(
     """
     from anl_seg.cli.execution import do_runs
     from anl_seg.errors import InputError, named
-    from anl_seg.experiments.figures import draw_figure, missing_runs, runs_of_figure
-    from anl_seg.experiments.parsing import parse_settings
+    from anl_seg.experiments.figures import (
+        check_format,
+        draw_figure,
+        missing_runs,
+        runs_of_figure,
+    )
+    from anl_seg.experiments.parsing import given_settings
 
-    options = {"seed": seed, "data": None if data is None else str(data), "scale": scale}
-    given = {name: value for name, value in options.items() if value is not None}
-    pieces = runs_of_figure(number, dataset, {**given, **parse_settings(values or [])})
+    picture = output or Path(f"figure_{number}.png")
+    check_format(picture)
+    settings = given_settings({"--seed": seed, "--data": data}, values or [])
+    pieces = runs_of_figure(number, dataset, settings, scale)
     todo = missing_runs(pieces, runs)
     execution = Execution(executor, processes, gpus, slurm or (), retries)
     failed = do_runs(runs, todo, execution) if run else None
-    picture = output or Path(f"figure_{number}.png")
     try:
         numbers = draw_figure(number, pieces, runs, picture)
     except InputError:

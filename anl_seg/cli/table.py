@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,6 +34,10 @@ EXAMPLES = (
 ABOUT_RUNS = frozenset(
     {"runs", "row", "column", "seed", "dataset", "scale", "data", "human", "values"}
 )
+#: Options that a table without runs has no use for.
+NOT_WITHOUT_RUNS = ABOUT_RUNS - {"row", "column"} | {
+    *("run", "executor", "processes", "gpus", "slurm", "retries")
+}
 
 
 class Format(str, Enum):
@@ -122,18 +127,25 @@ def command(
     hyper-parameters.
     """
     from anl_seg.cli.execution import do_runs
-    from anl_seg.errors import InputError
-    from anl_seg.experiments.parsing import parse_settings
+    from anl_seg.errors import InputError, named
+    from anl_seg.experiments.parsing import given_settings
+    from anl_seg.experiments.tables.layouts import LAYOUTS
     from anl_seg.experiments.tables.paper_table import Choice, lay_out, runs_to_do
     from anl_seg.experiments.tables.report import WITHOUT_RUNS, results_report
 
     if number in WITHOUT_RUNS:
-        if run:
-            raise InputError(f"table {number} lists hyper-parameters and has no runs; omit --run")
+        if typed := _typed(context, NOT_WITHOUT_RUNS):
+            options = named([*typed.values()])
+            raise InputError(
+                f"table {number} lists hyper-parameters and has no runs; omit {options}"
+            )
         _show(WITHOUT_RUNS[number](row or (), column or ()), form, output)
         return
-    given = {"protocol": dataset, "data": data and str(data), "human": human and str(human)}
-    settings = {name: value for name, value in given.items() if value is not None}
+    if dataset and LAYOUTS[number].kind == "segmentation":
+        raise InputError(
+            f"--dataset is for tables of classifiers; table {number} takes a folder of images as "
+            "--data"
+        )
     table = lay_out(
         number,
         Choice(
@@ -141,7 +153,9 @@ def command(
             columns=column or (),
             seeds=seed or (),
             scale=scale.value,
-            settings={**settings, **parse_settings(values or [])},
+            settings=given_settings(
+                {"--dataset protocol": dataset, "--data": data, "--human": human}, values or []
+            ),
         ),
     )
     failed = None
@@ -174,11 +188,19 @@ def _with_run(context: typer.Context) -> str:
     import shlex
 
     parts = ["anl-seg", "table", str(context.params["number"])]
+    for name, option in _typed(context, ABOUT_RUNS).items():
+        given = context.params[name]
+        for value in given if isinstance(given, list | tuple) else [given]:
+            parts += [option, getattr(value, "value", str(value))]
+    return shlex.join([*parts, "--run"])
+
+
+def _typed(context: typer.Context, names: Collection[str]) -> dict[str, str]:
+    """Return those of the named parameters that the user typed, with their options."""
+    typed = {}
     for parameter in context.command.params:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
-        if name in ABOUT_RUNS and source is not None and source.name == "COMMANDLINE":
-            given = context.params[name]
-            for value in given if isinstance(given, list | tuple) else [given]:
-                parts += [parameter.opts[0], getattr(value, "value", str(value))]
-    return shlex.join([*parts, "--run"])
+        if name in names and source is not None and source.name == "COMMANDLINE":
+            typed[name] = parameter.opts[0]
+    return typed

@@ -140,16 +140,22 @@ def command(
         _report(output, *read_tuning(output, storage))
         return
     from anl_seg.cli.standings import watching
-    from anl_seg.experiments.parsing import parse_settings
+    from anl_seg.errors import InputError
+    from anl_seg.experiments.parsing import given_settings
     from anl_seg.experiments.search.tune import tune
 
-    named = {"loss": loss, "protocol": dataset, "noise": noise, "eta": eta, "seed": seed}
-    settings = {name: value for name, value in named.items() if value is not None}
-    if data is not None:
-        settings["data"] = str(data)
+    options = {"--loss": loss, "--seed": seed, "--data": data}
+    of_classifiers = {"--dataset protocol": dataset, "--noise": noise, "--eta": eta}
+    if kind is KindChoice.segmentation:
+        for option, value in of_classifiers.items():
+            if value is not None:
+                raise InputError(
+                    f"{option.split()[0]} is for --kind classification; a segmentation has "
+                    "--set protocol=NAME, --set eta_alpha=SHARE and --set eta_beta=SHARE"
+                )
     search = make_search(
         kind.value,
-        settings | parse_settings(values or []),
+        given_settings(options | of_classifiers, values or []),
         parse_ranges(ranges or []),
         objective.value,
     )

@@ -32,6 +32,8 @@ from anl_seg.noise import labels as label_noise
 
 #: Folder of the data sets that runs share, beside the folders of the runs.
 SHARED_NAME = "data"
+#: The data set that is part of scikit-learn.
+DIGITS = "digits"
 #: Objectives of a search: held-out images are compared with the given labels, or with clean ones.
 GIVEN, CLEAN = "given", "clean"
 
@@ -138,7 +140,13 @@ def classification_settings(values: Mapping[str, Any]) -> ClassificationSettings
     settings = ClassificationSettings(
         **convert(typing.get_type_hints(ClassificationSettings), values)
     )
-    preset_of(settings, protocol_of(settings))
+    protocol = protocol_of(settings)
+    preset_of(settings, protocol)
+    if settings.data is not None and protocol.dataset == DIGITS:
+        raise InputError(
+            f"data (--data) is {settings.data}, but {DIGITS} needs no files; omit it, or choose "
+            "another data set (--dataset, in a sweep: protocol)"
+        )
     label_noise.check(settings.noise, settings.eta)
     return settings
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from anl_seg.errors import InputError, named
@@ -37,6 +38,36 @@ def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
             settings[name] = json.loads(value)
         except ValueError:
             settings[name] = value
+    return settings
+
+
+def given_settings(options: Mapping[str, object], texts: Iterable[str]) -> dict[str, Any]:
+    """Combine settings that have options of their own with those of the option --set.
+
+    Args:
+        options: Values of the former by option, such as "--data", or "--dataset protocol" if the
+            setting has another name. None if an option is not given.
+        texts: Values of --set.
+
+    Returns:
+        Values by name of the setting; paths as text.
+
+    Raises:
+        InputError: If a text of --set is wrong, or sets what an option sets.
+
+    Examples:
+        >>> given_settings({"--dataset protocol": "digits", "--eta": None}, ["epochs=3"])
+        {'protocol': 'digits', 'epochs': 3}
+    """
+    settings = parse_settings(texts)
+    for option, value in options.items():
+        name = option.split()[-1].removeprefix("--")
+        if value is None:
+            continue
+        if name in settings:
+            option = option.split()[0]
+            raise InputError(f"--set {name} and {option} set the same; use {option} alone")
+        settings[name] = str(value) if isinstance(value, Path) else value
     return settings
 
 

@@ -115,6 +115,10 @@ def test_data_and_human_reach_their_runs(asked, tmp_path):
     ("arguments", "message"),
     [
         ((8, "--run"), "table 8 lists hyper-parameters and has no runs"),
+        ((8, "--seed", 4, "--scale", "small", "-np", 2), "omit --seed, --scale, -np"),
+        ((2, "--data", "y", "--set", "data=x"), "--set data and --data set the same"),
+        ((2, "--dataset", "digits", "--data", "y"), "digits needs no files"),
+        ((6, "--dataset", "digits"), "--dataset is for tables of classifiers; table 6 takes"),
         ((2, "--row", "x"), "unknown row 'x'"),
         ((2, "--run", "--column", "real"), "with --human"),
         ((2, "--scale", "small"), "no scale 'small'"),

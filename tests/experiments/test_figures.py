@@ -146,7 +146,7 @@ def test_settings_reach_all_runs():
 
 
 def test_figure_6_is_a_cell_of_table_vi():
-    (piece,) = runs_of_figure(6, None, {"scale": "small", "seed": 2})
+    (piece,) = runs_of_figure(6, None, {"seed": 2}, "small")
     settings = piece.run.settings
     assert (settings["loss"], settings["eta_alpha"], settings["eta_beta"]) == ("anl-ce", 0.7, 0.7)
     assert (settings["seed"], settings["small"], settings["data"]) == (2, True, "phantom")
@@ -160,6 +160,12 @@ def test_figure_6_is_a_cell_of_table_vi():
         (3, "digits", {"epoch": 3}, "unknown settings epoch"),
         (3, "digits", {"epochs": "few"}, "epochs must be a whole number, got 'few'"),
         (6, "digits", {}, "figure 6 shows segmentation"),
+        (3, "digits", {"loss": "ce", "epochs": 1, "eta": 0.1}, "--set eta, loss: set by figure 3"),
+        (4, "digits", {"delta": 0.1}, "--set delta: set by figure 4 itself; omit it"),
+        (8, "digits", {"l2": 0.1}, "--set l2: set by figure 8"),
+        (2, None, {"protocol": "digits"}, "--set protocol: set by figure 2"),
+        (7, None, {"labels": "noisy.npz"}, "--set labels: set by figure 7"),
+        (6, None, {"eta_beta": 0.1}, "--set eta_beta: set by figure 6"),
     ],
 )
 def test_impossible_figures(number, dataset, settings, told):
@@ -275,7 +281,7 @@ def test_no_runs_no_picture(tmp_path):
 @pytest.fixture
 def segmented(tmp_path):
     """A run of figure 6 on masks with a square; what is predicted is the clean mask."""
-    (piece,) = runs_of_figure(6, None, {"scale": "small"})
+    (piece,) = runs_of_figure(6, scale="small")
     root = tmp_path / "runs"
     raw = root / "data" / "phantom" / "nnUNet_raw"
     clean = raw / "Dataset501_Clean"
@@ -304,7 +310,7 @@ def segmented(tmp_path):
 
 def test_masks_of_each_kind_of_noise(segmented, figure):
     root = segmented
-    pieces = runs_of_figure(6, None, {"scale": "small"})
+    pieces = runs_of_figure(6, scale="small")
     numbers = draw_figure(6, pieces, root, root / "six.pdf")
     rows = list(csv.DictReader(numbers.read_text().splitlines()))
     assert [row["noise"] for row in rows] == ["affine", "dilation", "erosion"]
@@ -321,7 +327,7 @@ def test_masks_whose_data_set_is_gone(segmented):
     root = segmented
     manifest = root / "data" / "phantom" / "nnUNet_raw" / "Dataset502_Noisy" / "noise_manifest.json"
     manifest.write_text("{}")
-    pieces = runs_of_figure(6, None, {"scale": "small"})
+    pieces = runs_of_figure(6, scale="small")
     with pytest.raises(InputError, match="no longer contains the data set"):
         draw_figure(6, pieces, root, root / "six.png")
 
@@ -369,6 +375,21 @@ def test_the_command_draws_finished_runs_if_one_fails(tmp_path, monkeypatch, cap
     assert "two.png and two.csv written" in shown.out
     assert f"missing in runs: {pieces[0].run.id}; --run does them" in shown.out
     assert "the end of log.txt" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("3", "--dataset", "digits", "--output", "fig.jpg"), ".svg, got 'fig.jpg'"),
+        (("3", "--dataset", "digits", "--scale", "small"), "--scale is for figure 6 only; omit it"),
+        (("3", "--dataset", "digits", "--set", "seed=2"), "--set seed and --seed set the same"),
+    ],
+)
+def test_the_command_refuses_before_any_run(tmp_path, monkeypatch, capsys, options, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("anl_seg.cli.execution.do_runs", lambda *_: pytest.fail("did runs"))
+    assert command(*options, "--run") == 2
+    assert told in capsys.readouterr().err
 
 
 def test_the_command_without_runs(tmp_path, capsys):

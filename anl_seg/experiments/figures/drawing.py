@@ -58,6 +58,19 @@ def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
     return [run for run in runs.values() if not _is_done(run, root)]
 
 
+def check_format(output: Path) -> None:
+    """Check that the suffix of a picture is one of `FORMATS`.
+
+    Raises:
+        InputError: If it is not.
+
+    Examples:
+        >>> check_format(Path("figure_3.pdf"))
+    """
+    if output.suffix not in FORMATS:
+        raise InputError(f"-o must end in {named(FORMATS)}, got {output.name!r}")
+
+
 def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Path) -> Path:
     """Draw a figure from the finished runs; panels of missing runs say so.
 
@@ -73,8 +86,7 @@ def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Pa
     Raises:
         InputError: If none of the runs is done, or the suffix is unknown.
     """
-    if output.suffix not in FORMATS:
-        raise InputError(f"-o must end in {named(FORMATS)}, got {output.name!r}")
+    check_format(output)
     placed = [
         (piece, root / piece.run.id if _is_done(piece.run, root) else None) for piece in pieces
     ]

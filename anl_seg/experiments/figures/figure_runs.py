@@ -54,32 +54,46 @@ class FigureRun:
 
 
 def runs_of_figure(
-    number: int, dataset: str | None = None, settings: Mapping[str, Any] | None = None
+    number: int,
+    dataset: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    scale: str = FULL,
 ) -> list[FigureRun]:
     """Return the runs of a figure; a run may occur in several places.
 
     Args:
         number: Number of the figure, 2 to 8.
         dataset: A protocol of `anl-seg classify` that replaces the paper's. Figure 6 has none.
-        settings: Settings of all runs, such as data, seed, device, epochs. For figure 6 also the
-            scale, as for Table VI.
+        settings: Settings of all runs, such as data, seed, device, epochs.
+        scale: Scale of figure 6, as for Table VI.
 
     Returns:
         The runs with their places.
 
     Raises:
-        InputError: If the figure is unknown, or a setting is impossible.
+        InputError: If the figure is unknown, sets a setting itself, or has no data set or scale to
+            choose, or a setting is impossible.
 
     Examples:
         >>> pieces = runs_of_figure(3, dataset="digits")
         >>> [piece.column for piece in pieces]
         ['CE', 'MAE', 'NCE+RCE', 'ANL-CE (w/ L2)', 'ANL-CE (w/ L1)']
     """
-    if number not in PIECES:
-        raise InputError(
-            f"figure {number} has no runs; choose one of {named([str(each) for each in PIECES])}"
-        )
-    return PIECES[number](dataset, settings or {})
+    if number not in SET_BY_FIGURE:
+        numbers = named([str(each) for each in SET_BY_FIGURE])
+        raise InputError(f"figure {number} has no runs; choose one of {numbers}")
+    settings = settings or {}
+    if wrong := sorted(set(settings) & SET_BY_FIGURE[number]):
+        raise InputError(f"--set {named(wrong)}: set by figure {number} itself; omit it")
+    if number == OF_MASKS:
+        if dataset is not None:
+            raise InputError(
+                f"figure {number} shows segmentation; give the folder of its images with --data"
+            )
+        return _masks(scale, settings)
+    if scale != FULL:
+        raise InputError(f"--scale is for figure {OF_MASKS} only; omit it for figure {number}")
+    return PIECES[number](dataset, settings)
 
 
 def _marginals(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
@@ -115,12 +129,10 @@ def _penalties(loss: str, dataset: str | None, shared: Mapping[str, Any]) -> lis
     return pieces
 
 
-def _masks(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
+def _masks(scale: str, shared: Mapping[str, Any]) -> list[FigureRun]:
     """List the run of ANL-CE on the worst masks of Table VI."""
-    if dataset is not None:
-        raise InputError("figure 6 shows segmentation; give the folder of its images with --data")
     settings = dict(shared)
-    seed, scale = settings.pop("seed", 1), settings.pop("scale", FULL)
+    seed = settings.pop("seed", 1)
     place = "anl-ce", "0.7/0.7"
     choice = Choice(place[:1], place[1:], (seed,), scale, settings)
     return [FigureRun(lay_out(6, choice).cells[place].runs[0])]
@@ -147,16 +159,33 @@ def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
     ]
 
 
-#: Functions of a data set and common settings that list the runs of each figure.
+#: Number of the figure of segmentation.
+OF_MASKS = 6
+#: Functions of a data set and common settings that list the runs of each other figure.
 PIECES: Mapping[int, Callable[[str | None, Mapping[str, Any]], list[FigureRun]]] = MappingProxyType(
     {
         2: _marginals,
         3: _accuracies,
         4: partial(_penalties, "anl-ce"),
         5: partial(_penalties, "nce+rce"),
-        6: _masks,
         7: _gradients,
         8: _weights,
+    }
+)
+_OF_CLASSIFIERS = frozenset(
+    {"protocol", "loss", "loss_parameters", "noise", "eta", "labels", "human"}
+)
+_OF_PENALTIES = _OF_CLASSIFIERS.union(OF_REGULARIZERS)
+#: Settings that differ between the runs of a figure, or that its labels name.
+SET_BY_FIGURE: Mapping[int, frozenset[str]] = MappingProxyType(
+    {
+        2: _OF_CLASSIFIERS,
+        3: _OF_PENALTIES,
+        4: _OF_PENALTIES,
+        5: _OF_PENALTIES,
+        OF_MASKS: frozenset({"loss", "loss_parameters", "eta_alpha", "eta_beta"}),
+        7: _OF_CLASSIFIERS,
+        8: _OF_PENALTIES,
     }
 )
 

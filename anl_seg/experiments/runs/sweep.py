@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -95,9 +95,23 @@ def _check_forms(content: Mapping[str, Any]) -> None:
     for key in ("base", "grid"):
         if not isinstance(content.get(key) or {}, dict):
             raise InputError(f"{key} must contain names with values, got {content[key]!r}")
+    if wrong := [key for key in _keys(content) if not isinstance(key, str)]:
+        raise InputError(
+            f"names must be text, got {named([repr(key) for key in wrong])}; put names such as "
+            "yes, no, on and off in quotes, because YAML reads them as true and false"
+        )
     runs = content.get("runs") or []
     if not isinstance(runs, list) or not all(isinstance(settings, dict) for settings in runs):
         raise InputError(f"runs must be a list of names with values, got {runs!r}")
+
+
+def _keys(content: object) -> Iterator[object]:
+    """Yield the keys of all mappings in the content of a YAML file."""
+    if isinstance(content, dict):
+        yield from content
+    if isinstance(content, dict | list):
+        for part in content.values() if isinstance(content, dict) else content:
+            yield from _keys(part)
 
 
 def expand(
@@ -282,7 +296,9 @@ def standings_below(root: Path) -> list[Standing]:
     Raises:
         InputError: If there are none, or a record cannot be read.
     """
-    found = standings(records.find_folders(root), in_queue(root))
+    folders = records.find_folders(root)
+    parents = {folder.parent for folder in folders}  # each has a queue of its own
+    found = standings(folders, set[Path]().union(*map(in_queue, parents)))
     if not found:
         raise InputError(f"{root} contains no runs; give their folder with --runs")
     return found

@@ -213,10 +213,10 @@ def tune(
         InputError: If `root` contains another search, the grid or the database does not exist, or
             the data set has no labels for the objective.
     """
+    points = grid(search.ranges) if sampler == GRID else []
     study = _begin(root, search, storage)
-    if sampler == GRID:
-        for point in grid(search.ranges):
-            study.enqueue_trial(point, skip_if_exists=True)
+    for point in points:
+        study.enqueue_trial(point, skip_if_exists=True)
     total = trials or (len(study.trials) if sampler == GRID else DEFAULT_TRIALS)
     earlier: list[Standing] = []
     given_up: set[int] = set()
@@ -283,7 +283,7 @@ def grid(ranges: Mapping[str, Range]) -> list[dict[str, float]]:
         name: [value for value in GRIDS.get(name, ()) if low <= value <= high]
         for name, (low, high) in ranges.items()
     }
-    if empty := [name for name, values in axes.items() if not values]:
+    if empty := [name.rstrip("_") for name, values in axes.items() if not values]:
         raise InputError(
             f"the paper has no grid for {named(empty)} in this range; it has values of "
             f"{named(list(GRIDS))}; use --sampler tpe, or fix others with --set"

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from anl_seg.errors import InputError
+from anl_seg.classification.settings import DEVICES
+from anl_seg.errors import InputError, named
 from anl_seg.experiments.parsing import convert
 from anl_seg.noise import PAPER_KINDS, NoiseSettings, find_method
 from anl_seg.trainers.settings import TrainerSettings
@@ -19,6 +20,8 @@ from anl_seg.trainers.settings import TrainerSettings
 PHANTOM = "phantom"
 #: Value of eta_beta for the noise if no mask has any.
 ANY_BETA = 0.5
+#: Smallest width and height of the images in pixels.
+SMALLEST = 32
 #: Settings of the training that differ from the trainer's own defaults.
 TRAINING: Mapping[str, Any] = MappingProxyType({"protocol": "isic2017", "seed": 1})
 
@@ -29,7 +32,7 @@ class SegmentationSettings:
 
     Attributes:
         data: "phantom", or a folder in the layout of the ISIC-2017 challenge.
-        size: Width and height of the images in pixels.
+        size: Width and height of the images in pixels, at least 32.
         n_training: Number of training pairs to use, drawn at random, or None for all.
         subset_seed: Seed of the draw of training pairs.
         eta_alpha: Share of the training masks that are corrupted.
@@ -65,8 +68,14 @@ class SegmentationSettings:
         for name in ("eta_alpha", "eta_beta"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} must be from 0 to 1, got {getattr(self, name)}")
-        if self.n_training is not None and self.n_training < 1:
-            raise InputError(f"n_training must be at least 1, got {self.n_training}")
+        least = {"size": SMALLEST, "subset_seed": 0}
+        if self.n_training is not None:
+            least["n_training"] = 1
+        for name, smallest in least.items():
+            if getattr(self, name) < smallest:
+                raise InputError(f"{name} must be at least {smallest}, got {getattr(self, name)}")
+        if self.device not in DEVICES:
+            raise InputError(f"unknown device {self.device!r}; choose one of {named(DEVICES)}")
         if self.eta_alpha == 0:
             object.__setattr__(self, "eta_beta", 0.0)
         elif not 0 < self.eta_beta < 1:

@@ -38,14 +38,15 @@ def choose_rows(
 def choose_columns(
     cells: Iterable[PublishedCell | HyperParameters], asked: Sequence[str]
 ) -> list[str]:
-    """Find the requested columns, or all columns of a table, by their printed names.
+    """Find the requested columns, each once, or all columns of a table, by their printed names.
 
     Raises:
         InputError: If a column is unknown.
     """
     columns = list(dict.fromkeys(cell.column for cell in cells))
     known = {_plain(column): column for column in columns}
-    return [_find(name, known, "column", columns) for name in asked] or columns
+    chosen = [_find(name, known, "column", columns) for name in asked]
+    return list(dict.fromkeys(chosen)) or columns
 
 
 def _find(name: str, known: Mapping[str, str], kind: str, valid: Sequence[str]) -> str:

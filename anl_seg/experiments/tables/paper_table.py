@@ -30,7 +30,7 @@ class Choice:
         rows: Names of losses, ours or as printed; empty for all rows of the table. Losses that the
             table lacks become new rows.
         columns: Names of columns; empty for all.
-        seeds: Seeds; None for the paper's.
+        seeds: Seeds, each once; empty for the paper's.
         scale: "full", or a name in `SCALES`.
         settings: Settings of the runs, and hyper-parameters for the losses that have them.
     """
@@ -98,7 +98,8 @@ def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
         The table, with the runs and the published result of each cell.
 
     Raises:
-        InputError: If table, row, column or scale is unknown, or a setting is impossible.
+        InputError: If table, row, column or scale is unknown, a setting is impossible, or a seed is
+            given twice.
 
     Examples:
         >>> table = lay_out(6, Choice(rows=["anl-ce"], columns=["0.7/0.7"], seeds=[1]))
@@ -120,6 +121,11 @@ def lay_out(number: int, choice: Choice | None = None) -> PaperTable:
         raise InputError(f"no column of the table remains: {'; '.join(left_out.values())}")
     _check_names(layout, rows, noises, choice.settings)
     seeds = tuple(choice.seeds or layout.seeds)
+    if len(set(seeds)) < len(seeds):
+        raise InputError(
+            f"the seeds {named([*map(str, seeds)])} name one twice, which would make the standard "
+            "deviation too small; give each seed once"
+        )
     cells = {
         (loss, column): Cell(
             runs=tuple(

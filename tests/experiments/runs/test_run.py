@@ -11,6 +11,8 @@ from anl_seg.experiments.kinds import classification_settings
 from anl_seg.experiments.runs.run import make_run
 from anl_seg.experiments.segmentation.settings import SegmentationSettings
 
+CIFAR = {"protocol": "cifar10"}
+
 
 def test_ids_equal_those_of_existing_runs():
     """If this fails, folders of finished runs are no longer found: say so in CHANGELOG.md."""
@@ -32,7 +34,7 @@ def test_missing_settings_are_filled_in_with_defaults():
     ("kind", "one", "other"),
     [
         ("classification", {"device": "cpu"}, {"device": "cuda"}),
-        ("classification", {"data": "/here/cifar"}, {"data": "/there/cifar"}),
+        ("classification", CIFAR | {"data": "/here/cifar"}, CIFAR | {"data": "/there/cifar"}),
         ("classification", {"loss": "anl-ce"}, {"loss": "ANL_CE"}),
         ("classification", {"noise": "symmetric", "eta": 1}, {"noise": "symmetric", "eta": 1.0}),
         ("classification", {"delta": "1e-6"}, {"delta": 0.000001}),
@@ -51,7 +53,7 @@ def test_the_same_run_has_the_same_id(kind, one, other):
         ("classification", {"seed": 1}, {"seed": 2}),
         ("classification", {"epochs": 1}, {"epochs": 2}),
         ("classification", {"precision": "float32"}, {"precision": "bf16"}),
-        ("classification", {"data": "one"}, {"data": "another"}),
+        ("classification", CIFAR | {"data": "one"}, CIFAR | {"data": "another"}),
         ("segmentation", {"noise_seed": 1}, {"noise_seed": 2}),
         ("segmentation", {"small": False}, {"small": True}),
         ("segmentation", {"n_training": None}, {"n_training": 200}),
@@ -67,7 +69,7 @@ def test_another_run_has_another_id(kind, one, other):
 
 
 def test_settings_come_back_from_those_of_a_record():
-    given = {"data": "folder", "epochs": 3, "eta": 0.2, "noise": "symmetric"}
+    given = {**CIFAR, "data": "folder", "epochs": 3, "eta": 0.2, "noise": "symmetric"}
     run = make_run("classification", given)
     again = classification_settings(json.loads(json.dumps(dict(run.settings))))
     assert again.as_json() == run.settings
@@ -118,6 +120,12 @@ def test_settings_come_back_from_those_of_a_record():
         ("segmentation", {"small": "yes"}, "small must be true or false, got 'yes'"),
         ("segmentation", {"fold": "5"}, "fold must be all, or one of 0 to 4, got '5'"),
         ("segmentation", {"eta_alpha": 70}, "eta_alpha must be from 0 to 1, got 70"),
+        ("classification", {"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ("classification", {"data": "cifar"}, "data .* is cifar, but digits needs no files; omit"),
+        ("segmentation", {"size": 0}, "size must be at least 32, got 0"),
+        ("segmentation", {"subset_seed": -1}, "subset_seed must be at least 0, got -1"),
+        ("segmentation", {"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ("segmentation", {"device": "gpu"}, "unknown device 'gpu'; choose one of auto, cpu, cuda"),
         ("segmentation", {"eta_beta": 0}, "eta_beta must be between 0 and 1, both excluded, if"),
         ("segmentation", {"eta_beta": 1}, "got 1; for a run without noise set eta_alpha to 0"),
         ("segmentation", {"loss": "cee"}, "cee"),

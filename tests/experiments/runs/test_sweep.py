@@ -95,6 +95,9 @@ def test_segmentation_too():
         ("grid: [1]", "grid must contain names with values"),
         ("runs: {seed: 1}", "runs must be a list of names with values"),
         ("runs: [1]", "runs must be a list of names with values"),
+        ("base: {1: 2}\nruns: [{}]", "names must be text, got 1; put names such as"),
+        ("runs: [{yes: 1}]", "names must be text, got True"),
+        ("grid: {loss: [{loss: ce, loss_parameters: {2: 1}}]}", "names must be text, got 2"),
     ],
 )
 def test_errors_of_a_file_are_named(tmp_path, text, message):

@@ -519,6 +519,10 @@ def test_the_command_reports_failures(root, capsys, monkeypatch):
         (("--range", "alpha=1"), "--range takes NAME"),
         (("--set", "validation=1.5"), "validation must be a share"),
         (("--kind", "segmentation", "--dataset", "digits"), "protocol"),
+        (("--kind", "segmentation", "--noise", "symmetric"), "--noise is for --kind classif"),
+        (("--set", "loss=gce"), "--set loss and --loss set the same; use --loss alone"),
+        (("--dataset", "digits", "--data", "no.npz"), "digits needs no files"),
+        (("--loss", "anl-ce*", "--sampler", "grid"), "no grid for lambda in"),
         (("--report-only",), "contains no search"),
     ],
 )

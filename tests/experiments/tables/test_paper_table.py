@@ -207,6 +207,7 @@ def test_human_labels_are_asked_for_before_anything_runs():
             "no column of the table remains",
         ),
         (6, Choice(settings={"protocol": "mars"}), "unknown protocol 'mars'"),
+        (2, Choice(seeds=[1, 2, 1]), "the seeds 1, 2, 1 name one twice.*; give each seed once"),
     ],
 )
 def test_what_is_refused(number, choice, message):
@@ -217,4 +218,5 @@ def test_what_is_refused(number, choice, message):
 def test_columns_keep_the_order_asked_for():
     table = lay_out(2, Choice(columns=["real", "clean"]))
     assert table.columns == ("Real", "Clean")
+    assert lay_out(2, Choice(columns=["real", "clean", "REAL"])).columns == ("Real", "Clean")
     assert list(lay_out(2).columns) == list(dict.fromkeys(c.column for c in paper.published(2)))

@@ -178,7 +178,11 @@ class SlurmExecutor:
     def stop(self) -> None:
         """Cancel the jobs that this executor submitted."""
         for name in self._names:
-            subprocess.run(["scancel", f"--name={name}"], check=False, timeout=ANSWER_SECONDS)
+            command = ["scancel", f"--name={name}"]
+            try:
+                subprocess.run(command, check=False, timeout=ANSWER_SECONDS)
+            except (subprocess.TimeoutExpired, OSError) as error:
+                log.warning("%s; cancel the jobs yourself: %s", error, " ".join(command))
 
     def _submit(self, folders: Sequence[Path]) -> None:
         from submitit.core.utils import FailedJobError

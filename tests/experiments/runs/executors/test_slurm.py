@@ -314,6 +314,19 @@ def test_stop_cancels_what_was_submitted_here(programs, tmp_path):
     assert (programs / "scancel.calls").read_text() == f"--name={name}\n"
 
 
+def test_stop_cancels_the_rest_if_slurm_does_not_answer(programs, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(slurm, "ANSWER_SECONDS", 0.5)
+    executor = slurm.SlurmExecutor(tmp_path, {}, parallel=1)
+    for name in "ab":
+        executor.start([tmp_path / name])
+    calls = programs / "scancel.calls"
+    (programs / "scancel").write_text(f'#!/bin/sh\necho "$@" >>{calls}\nexec sleep 60\n')
+    executor.stop()
+    told = calls.read_text().splitlines()
+    assert len(told) == 2
+    assert all(f"cancel the jobs yourself: scancel {line}" in caplog.text for line in told)
+
+
 def test_an_error_of_sbatch_is_shown(programs, tmp_path):
     executor = slurm.SlurmExecutor(tmp_path, {"partitoin": "gpu"}, parallel=1)
     (programs / "sbatch").write_text("#!/bin/sh\necho unrecognized option partitoin >&2; exit 255")
@@ -332,6 +345,7 @@ def test_status_shows_queued_runs(programs, tmp_path, caplog):
     name, _ = submission(tmp_path)
     (programs / "squeue.answer").write_text(f"1 {name}\n")
     assert [each.state for each in standings_below(tmp_path)] == ["waiting", "queued"]
+    assert [each.state for each in standings_below(tmp_path.parent)] == ["waiting", "queued"]
     (programs / "down").touch()
     assert [each.state for each in standings_below(tmp_path)] == ["waiting", "waiting"]
     assert "squeue failed" in caplog.text
