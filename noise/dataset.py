@@ -11,13 +11,21 @@ from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from anl_seg.errors import InputError, listed
+from anl_seg.errors import InputError, listed, named
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import copy_file, link_file, write_json
+from anl_seg.formats.images import ending_of
 from anl_seg.formats.masks import check_threshold
 from anl_seg.formats.text import read_json
 from anl_seg.noise.cases import problem, rehearse_case, write_case
-from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, side_cars
+from anl_seg.noise.layout import (
+    CLEAN_LABELS,
+    DATASET_JSON,
+    IMAGES,
+    LABELS,
+    Layout,
+    side_cars,
+)
 from anl_seg.noise.plan import NoisePlan, plan_masks
 from anl_seg.noise.settings import NoiseSettings
 from anl_seg.noise.summary import summarize
@@ -48,8 +56,9 @@ def corrupt_masks(
     `labelsTr_clean` holds the clean labels. Its images are hard links if the file system supports
     them; everything else is copied. Masks that are not chosen are copied byte for byte.
 
-    Nothing is deleted, and nothing is written before every mask has been read once. If a run was
-    killed, the same call resumes it. Two runs never write the same `target` at the same time.
+    Nothing is written before every mask has been read once. Nothing is deleted, except that
+    `overwrite` deletes the files that `target` has of a skipped case. If a run was killed, the same
+    call resumes it. Two runs never write the same `target` at the same time.
 
     Args:
         source: Folder of masks or label maps (0 and 255 counts as binary), or nnU-Net raw data set.
@@ -57,7 +66,8 @@ def corrupt_masks(
             beginning of the same run.
         settings: Kind and amount of noise, and share of masks.
         processes: Number of processes.
-        overwrite: Replace files of the same name in a `target` that is not empty.
+        overwrite: Replace files of the same name in a `target` that is not empty. A data set must
+            have no training cases that `source` lacks.
         track: Wrapper of an iterable that shows progress.
 
     Returns:
@@ -65,7 +75,7 @@ def corrupt_masks(
 
     Raises:
         InputError: If an argument or a file of `source` cannot be used, if a policy is "fail" for
-            the situation of a mask, or if another run is writing `target`.
+            the situation of a mask, if another run is writing `target`, or if it has further cases.
         OSError: If `target` cannot be written.
 
     Examples:
@@ -88,6 +98,7 @@ def corrupt_masks(
     plan = plan_masks(source, settings)
     asked = settings.as_json()
     _check_target(target, asked, overwrite)
+    _check_strays(plan.layout, target)
     with process_pool(processes) as pool:
         _check_masks(plan, pool, track)
         with _claimed(target):
@@ -235,8 +246,33 @@ def _check_target(target: Path, asked: dict[str, Any], overwrite: bool) -> None:
         )
     raise InputError(
         f"{target}: is not empty; choose another folder, or add --overwrite "
-        "to replace files of the same name (nothing is deleted)"
+        "to replace files of the same name"
     )
+
+
+def _check_strays(layout: Layout, target: Path) -> None:
+    """Refuse further training cases in the target, because nnU-Net would not accept the result."""
+    if not layout.is_dataset:
+        return
+    files = (file for case in layout.masks for file in _files_of(layout, case))
+    expected = {*files, *layout.copies}
+    strays = [
+        str(file)
+        for folder in (IMAGES, LABELS, CLEAN_LABELS)
+        for path in sorted((target / folder).glob("[!.]*"))
+        if ending_of(path) and (file := path.relative_to(target)) not in expected
+    ]
+    if strays:
+        raise InputError(
+            f"{target}: has files of cases that SRC lacks: {named(strays)}; delete "
+            "them, or choose another folder"
+        )
+
+
+def _files_of(layout: Layout, case: str) -> list[Path]:
+    """List the files of a case in the noisy copy of a data set."""
+    mask = layout.masks[case]
+    return [mask, CLEAN_LABELS / mask.name, *layout.images[case]]
 
 
 def _check_masks(plan: NoisePlan, pool: ProcessPoolExecutor | None, track: Track) -> None:
@@ -270,6 +306,9 @@ def _carry_over(plan: NoisePlan, target: Path, entries: Sequence[manifest.Entry]
             copy_file(source / file, target / file)
         return
     kept = [entry.case for entry in entries if entry.rows[0].kind != manifest.SKIPPED]
+    for case in layout.masks.keys() - kept:
+        for file in _files_of(layout, case):  # an overwritten run may have left them
+            (target / file).unlink(missing_ok=True)
     for case in kept:
         for file in layout.images[case]:
             link_file(source / file, target / file)

@@ -22,7 +22,8 @@ class NoiseSettings:
     """Settings of a run, checked on creation.
 
     Attributes:
-        eta_alpha: Share of the n masks to corrupt, in [0, 1]: `round(eta_alpha * n)` are chosen.
+        eta_alpha: Share of the n masks to corrupt, in [0, 1]: `round(eta_alpha * n)` are chosen, or
+            `int(eta_alpha * n)` if published.
         eta_beta: Changed pixels over foreground pixels of each class in a chosen mask, in (0, 1).
         seed: Any whole number. The noise depends only on it and on the names of case and class.
         method: `CORRECTED`, or `PUBLISHED` for the generator behind the paper's tables (binary 2D

@@ -100,7 +100,8 @@ def command(
         bool,
         typer.Option(
             "--overwrite",
-            help="Allow a DST that is not empty: replace files of the same name, delete nothing.",
+            help="Allow a DST that is not empty: replace files of the same name, and delete those "
+            "of cases that --policy skips.",
         ),
     ] = False,
     verify: Annotated[
@@ -118,12 +119,13 @@ def command(
     noise_manifest.csv and .json list the requested and achieved noise of each
     mask.
 
-    round(eta_alpha n) of n masks are chosen. In label maps every class is
+    round(eta_alpha n) of n masks are chosen, and a larger --eta-alpha corrupts
+    the same masks in the same way, and further ones. --method published rounds
+    down, and its noise changes with --eta-alpha. In label maps every class is
     corrupted; if two classes then overlap, the higher label wins.
 
-    The same seed gives the same noise in any order and with any -np. A larger
-    --eta-alpha corrupts the same masks in the same way, and further ones. If a
-    run was killed, the same command resumes it.
+    The same seed gives the same noise in any order and with any -np. If a run
+    was killed, the same command resumes it.
     """
     if verify is not None:
         _verify(verify)

@@ -218,6 +218,31 @@ def test_cases_can_be_skipped_with_their_images(dataset, tmp_path):
     assert verify(target) == (8, [])
 
 
+def test_an_overwritten_data_set_keeps_no_file_of_a_skipped_case(dataset, tmp_path):
+    target = tmp_path / "dst"
+    corrupt_masks(dataset, target, NoiseSettings(**RATES))
+    assert len(list(target.rglob("case_0*"))) == 3
+    skipping = NoiseSettings(**RATES, policies={"empty": "skip"})
+    corrupt_masks(dataset, target, skipping, overwrite=True)
+    assert verify(target) == (8, [])
+    corrupt_masks(dataset, tmp_path / "other", skipping)
+    assert contents(target) == contents(tmp_path / "other")
+    assert (dataset / "imagesTr/case_0_0000.nii.gz").is_file(), "only the link is deleted"
+
+
+@pytest.mark.parametrize("place", ["labelsTr/x", "labelsTr_clean/x", "imagesTr/x_0000"])
+def test_an_overwritten_data_set_may_not_have_further_cases(dataset, tmp_path, place):
+    target = tmp_path / "dst"
+    save(dataset / "labelsTr" / "sketch.png", np.zeros((8, 8)))
+    corrupt_masks(dataset, target, NoiseSettings(**RATES))
+    corrupt_masks(dataset, target, NoiseSettings(**RATES), overwrite=True)
+    (target / f"{place}.nii.gz").write_bytes(b"")
+    before = contents(target)
+    with pytest.raises(InputError, match=rf"has files of cases that SRC lacks: {place}\.nii"):
+        corrupt_masks(dataset, target, NoiseSettings(**RATES), overwrite=True)
+    assert contents(target) == before
+
+
 def test_failures_are_all_named(folder, tmp_path):
     for name in ("a", "b"):
         save(folder / f"{name}.png", np.zeros((8, 8)))
