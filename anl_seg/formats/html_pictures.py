@@ -1,8 +1,9 @@
-"""Pictures for pages: outlines of masks as SVG paths, images as data URIs."""
+"""Pictures for pages: images of cases, as data URIs, and outlines of masks as SVG paths."""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from anl_seg.errors import InputError
-from anl_seg.formats.images import read_for_display
+from anl_seg.errors import InputError, named
+from anl_seg.formats.images import ENDINGS, read_for_display, stem
+from anl_seg.formats.nnunet import image_name
 from anl_seg.formats.pictures import upright
 
 #: Longest side of a shown picture, in pixels. Larger masks and images are reduced to it.
@@ -24,6 +26,25 @@ COLOURED = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr")
 JPEG_QUALITY = 82
 #: Percentiles shown as black and white, so that single bright voxels do not darken the picture.
 GREY_PERCENTILES = (0.5, 99.5)
+
+
+def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
+    """Map each case to its image in `folder`, called `CASE.png` or, by nnU-Net, `CASE_0000.png`.
+
+    Raises:
+        InputError: If the folder does not exist, or any case has no image in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of images")
+    endings = (*DISPLAY_ENDINGS, *ENDINGS)
+    by_stem = {stem(path, endings): path for path in sorted(folder.iterdir()) if path.is_file()}
+    found = {case: by_stem.get(image_name(case, "")) or by_stem.get(case) for case in cases}
+    if missing := [case for case, path in found.items() if path is None]:
+        raise InputError(
+            f"{folder}: no image for {len(missing)} of {len(found)} cases: {named(missing)}; "
+            "images are called CASE.png or CASE_0000.png (or .nii.gz, ...)"
+        )
+    return {case: path for case, path in found.items() if path is not None}
 
 
 def outline(mask: NDArray[np.bool_]) -> str:

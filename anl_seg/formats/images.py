@@ -11,7 +11,7 @@ import os
 import re
 import struct
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,12 @@ def ending_of(path: Path) -> str | None:
     """Return the ending of a file's name if it is one of `ENDINGS`, in lower case; else None."""
     name = path.name.lower()
     return next((ending for ending in ENDINGS if name.endswith(ending)), None)
+
+
+def stem(path: Path, endings: Sequence[str]) -> str:
+    """Return the name of a file without one of these endings; the whole name if it has none."""
+    name = path.name
+    return name[: len(name) - len(next(filter(name.lower().endswith, endings), ""))]
 
 
 def side_car(path: Path) -> Path:

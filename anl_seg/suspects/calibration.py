@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from anl_seg.formats.masks import pixels_of
-from anl_seg.suspects.cases import Case
+from anl_seg.suspects.cases import Case, is_soft
 from anl_seg.suspects.classes import Classes
 from anl_seg.suspects.evidence import logit
 
@@ -38,8 +38,11 @@ def spread(items: Sequence[Item]) -> Sequence[Item]:
 def sample(case: Case, classes: Classes) -> NDArray[np.float32]:
     """Return log-odds of what is given, for some pixels of each class: `(pixels,)`.
 
-    Positive values belong to pixels in which the network agrees with the mask.
+    Positive values belong to pixels in which the network agrees with the mask. There are none if
+    the prediction is a mask.
     """
+    if not is_soft(case):
+        return np.empty(0, dtype=np.float32)
     judged = np.ones(case.labels.shape, dtype=bool)
     if classes.ignore_label is not None:
         judged = case.labels != classes.ignore_label
@@ -52,12 +55,14 @@ def sample(case: Case, classes: Classes) -> NDArray[np.float32]:
 
 
 def temperature(samples: Iterable[NDArray[np.float32]]) -> float:
-    """Find the temperature with the highest likelihood of the given masks.
+    """Find the temperature with the highest likelihood of the given masks; 1 without samples.
 
     Args:
-        samples: The values of `sample` for some cases, at least one.
+        samples: The values of `sample` for some cases.
     """
-    signed = np.concatenate(list(samples)).astype(np.float64)
+    signed = np.concatenate([*samples, np.empty(0)]).astype(np.float64)
+    if not signed.size:
+        return 1.0
 
     def cost(logarithm: float) -> float:
         return float(np.logaddexp(0, -signed * np.exp(-logarithm)).mean())

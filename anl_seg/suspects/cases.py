@@ -16,7 +16,7 @@ from scipy import ndimage
 from anl_seg.errors import InputError, named
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.grids import check_geometry
-from anl_seg.formats.images import ENDINGS, Geometry, read_image
+from anl_seg.formats.images import Geometry, read_image
 from anl_seg.formats.masks import Labels, pixels_of, read_labels_and_geometry
 from anl_seg.suspects.classes import Classes, Floats
 from anl_seg.suspects.evidence import Evidence, measure, tempered
@@ -270,10 +270,3 @@ def _box(differs: NDArray[np.bool_], cut: Sequence[slice]) -> tuple[tuple[int, i
         (side.start + place.start, side.stop + place.start)
         for side, place in zip(box, cut, strict=True)
     )
-
-
-def stem(path: Path) -> str:
-    """Return the name of a file without an ending of images or arrays."""
-    name = path.name
-    found = (end for end in (*ARRAY_ENDINGS, *ENDINGS) if name.lower().endswith(end))
-    return name[: len(name) - len(next(found, ""))]

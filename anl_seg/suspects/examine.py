@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, listed, named
 from anl_seg.formats.dataset_json import read_file_ending
-from anl_seg.formats.images import write_image
+from anl_seg.formats.html_pictures import find_pictures
+from anl_seg.formats.images import stem, write_image
 from anl_seg.formats.masks import find_masks, read_labels
-from anl_seg.formats.nnunet import DATASET_JSON, IMAGES, LABELS
+from anl_seg.formats.nnunet import DATASET_JSON, IMAGES, LABELS, case_of_image
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 from anl_seg.suspects.calibration import sample, spread, temperature
@@ -22,11 +23,9 @@ from anl_seg.suspects.cases import (
     ARRAY_ENDINGS,
     CaseFiles,
     Judged,
-    is_soft,
     judge,
     read_case,
     read_stored,
-    stem,
 )
 from anl_seg.suspects.classes import Classes, declared_classes, plain_classes
 
@@ -60,7 +59,7 @@ def examine(
     problems: list[str] = []
     judged: list[Judged] = []
     with process_map(num_processes) as map_:
-        heat = _temperature(map_(partial(_sample, classes=classes), spread(files)))
+        heat = temperature(map_(partial(_sample, classes=classes), spread(files)))
         work = partial(_examine, classes=classes, predictions=predictions, heat=heat)
         results = iter(map_(work, files))
         for _ in track(files, "judging"):
@@ -74,18 +73,12 @@ def examine(
     return judged
 
 
-def _sample(files: CaseFiles, classes: Classes) -> NDArray[np.float32] | None:
-    """Return log-odds for the temperature; None for masks, and for files that cannot be read."""
+def _sample(files: CaseFiles, classes: Classes) -> NDArray[np.float32]:
+    """Return log-odds for the temperature; none of files that cannot be read."""
     try:
-        case = read_case(files, classes)
-    except InputError:
-        return None
-    return sample(case, classes) if is_soft(case) else None
-
-
-def _temperature(samples: Iterable[NDArray[np.float32] | None]) -> float:
-    found = [each for each in samples if each is not None]
-    return temperature(found) if found else 1.0
+        return sample(read_case(files, classes), classes)
+    except InputError:  # `_examine` reports it
+        return np.empty(0, dtype=np.float32)
 
 
 def _examine(
@@ -104,20 +97,23 @@ def dataset_files(raw: Path) -> dict[str, CaseFiles]:
     """List the cases of a raw data set of nnU-Net: label map and images, no prediction yet.
 
     Raises:
-        InputError: If `dataset.json` is wrong or lists files itself, or there are no label maps.
+        InputError: If `dataset.json` is wrong or lists files itself, or a folder has no files.
     """
     ending = read_file_ending(raw / DATASET_JSON)
-    pictures = _images(raw / IMAGES)
-    found = {
-        path.name.removesuffix(ending): path
-        for path in sorted((raw / LABELS).glob(f"*{ending}"))
-        if not path.name.startswith(".")
-    }
-    if not found:
-        raise InputError(f"{raw / LABELS}: no {ending} files; give a complete raw data set")
+    masks, images = (
+        [path for path in sorted((raw / name).glob(f"*{ending}")) if not path.name.startswith(".")]
+        for name in (LABELS, IMAGES)
+    )
+    for name, found in ((LABELS, masks), (IMAGES, images)):
+        if not found:
+            raise InputError(f"{raw / name}: no {ending} files; give a complete raw data set")
+    channels: dict[str, list[Path]] = {}
+    for path in images:
+        channels.setdefault(case_of_image(path.name, ending), []).append(path)
+    cases = {path.name.removesuffix(ending): path for path in masks}
     return {
-        case: CaseFiles(case, path, path, images=tuple(pictures.get(case, ())))
-        for case, path in found.items()
+        case: CaseFiles(case, path, path, images=tuple(channels.get(case, ())))
+        for case, path in cases.items()
     }
 
 
@@ -130,7 +126,7 @@ def pair_files(predictions: Path, labels: Path, images: Path | None = None) -> l
         images: Images of the cases, or None.
 
     Raises:
-        InputError: If a folder is missing or empty, or a prediction has no label map.
+        InputError: If a folder is missing or empty, or a prediction has no label map or image.
     """
     given = find_masks(labels)
     found = _predictions(predictions)
@@ -139,9 +135,9 @@ def pair_files(predictions: Path, labels: Path, images: Path | None = None) -> l
             f"{predictions}: {len(unknown)} of {len(found)} predictions have no label map in "
             f"{labels}: {named(unknown)}; are they of another data set?"
         )
-    pictures = _images(images) if images else {}
+    pictures = find_pictures(images, sorted(found)) if images else {}
     return [
-        CaseFiles(case, given[case], path, images=tuple(pictures.get(case, ())))
+        CaseFiles(case, given[case], path, images=(pictures[case],) if images else ())
         for case, path in sorted(found.items())
     ]
 
@@ -153,28 +149,13 @@ def _predictions(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if not path.name.endswith(ARRAY_ENDINGS) or path.name.startswith("."):
             continue
-        other = arrays.setdefault(stem(path), path)
+        case = stem(path, ARRAY_ENDINGS)
+        other = arrays.setdefault(case, path)
         if other != path:
             raise InputError(
-                f"{folder}: has two predictions of {stem(path)}, {other.name} and {path.name}; "
-                "keep one"
+                f"{folder}: has two predictions of {case}, {other.name} and {path.name}; keep one"
             )
     return arrays or find_masks(folder)
-
-
-def _images(folder: Path) -> dict[str, list[Path]]:
-    """Map each case to the files of its channels: `CASE.png`, or nnU-Net's `CASE_0000.png`, ..."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give a folder of images")
-    found: dict[str, list[Path]] = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
-        name = stem(path) if stem(path) != path.name else path.stem
-        base, _, channel = name.rpartition("_")
-        case = base if len(channel) == 4 and channel.isdigit() else name
-        found.setdefault(case, []).append(path)
-        if case != name:
-            found.setdefault(name, []).append(path)
-    return found
 
 
 def classes_of_folders(files: Sequence[CaseFiles]) -> Classes:

@@ -13,9 +13,10 @@ from typing import Any
 
 from anl_seg.errors import InputError
 from anl_seg.formats.files import write_json, write_text
+from anl_seg.formats.images import ENDINGS, stem
 from anl_seg.formats.text import read_json
 from anl_seg.progress import Track, untracked
-from anl_seg.suspects.cases import CaseFiles, stem
+from anl_seg.suspects.cases import CaseFiles
 from anl_seg.suspects.classes import Classes
 from anl_seg.suspects.examine import examine
 from anl_seg.suspects.gallery import NAME as PAGE_NAME
@@ -123,7 +124,7 @@ def _is_of_report(folder: Path, report: Path) -> bool:
         return False
     # SimpleITK writes the pixels of an .mhd file into a hidden file beside it
     return all(
-        path.is_file() and (path.name.startswith(".") or stem(path) in cases)
+        path.is_file() and (path.name.startswith(".") or stem(path, ENDINGS) in cases)
         for path in folder.iterdir()
     )
 

@@ -20,7 +20,7 @@ from scipy.special import expit
 
 from anl_seg.formats.dataset_json import Label
 from anl_seg.suspects.calibration import sample, spread, temperature
-from anl_seg.suspects.cases import Case, is_soft, judge
+from anl_seg.suspects.cases import Case, judge
 from anl_seg.suspects.classes import Classes, plain_classes
 from anl_seg.suspects.evidence import Evidence
 
@@ -144,8 +144,7 @@ def score(
         steps = tuple(spacing) if spacing is not None else (1.0,) * given.ndim
         cases.append(Case(np.asarray(given), floats, known.predicted(floats), steps, "px"))
     known = classes or plain_classes(max(len(each) for each in probabilities))
-    chosen = [case for case in spread(cases) if is_soft(case)]
-    heat = temperature(sample(case, known) for case in chosen) if chosen else 1.0
+    heat = temperature(sample(case, known) for case in spread(cases))
     found = [judge(case, known, temperature=heat).evidence for case in cases]
     return as_scores([max(each.values(), default=-np.inf) for each in log_odds(found)])
 

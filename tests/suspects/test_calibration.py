@@ -46,3 +46,9 @@ def test_cases_are_spread_over_the_data_set():
         chosen = spread(range(count))
         assert 0 < len(chosen) <= CASES
         assert chosen[-1] >= 0.9 * (count - 1)
+
+
+def test_masks_have_no_temperature():
+    mask = np.eye(8, dtype=np.uint8)
+    case = Case(mask, np.stack([1 - mask, mask]).astype(np.float32), mask, (1.0, 1.0), "px")
+    assert temperature([sample(case, plain_classes(2))]) == temperature([]) == 1

@@ -13,7 +13,7 @@ from anl_seg.errors import InputError
 from anl_seg.formats.images import Geometry, write_volume
 from anl_seg.suspects import declared_classes, plain_classes
 from anl_seg.suspects.cases import CaseFiles, judge, read_case, read_probabilities
-from anl_seg.suspects.examine import classes_of_folders, examine, pair_files
+from anl_seg.suspects.examine import classes_of_folders, dataset_files, examine, pair_files
 
 TWO = plain_classes(2)
 SHAPE = (6, 8)
@@ -235,6 +235,27 @@ def test_folders_are_paired_by_name(raw, tmp_path):
     np.save(tmp_path / "softmax" / "stranger.npy", probabilities())
     with pytest.raises(InputError, match=r"1 of 41 predictions have no label map in .*: stranger"):
         pair_files(tmp_path / "softmax", raw / "labelsTr")
+
+
+def test_only_images_are_images(raw, tmp_path):
+    """nnU-Net stores the spacing of a TIFF in CASE.json, and people leave notes."""
+    for name in ("case_00.json", "case_00_0000.json", "notes.txt", ".case_00_0002.png"):
+        (raw / "imagesTr" / name).write_text("{}")
+    (raw / "imagesTr" / "case_00_0001.png").write_bytes(b"")
+    images = [raw / "imagesTr" / f"case_00_000{channel}.png" for channel in (0, 1)]
+    assert dataset_files(raw)["case_00"].images == tuple(images)
+    files = pair_files(tmp_path / "softmax", raw / "labelsTr", raw / "imagesTr")
+    assert files[0].images == (images[0],)
+
+
+def test_missing_images_are_named(raw, tmp_path):
+    (raw / "imagesTr" / "case_07_0000.png").unlink()
+    with pytest.raises(InputError, match=r"imagesTr: no image for 1 of 40 cases: case_07;"):
+        pair_files(tmp_path / "softmax", raw / "labelsTr", raw / "imagesTr")
+    for path in (raw / "imagesTr").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match=r"imagesTr: no \.png files; give a complete raw data set"):
+        dataset_files(raw)
 
 
 def test_all_problems_are_reported_and_processes_agree(raw, tmp_path):

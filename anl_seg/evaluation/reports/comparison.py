@@ -30,7 +30,6 @@ from anl_seg.evaluation.reports.overlays import (
     CaseFiles,
     check_pictures,
     draw_cases,
-    find_pictures,
 )
 from anl_seg.evaluation.reports.page import (
     MAX_PICTURES,
@@ -45,6 +44,7 @@ from anl_seg.evaluation.reports.page import (
 )
 from anl_seg.evaluation.reports.plots import Plot, Values, box_strip, intervals, slopes
 from anl_seg.formats.files import write_json, write_text
+from anl_seg.formats.html_pictures import find_pictures
 from anl_seg.progress import Track, untracked
 
 #: Version of comparison.json. Increase it if a key changes its meaning.

@@ -20,7 +20,7 @@ from anl_seg.evaluation.reports.evaluation_tables import (
 from anl_seg.evaluation.reports.grid import Cell, Grid, figure, span
 from anl_seg.evaluation.reports.latex import latex_table
 from anl_seg.evaluation.reports.markdown import markdown_document
-from anl_seg.evaluation.reports.overlays import CaseFiles, draw_cases, find_pictures
+from anl_seg.evaluation.reports.overlays import CaseFiles, draw_cases
 from anl_seg.evaluation.reports.page import (
     MAX_PICTURES,
     NUMBER,
@@ -36,6 +36,7 @@ from anl_seg.evaluation.reports.plots import Plot, Values, against_size, box_str
 from anl_seg.evaluation.summary import EvaluationSummary
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.files import write_text
+from anl_seg.formats.html_pictures import find_pictures
 from anl_seg.progress import Track, untracked
 
 #: Name of the only panel of a case.

@@ -11,13 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anl_seg.errors import InputError, named
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.formats.dataset_json import Label
-from anl_seg.formats.html_pictures import DISPLAY_ENDINGS, MAX_SIDE, data_uri, outline, picture_uri
-from anl_seg.formats.images import ENDINGS
+from anl_seg.formats.html_pictures import MAX_SIDE, data_uri, find_pictures, outline, picture_uri
 from anl_seg.formats.masks import Labels, find_masks, read_labels
-from anl_seg.formats.nnunet import image_name
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 
@@ -83,24 +80,6 @@ class CaseFiles:
     picture: Path | None = None
 
 
-def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
-    """Map each case to its image in `folder`, called `CASE.png` or, by nnU-Net, `CASE_0000.png`.
-
-    Raises:
-        InputError: If the folder does not exist, or any case has no image in it.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give a folder of images")
-    by_stem = {_stem(path): path for path in sorted(folder.iterdir()) if path.is_file()}
-    found = {case: by_stem.get(image_name(case, "")) or by_stem.get(case) for case in cases}
-    if missing := [case for case, path in found.items() if path is None]:
-        raise InputError(
-            f"{folder}: no image for {len(missing)} of {len(found)} cases: {named(missing)}; "
-            "images are called CASE.png or CASE_0000.png (or .nii.gz, ...)"
-        )
-    return {case: path for case, path in found.items() if path is not None}
-
-
 def check_pictures(images: Path, prediction_dirs: Iterable[Path]) -> None:
     """Check that every predicted case has an image, before the cases are scored.
 
@@ -109,14 +88,6 @@ def check_pictures(images: Path, prediction_dirs: Iterable[Path]) -> None:
     """
     cases = {case for folder in prediction_dirs for case in find_masks(folder)}
     find_pictures(images, sorted(cases))
-
-
-def _stem(path: Path) -> str:
-    """Return the file's name without an ending of images."""
-    endings = (
-        ending for ending in (*DISPLAY_ENDINGS, *ENDINGS) if path.name.lower().endswith(ending)
-    )
-    return path.name[: len(path.name) - len(next(endings, ""))]
 
 
 def draw_cases(

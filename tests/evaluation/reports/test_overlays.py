@@ -18,9 +18,8 @@ from anl_seg.evaluation.reports.overlays import (
     OTHER_CLASS,
     CaseFiles,
     draw_overlay,
-    find_pictures,
 )
-from anl_seg.formats.html_pictures import MAX_SIDE, outline
+from anl_seg.formats.html_pictures import MAX_SIDE, find_pictures, outline
 
 
 def filled(path, shape):
