@@ -68,7 +68,7 @@ def problem(
     if declared is not None:
         if image.coded_255 and 255 not in declared:
             return f"{image.path}: contains 0 and 255, but dataset.json declares other labels"
-        if are_grey(set(image.classes) - declared):
+        if are_grey(file, set(image.classes) - declared):
             return (
                 f"{image.path}: contains grey values, probably from resizing with interpolation; "
                 "nnU-Net cannot train on it, so make the data set again, for example with "
@@ -76,7 +76,7 @@ def problem(
             )
         if unknown := set(image.classes) - declared - {1 if image.coded_255 else 0}:
             return f"{image.path}: contains labels {sorted(unknown)}, not declared in dataset.json"
-    elif are_grey(image.classes):
+    elif are_grey(file, image.classes):
         return grey_message(image.path, image.classes)
     if settings.millimetres and image.spacing_mm is None:
         return (

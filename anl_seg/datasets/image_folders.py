@@ -54,6 +54,9 @@ COLOURED_SHARE = 0.01
 MAX_MASK_COLOURS = 256
 #: Grey photographs cannot be told from soft masks, so messages about grey masks ask.
 SWAPPED = "If it is an image, swap IMAGES and MASKS"
+#: How to convert a mask whose labels look like grey values: a picture, and a volume.
+LISTED = "list its values as colours in a table for --colors (the value 10 is #0a0a0a)"
+SAVED = "save label maps as NIfTI, without the value 255"
 
 #: nnU-Net's name of label 0.
 BACKGROUND = "background"
@@ -327,8 +330,9 @@ def _read_mask(path: Path, reading: _Masks) -> tuple[NDArray[Any], Geometry | No
         return (pixels >= reading.threshold).view(np.uint8), None
     labels = to_labels(path, pixels, reading.threshold)
     values = np.unique(labels).tolist()
-    if are_grey(values):
-        raise InputError(f"{grey_message(path, values)}. {SWAPPED}")
+    if are_grey(path, values):
+        otherwise = LISTED if labels.ndim == 2 else SAVED
+        raise InputError(f"{grey_message(path, values, otherwise)}. {SWAPPED}")
     return labels, geometry
 
 
@@ -380,14 +384,14 @@ def _codes(pixels: NDArray[Any]) -> NDArray[np.uint32]:
 
 def _labels_of_colours(
     path: Path, pixels: NDArray[Any], names: Mapping[str, Colour]
-) -> NDArray[np.uint8]:
+) -> NDArray[np.uint16]:
     if pixels.ndim == 2:
         pixels = np.stack([pixels] * 3, axis=-1)
     codes = _codes(pixels)
-    labels = np.full(codes.shape, 255, np.uint8)
+    labels = np.full(codes.shape, len(names), np.uint16)
     for label, (red, green, blue) in enumerate(names.values()):
         labels[codes == (red << 16 | green << 8 | blue)] = label
-    if unknown := np.unique(codes[labels == 255]).tolist():
+    if unknown := np.unique(codes[labels == len(names)]).tolist():
         shown = ", ".join(f"#{code:06x}" for code in unknown[:5])
         raise InputError(f"{path}: has {len(unknown)} colours that --colors does not list: {shown}")
     return labels
@@ -489,10 +493,12 @@ def _read_case(case: Case, reading: _Masks, encoding: _Encoding) -> Content:
     if encoding.in_colour and not is_colour:
         image = np.stack([image] * 3, axis=-1)
     values = np.unique(mask).tolist()
-    labels = np.zeros(mask.shape, np.uint8)
-    for value in values:
-        labels[mask == value] = encoding.labels.get(value, 0)
-    return Content(image, labels, geometry, frozenset(values), is_colour)
+    numbers = [encoding.labels.get(value, 0) for value in values]
+    label_of = np.zeros(
+        values[-1] + 1, np.uint8 if max(encoding.labels.values()) < 256 else np.uint16
+    )
+    label_of[values] = numbers
+    return Content(image, label_of[mask], geometry, frozenset(values), is_colour)
 
 
 def _misfit(case: Case, shape: tuple[int, ...], image_shape: tuple[int, ...]) -> str:

@@ -56,14 +56,14 @@ class Content:
 
     Attributes:
         image: `(H, W)`, `(H, W, 3)` or a volume.
-        labels: `(H, W)` or a volume, uint8.
+        labels: `(H, W)` or a volume, uint8, or uint16 if there are more than 256 labels.
         geometry: Geometry of a volume, or None.
         values: Values of the mask before they became labels.
         is_colour: Whether the image was read as RGB.
     """
 
     image: Image.Image | NDArray[Any]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.uint8 | np.uint16]
     geometry: Geometry | None = None
     values: frozenset[int] = frozenset()
     is_colour: bool = True

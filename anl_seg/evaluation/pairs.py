@@ -128,7 +128,7 @@ def collecting(problems: list[str]) -> Iterator[None]:
 
 
 def _check_values(file: Path, found: set[int], wanted: Measurements) -> None:
-    if are_grey(found.difference(*map(labels_of, wanted.labels or ()))):
+    if are_grey(file, found.difference(*map(labels_of, wanted.labels or ()))):
         raise InputError(grey_message(file, found))
 
 

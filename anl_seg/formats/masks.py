@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from anl_seg.errors import InputError, named
 from anl_seg.formats.dataset_json import Label
-from anl_seg.formats.images import ENDINGS, Geometry, ending_of, read_image
+from anl_seg.formats.images import (
+    ENDINGS,
+    PILLOW_ENDINGS,
+    TIFF_ENDINGS,
+    Geometry,
+    ending_of,
+    read_image,
+)
 
 Labels = NDArray[np.uint8 | np.uint16]
 #: Reader of the pixels of a mask and of its geometry.
@@ -21,11 +28,17 @@ Read = Callable[[Path], tuple[NDArray[Any], Geometry | None]]
 MAX_LABEL = 65535
 #: Largest number of labels. A file with more different values is a picture, not a mask.
 MAX_DIFFERENT_LABELS = 1000
-#: Largest number of undeclared labels. More values count as grey values.
+#: Largest number of undeclared labels in a picture. More values count as grey values. Volumes often
+#: have more: 117 in TotalSegmentator, several hundred in brain atlases.
 MAX_UNDECLARED_LABELS = 32
 #: Smallest grey value beside 255. Labels start at 1, and 255 may be an ignore label. So undeclared
 #: values from here to 254 beside 255 are the soft border of an interpolated mask of 0 and 255.
 LOWEST_SOFT_VALUE = 128
+#: Atlases in volumes may have labels up to 255 too, so there the border must be at least this share
+#: of the values. About half of the values between 0 and 255 are in the upper half.
+SOFT_SHARE = 1 / 3
+#: Endings of files that are pictures, not volumes of a scanner.
+PICTURE_ENDINGS = PILLOW_ENDINGS + TIFF_ENDINGS
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
@@ -171,18 +184,30 @@ def pixels_of(labels: Labels, label: Label) -> NDArray[np.bool_]:
     return np.isin(labels, label) if isinstance(label, tuple) else labels == label
 
 
-def are_grey(values: Iterable[int]) -> bool:
+def are_grey(path: Path, values: Iterable[int]) -> bool:
     """Return whether undeclared values of a mask look like grey values from interpolation."""
     labels = set(values) - {0}
-    soft = 255 in labels and any(LOWEST_SOFT_VALUE <= value < 255 for value in labels)
-    return soft or len(labels) > MAX_UNDECLARED_LABELS
+    soft = sum(LOWEST_SOFT_VALUE <= value < 255 for value in labels) if 255 in labels else 0
+    if ending_of(path) in PICTURE_ENDINGS:
+        return soft > 0 or len(labels) > MAX_UNDECLARED_LABELS
+    return soft > 0 and max(labels) == 255 and soft >= SOFT_SHARE * (len(labels) - 1)
 
 
-def grey_message(path: Path, values: Iterable[int]) -> str:
-    """Write the message for a mask that contains grey values."""
+def grey_message(
+    path: Path,
+    values: Iterable[int],
+    otherwise: str = "declare the labels in nnU-Net's dataset.json",
+) -> str:
+    """Write the message for a mask that contains grey values.
+
+    Args:
+        path: The mask.
+        values: All its values.
+        otherwise: What to do if the values are labels.
+    """
     found = sorted(set(values))
     shown = ", ".join(map(str, found[:8])) + (", …" if len(found) > 8 else "")
     return (
         f"{path}: contains the values {shown}, probably from resizing with interpolation; "
-        "add --threshold 128 to make it binary, or declare the labels in nnU-Net's dataset.json"
+        f"add --threshold 128 to make it binary, or {otherwise}"
     )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from anl_seg.datasets.image_folders import convert, pair_files, read_colours
 from anl_seg.errors import InputError
-from anl_seg.formats.images import Geometry, write_volume
+from anl_seg.formats.images import Geometry, read_image, write_volume
 
 MASK = np.zeros((20, 30), np.uint8)
 MASK[4:12, 5:21] = 1
@@ -284,6 +284,39 @@ def test_a_mask_that_lies_elsewhere_in_the_world_is_refused(folders, tmp_path, m
     with pytest.raises(InputError, match=message):
         convert(images, masks, tmp_path / "Dataset510_X")
     assert not (tmp_path / "Dataset510_X").exists()
+
+
+@pytest.mark.parametrize("n_labels", [40, 300])
+def test_volumes_may_have_many_labels(folders, tmp_path, n_labels):
+    images, masks = folders
+    labels = (np.arange(4000).reshape(4, 25, 40) % (n_labels + 1)).astype(np.uint16)
+    write_volume(images / "a.nii.gz", labels * 2.5, None)
+    write_volume(masks / "a.nii.gz", np.where(labels > 0, labels + 5, 0).astype(np.uint16), None)
+    done = convert(images, masks, tmp_path / "Dataset510_X")
+    assert len(done.labels) == n_labels + 1
+    assert done.labels["label_6"] == 1
+    written = read_image(done.folder / "labelsTr/a.nii.gz")[0]
+    assert written.dtype == (np.uint8 if n_labels < 256 else np.uint16)
+    assert np.array_equal(written, labels)
+
+
+def test_pictures_with_many_labels_are_converted_through_a_table(folders, tmp_path):
+    labels = (np.arange(600).reshape(20, 30) % 41).astype(np.uint8)
+    fill(folders, 2, mask=labels)
+    with pytest.raises(InputError, match=r"table for --colors \(the value 10 is #0a0a0a\)"):
+        convert(*folders, tmp_path / "Dataset510_X")
+    colours = {f"class {value}": (value, value, value) for value in range(41)}
+    done = convert(*folders, tmp_path / "Dataset510_X", colours=colours)
+    assert np.array_equal(read(done.folder / "labelsTr/case1.png"), labels)
+
+
+def test_more_colours_than_a_byte_counts(folders, tmp_path):
+    numbers = np.arange(600).reshape(20, 30) % 300
+    colours = {f"class {n}": (n % 256, n // 256, 9) for n in range(300)}
+    fill(folders, 2, mask=np.array(list(colours.values()), np.uint8)[numbers])
+    done = convert(*folders, tmp_path / "Dataset510_X", colours=colours)
+    assert len(done.labels) == 300
+    assert np.array_equal(read(done.folder / "labelsTr/case1.png"), numbers)
 
 
 def test_tiff_slices_are_a_volume_and_16_bit_pictures_keep_their_values(folders, tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 from anl_seg.errors import InputError
 from anl_seg.formats.images import Geometry
 from anl_seg.formats.masks import (
+    are_grey,
     check_threshold,
     find_masks,
     read_labels,
@@ -156,3 +157,28 @@ def test_no_mask_is_read_after_one_that_reaches_the_threshold(tmp_path):
     with pytest.raises(InputError, match="24 is the largest value of all masks"):
         check_threshold(tmp_path, map(Path, "abd"), 128, read)
     check_threshold(tmp_path, [Path("a")], 128, read)
+
+
+ATLAS = [*range(2, 86), *range(251, 256)]  # values of FreeSurfer's aseg
+SOFT = [0, 31, 64, 96, 128, 160, 191, 223, 255]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "grey"),
+    [
+        ("a.png", range(33), False),
+        ("a.png", range(34), True),
+        ("a.tif", range(34), True),
+        ("a.nii.gz", range(118), False),
+        ("a.nrrd", ATLAS, False),
+        ("a.nrrd", range(400), False),
+        ("a.mha", SOFT, True),
+        ("a.png", SOFT, True),
+        ("a.nii.gz", range(256), True),
+        ("a.nii.gz", [0, 1, 2, 255], False),
+        ("a.png", [0, 1, 2, 255], False),
+        ("a.png", [0, 1, 2, 200, 255], True),
+    ],
+)
+def test_grey_values_of_pictures_and_of_volumes(name, values, grey):
+    assert are_grey(Path(name), values) is grey
