@@ -6,12 +6,13 @@
   const COLOURS = ["#56b4e9", "#e69f00", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2", "#ffffff"];
   const KEYS = { 1: "image", 2: "given", 3: "predicted", 4: "difference", 5: "outlines" };
   const MARKS = { f: "fine", w: "wrong", u: "unsure", x: "" };
-  const STORE = `anl-seg suspects ${data.title}`;
+  const STORE = `anl-seg suspects ${data.title} ${data.identity}`;
   const list = document.getElementById("list");
   const controls = document.querySelector(".controls");
   const dialog = document.querySelector("dialog");
   const several = data.classes.length > 1;
   const byName = new Map(data.cases.map((each) => [each.case, each]));
+  const others = new Set(data.others);
   let marks = read();
   let opened = null;
 
@@ -92,7 +93,9 @@
 
   function count() {
     const marked = data.cases.filter((each) => marks[each.case]).length;
-    document.getElementById("count").value = `${visible().length} of ${data.cases.length} cases, ${marked} marked`;
+    const hidden = data.others.filter((name) => marks[name]).length;
+    const more = hidden ? `, and ${hidden} marked cases without picture` : "";
+    document.getElementById("count").value = `${visible().length} of ${data.cases.length} cases, ${marked} marked${more}`;
   }
 
   function filter() {
@@ -135,7 +138,8 @@
   function asCsv() {
     const rows = data.cases.filter((each) => marks[each.case]).map((each) =>
       [each.case, marks[each.case], each.kind, each.class >= 0 ? data.classes[each.class] : "", each.score].map((cell) => quoted(String(cell))).join(","));
-    return ["case,decision,kind,class,score", ...rows].join("\n") + "\n";
+    const more = data.others.filter((name) => marks[name]).map((name) => `${quoted(name)},${marks[name]},,,`);
+    return ["case,decision,kind,class,score", ...rows, ...more].join("\n") + "\n";
   }
 
   function download() {
@@ -147,15 +151,27 @@
   async function load(event) {
     const [file] = event.target.files;
     if (!file) return;
-    const rows = (await file.text()).replace(/^\ufeff/, "").split(/\r?\n/).slice(1);
-    for (const row of rows) {
-      const cells = row.match(/("([^"]|"")*"|[^,]*)(,|$)/g) || [];
-      const [name, mark] = cells.map((cell) => cell.replace(/,$/, "").replace(/^"|"$/g, "").replaceAll('""', '"'));
-      if (byName.has(name) && ["fine", "wrong", "unsure"].includes(mark)) marks[name] = mark;
-    }
+    const lines = (await file.text()).replace(/^\ufeff/, "").split(/\r?\n/).filter(Boolean);
+    const [head, ...rows] = lines;
+    const columns = cellsOf(head || "");
+    const leftOut = rows.filter((row) => {
+      const cells = cellsOf(row);
+      const name = cells[columns.indexOf("case")];
+      const mark = (cells[columns.indexOf("decision")] || "").trim().toLowerCase();
+      const fits = (byName.has(name) || others.has(name)) && mark && Object.values(MARKS).includes(mark);
+      if (fits) marks[name] = mark;
+      return !fits;
+    });
+    document.getElementById("left-out").value = leftOut.length
+      ? `${file.name}: ${leftOut.length} of ${rows.length} rows name no case of this data set or no decision, and were left out: ${leftOut.slice(0, 5).join("; ")}` : "";
     keep();
     refresh();
     filter();
+  }
+
+  function cellsOf(row) {
+    const cells = row.match(/("([^"]|"")*"|[^,]*)(,|$)/g) || [];
+    return cells.map((cell) => cell.replace(/,$/, "").replace(/^"|"$/g, "").replaceAll('""', '"'));
   }
 
   data.classes.forEach((name, number) => {

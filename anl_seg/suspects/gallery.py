@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +75,9 @@ def write_gallery(
     )
     content = {
         "title": title,
+        "identity": _identity(files),
         "cases": cases,
+        "others": [*(each.case for each in ranking.suspects[MAX_PICTURES:]), *ranking.not_judged],
         "classes": [name or str(label) for label, name in classes.names.items()],
     }
     page = environment.get_template("gallery.html.jinja").render(
@@ -91,6 +95,15 @@ def write_gallery(
     )
     write_text(output / NAME, page)
     return output / NAME
+
+
+def _identity(files: Mapping[str, CaseFiles]) -> str:
+    """Tell data sets apart, even if they have the same title and names of cases.
+
+    A browser keeps the marks of all pages together.
+    """
+    folders = sorted({os.fsencode(each.label.parent.resolve()) for each in files.values()})
+    return hashlib.sha256(b"\0".join(folders)).hexdigest()[:16]
 
 
 def draw(work: _Work, classes: Classes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from anl_seg.cli import main
 from anl_seg.evaluation.reports.overlays import FALSE_NEGATIVE, FALSE_POSITIVE
-from anl_seg.suspects import declared_classes, rank
+from anl_seg.suspects import declared_classes, gallery, rank
 from anl_seg.suspects.examine import examine, pair_files
 from anl_seg.suspects.gallery import write_gallery
 
@@ -45,13 +45,27 @@ def browser(downloads):
 
 
 @pytest.fixture
-def page(browser, raw, tmp_path):
+def opened(browser, raw, tmp_path):
+    """Write and open a page of the data set; return the browser."""
+
+    def run(raw=raw, not_judged=None):
+        return open_page(browser, raw, tmp_path / "softmax", not_judged or {})
+
+    return run
+
+
+@pytest.fixture
+def page(opened):
+    return opened()
+
+
+def open_page(browser, raw, softmax, not_judged):
     classes = declared_classes(raw / "dataset.json")
-    files = pair_files(tmp_path / "softmax", raw / "labelsTr", raw / "imagesTr")
-    ranking = rank(examine(files, classes), classes)
+    files = pair_files(softmax, raw / "labelsTr", raw / "imagesTr")
+    files = [each for each in files if each.case not in not_judged]
+    ranking = rank(examine(files, classes), classes, None, not_judged)
     by_name = {each.case: each for each in files}
-    # the marks of a page are kept by its title
-    path = write_gallery(ranking, by_name, classes, tmp_path, title=tmp_path.name)
+    path = write_gallery(ranking, by_name, classes, raw.parent, title="Discs")
     browser.get(f"file://{path}")
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     return browser
@@ -71,6 +85,16 @@ def visible(page, selector):
 
 def press(page, keys):
     page.switch_to.active_element.send_keys(keys)
+
+
+def downloaded(file):
+    """Wait for decisions.csv, and read the decision on each case."""
+    for _ in range(100):
+        if file.exists():
+            break
+        time.sleep(0.1)
+    with file.open() as lines:
+        return {row["case"]: row["decision"] for row in csv.DictReader(lines)}
 
 
 def test_views_by_key_and_click(page):
@@ -122,12 +146,7 @@ def test_downloaded_marks_revise_the_data_set(page, downloads, raw, monkeypatch)
     page.find_element(By.CSS_SELECTOR, f"[data-case={third}] [data-set=unsure]").click()
     page.find_element(By.ID, "download").click()
     file = downloads / "decisions.csv"
-    for _ in range(100):
-        if file.exists():
-            break
-        time.sleep(0.1)
-    with file.open() as lines:
-        marks = {row["case"]: row["decision"] for row in csv.DictReader(lines)}
+    marks = downloaded(file)
     assert marks == {first: "wrong", second: "fine", third: "unsure"}
     target = raw.parent / "Dataset502_Revised"
     with pytest.raises(SystemExit) as end:
@@ -143,6 +162,43 @@ def test_downloaded_marks_revise_the_data_set(page, downloads, raw, monkeypatch)
     page.refresh()
     page.find_element(By.ID, "load").send_keys(str(file))
     assert page.find_element(By.ID, "count").text.endswith("3 marked")
+
+
+def test_marks_of_cases_without_picture_are_kept(opened, downloads, tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "MAX_PICTURES", 5)
+    page = opened(not_judged={"case_39": "no prediction"})
+    first = shown(page)
+    assert len(first) == 5
+    later = sorted({f"case_{number:02d}" for number in range(39)} - set(first))[:2]
+    marks = {first[0]: "wrong", first[1]: "fine", later[0]: "wrong", later[1]: "unsure"}
+    marks["case_39"] = "wrong"
+    file = tmp_path / "mine.csv"
+    rows = [f"{mark.title()},{case},a note" for case, mark in marks.items()]
+    rows += ["wrong,stranger,", f"perhaps,{first[2]},"]
+    file.write_text("\ufeff" + "\r\n".join(["decision,case,note", *rows, ""]), encoding="utf-8")
+    assert not page.find_element(By.ID, "left-out").is_displayed()
+    page.find_element(By.ID, "load").send_keys(str(file))
+    count = "5 of 5 cases, 2 marked, and 3 marked cases without picture"
+    assert page.find_element(By.ID, "count").text == count
+    left_out = page.find_element(By.ID, "left-out").text
+    assert left_out.startswith("mine.csv: 2 of 7 rows name no case of this data set or no decision")
+    assert left_out.endswith(f"wrong,stranger,; perhaps,{first[2]},")
+    page.refresh()
+    assert page.find_element(By.ID, "count").text == count
+    (downloads / "decisions.csv").unlink(missing_ok=True)
+    page.find_element(By.ID, "download").click()
+    assert downloaded(downloads / "decisions.csv") == marks
+
+
+def test_marks_of_another_data_set_do_not_appear(opened, raw):
+    """Many data sets have a folder of the same name, and cases of the same names."""
+    page = opened()
+    page.find_element(By.CSS_SELECTOR, "#list [data-set=wrong]").click()
+    other = shutil.copytree(raw, raw.parent / "other" / raw.name)
+    page = opened(other)
+    assert page.find_element(By.ID, "count").text == "40 of 40 cases, 0 marked"
+    page = opened()
+    assert page.find_element(By.ID, "count").text == "40 of 40 cases, 1 marked"
 
 
 @pytest.mark.parametrize("pixels", [360, 1200])
