@@ -89,7 +89,7 @@ def _read_dataset(source: Path) -> Layout:
     images: dict[str, list[Path]] = {}
     for file in files:
         if file.parent == IMAGES and file.name.endswith(ending):
-            images.setdefault(nnunet.case_of_image(file.name, ending), []).append(file)
+            images.setdefault(nnunet.case_of_image(source / file, ending), []).append(file)
     _check_pairs(source, masks, images, ending)
     links = tuple(file for file in files if file.parent == TEST_IMAGES)
     carried = set(files).difference(masks.values(), links, *images.values())

@@ -49,13 +49,13 @@ def find_test_images(dataset: str, ending: str) -> dict[str, list[str]]:
     """List the files of each test image of a raw data set, one per channel, by case.
 
     Raises:
-        InputError: If there are no test images.
+        InputError: If there are no test images, or their names lack the number of the channel.
     """
     folder = _subfolder(dataset, TEST_IMAGES)
     images = create_lists_from_splitted_dataset_folder(str(folder), ending)
     if not images:
         raise InputError(f"{folder} contains no images that end in {ending}")
-    return {case_of_image(Path(each[0]).name, ending): each for each in images}
+    return {case_of_image(Path(each[0]), ending): each for each in images}
 
 
 def _subfolder(dataset: str, folder: str) -> Path:

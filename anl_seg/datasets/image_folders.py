@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from anl_seg.formats.folders import atomic_folder
 from anl_seg.formats.grids import check_geometry
 from anl_seg.formats.images import ENDINGS, Geometry, read_image
 from anl_seg.formats.masks import are_grey, check_links, check_threshold, grey_message, to_labels
-from anl_seg.formats.nnunet import DATASET_JSON
+from anl_seg.formats.nnunet import DATASET_JSON, image_name
 from anl_seg.formats.pictures import (
     JPEG_ENDINGS,
     PICTURE_ENDINGS,
@@ -289,10 +289,15 @@ def pair_files(
     return {case: (image_of[case], mask_of[case]) for case in sorted(image_of)}
 
 
-def _common_suffixes(names: Iterable[str]) -> list[str]:
-    """Return the empty suffix, and the suffix that all names share, if any."""
+def _common_suffixes(names: Collection[str]) -> list[str]:
+    """Return the empty suffix, and the suffix that all names share, if any.
+
+    The number of a single file is the number of its case, unless it is nnU-Net's first channel.
+    """
     endings = {match.group() if (match := SUFFIX.search(name)) else "" for name in names}
     shared = endings.pop() if len(endings) == 1 else ""
+    if len(names) == 1 and shared[1:].isdecimal() and shared != image_name("", ""):
+        return [""]
     return ["", shared] if shared else [""]
 
 

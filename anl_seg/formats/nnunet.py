@@ -42,9 +42,19 @@ def image_name(case: str, ending: str, channel: int = 0) -> str:
     return f"{case}_{channel:04d}{ending}"
 
 
-def case_of_image(name: str, ending: str) -> str:
-    """Return the case that an image file belongs to: "case" for "case_0000.png"."""
-    return name[: -len(image_name("", ending))]
+def case_of_image(path: Path, ending: str) -> str:
+    """Return the case that an image file belongs to: "case" for "case_0000.png".
+
+    Raises:
+        InputError: If the name does not end in the number of a channel.
+    """
+    found = re.fullmatch(r"(.+)_\d{4}", path.name.removesuffix(ending), re.DOTALL)
+    if not found:
+        raise InputError(
+            f"{path}: names of images end in the number of the channel, {image_name('', ending)}; "
+            "rename all images"
+        )
+    return found[1]
 
 
 def root_folder(variable: str) -> Path:

@@ -109,7 +109,7 @@ def dataset_files(raw: Path) -> dict[str, CaseFiles]:
             raise InputError(f"{raw / name}: no {ending} files; give a complete raw data set")
     channels: dict[str, list[Path]] = {}
     for path in images:
-        channels.setdefault(case_of_image(path.name, ending), []).append(path)
+        channels.setdefault(case_of_image(path, ending), []).append(path)
     cases = {path.name.removesuffix(ending): path for path in masks}
     return {
         case: CaseFiles(case, path, path, images=tuple(channels.get(case, ())))

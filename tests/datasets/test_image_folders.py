@@ -81,6 +81,15 @@ def test_pairs_are_found_by_the_ending_that_all_names_share(image, mask, case):
     }
 
 
+def test_the_number_of_a_single_file_is_that_of_its_case():
+    with pytest.raises(InputError, match=r"p_1\.png has no mask"):
+        pair_files({"p_1": Path("p_1.png")}, {"p_2": Path("p_2.png")})
+    for image, mask in (("p_1_img", "p_1_mask"), ("p_1_0000", "p_1"), ("p_1", "p_1_mask")):
+        assert pair_files({image: Path(image)}, {mask: Path(mask)}) == {
+            "p_1": (Path(image), Path(mask))
+        }
+
+
 def test_names_without_a_partner_are_listed(folders, tmp_path):
     fill(folders)
     (folders[1] / "case3.png").unlink()

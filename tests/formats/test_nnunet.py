@@ -67,4 +67,7 @@ def test_name_that_does_not_fit(tmp_path, name):
 def test_names_of_images():
     assert image_name("case_1", ".nii.gz") == "case_1_0000.nii.gz"
     assert image_name("case_1", ".png", channel=2) == "case_1_0002.png"
-    assert case_of_image("case_1_0002.png", ".png") == "case_1"
+    assert case_of_image(Path("case_1_0002.png"), ".png") == "case_1"
+    for name in ("c1.png", "case_12.png", "_0000.png", "case_000.png"):
+        with pytest.raises(InputError, match=rf"{name}: names of images end in .* _0000\.png; ren"):
+            case_of_image(Path(name), ".png")

@@ -362,6 +362,13 @@ def test_cases_without_partner_are_listed(dataset, tmp_path):
         corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
 
 
+def test_images_without_the_number_of_the_channel_are_named(dataset, tmp_path):
+    for path in (dataset / "imagesTr").iterdir():
+        path.rename(path.with_name(path.name.replace("_0000", "")))
+    with pytest.raises(InputError, match=r"imagesTr/case_0\.png: names of images end in .*_0000"):
+        corrupt_masks(dataset, tmp_path / "dst", NoiseSettings(**RATES))
+
+
 def test_many_cases_without_partner_are_counted_and_the_first_named(dataset, tmp_path):
     for number in range(50, 65):
         save(dataset / "labelsTr" / f"case_{number}.png", disc(12))
