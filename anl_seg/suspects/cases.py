@@ -187,9 +187,12 @@ def _known_labels(labels: NDArray[Any], classes: Classes) -> tuple[NDArray[Any],
 def _of_label_map(path: Path, labels: NDArray[Any], classes: Classes) -> Floats:
     labels, unknown = _known_labels(labels, classes)
     if unknown:
+        others = "of all classes as .npz or .npy"
+        if classes.is_binary:
+            others = "as floats from 0 to 1 or uint8 from 0 to 255"
         raise InputError(
             f"{path}: predicts the labels [{unknown}], expected {sorted(classes.allowed)}; give a "
-            "prediction of this data set, and probabilities of several classes as .npz or .npy"
+            f"mask of this data set, or probabilities {others}"
         )
     if classes.regions:
         return np.stack([pixels_of(labels, label) for label in classes.names]).astype(np.float32)

@@ -286,8 +286,9 @@ def _check_mask(path: Path, found: Labels, label: Path, given: Labels, classes: 
     unknown = sorted(set(np.unique(found).tolist()) - classes.allowed)
     if unknown:
         raise InputError(
-            f"{path}: holds the labels {unknown}, expected {sorted(classes.allowed)}; save the new "
-            "mask with the label values of the data set, such as 1 instead of 255"
+            f"{path}: holds the labels [{named(list(map(str, unknown)))}], expected "
+            f"{sorted(classes.allowed)}; save the new mask with the label values of the data "
+            "set, such as 1 instead of 255"
         )
 
 

@@ -146,6 +146,15 @@ def test_values_that_are_no_labels(tmp_path, given, predicted, message):
         folders(tmp_path, {"a": given}, {"a": predicted})
 
 
+def test_grey_images_of_16_bits_are_refused(tmp_path):
+    """Which value stands for the probability 1 is not known."""
+    for value in (600, 60000):
+        image = np.linspace(0, value, 512).astype(np.uint16).reshape(16, 32)
+        files, classes = folders(tmp_path, {"a": half(1)}, {"a": image})
+        with pytest.raises(InputError, match=r"a\.png: .* as floats from 0 to 1 or uint8 from 0"):
+            read_case(files[0], classes)
+
+
 def test_many_classes_of_plain_folders(tmp_path):
     _, classes = folders(tmp_path, {"a": ramp(60)}, {"a": ramp(61)})
     assert list(classes.names) == list(range(1, 62))
