@@ -11,6 +11,7 @@ import typer
 
 from anl_seg.cli.choices import num_processes_option
 from anl_seg.experiments.runs.executors import EXECUTORS
+from anl_seg.experiments.runs.executors.executor import ExecutorOptions
 
 if TYPE_CHECKING:
     from anl_seg.errors import CommandFailedError
@@ -77,7 +78,7 @@ class Execution:
         from anl_seg.experiments.runs.executors import make_executor
 
         return make_executor(
-            self.executor, root, workers=self.parallel, gpus=self.gpus, slurm=self.slurm
+            self.executor, root, ExecutorOptions(self.parallel, self.gpus, self.slurm)
         )
 
 

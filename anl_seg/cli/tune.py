@@ -19,7 +19,8 @@ from anl_seg.cli.execution import (
 )
 
 if TYPE_CHECKING:
-    from anl_seg.experiments.search.tune import Search, Trial
+    from anl_seg.experiments.search.search import Search
+    from anl_seg.experiments.search.tune import Trial
 
 #: Shown at the end of --help.
 EXAMPLES = (
@@ -134,7 +135,8 @@ def command(
     so hold out more images if the noise is strong. The folder will contain
     trials.csv, and the surface as surface.png and surface.pdf.
     """
-    from anl_seg.experiments.search.tune import make_search, parse_ranges, read_tuning
+    from anl_seg.experiments.search.search import make_search, parse_ranges
+    from anl_seg.experiments.search.tune import read_tuning, tune
 
     if report_only:
         _report(output, *read_tuning(output, storage))
@@ -142,7 +144,6 @@ def command(
     from anl_seg.cli.standings import watching
     from anl_seg.errors import InputError
     from anl_seg.experiments.parsing import given_settings
-    from anl_seg.experiments.search.tune import tune
 
     options = {"--loss": loss, "--seed": seed, "--data": data}
     of_classifiers = {"--dataset protocol": dataset, "--noise": noise, "--eta": eta}

@@ -10,6 +10,16 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
+#: Values of hyper-parameters that the paper tries: alpha and beta in Appendix D-A (Fig. 8), delta
+#: in section VI-C (Fig. 4 and 5).
+TRIED: Mapping[str, tuple[float, ...]] = MappingProxyType(
+    {
+        "alpha": (0.1, 0.5, 1.0, 5.0, 10.0),
+        "beta": (0.1, 0.5, 1.0, 5.0, 10.0),
+        "delta": (1e-7, 5e-7, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4),
+    }
+)
+
 
 @dataclass(frozen=True)
 class PublishedCell:

@@ -90,8 +90,8 @@ def test_each_gpu_that_is_named_gets_a_run(sweep, monkeypatch, capsys):
     assert call("sweep", "sweep.yaml", "--dry-run", "--gpus", "0,1") == 0
     assert "about 60 s left" in capsys.readouterr().out  # as with -np 2
 
-    def tell(name, root, *, workers, **options):
-        raise InputError(f"{workers} at a time")
+    def tell(name, root, options):
+        raise InputError(f"{options.workers} at a time")
 
     monkeypatch.setattr("anl_seg.experiments.runs.executors.make_executor", tell)
     assert call("sweep", "sweep.yaml", "--gpus", "0,1") == 2

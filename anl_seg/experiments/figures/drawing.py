@@ -17,8 +17,9 @@ from anl_seg.experiments.figures.gradients import draw_gradients
 from anl_seg.experiments.figures.marginals import draw_marginals
 from anl_seg.experiments.figures.masks import draw_masks
 from anl_seg.experiments.figures.style import STYLE, Drawing, Placed
-from anl_seg.experiments.runs.records import DONE, read_record
+from anl_seg.experiments.runs.records import DONE
 from anl_seg.experiments.runs.run import Run
+from anl_seg.experiments.runs.sweep import standings_of
 from anl_seg.formats.files import atomic_path, write_text
 
 #: Functions that draw the figures, by number.
@@ -54,8 +55,9 @@ def missing_runs(pieces: Sequence[FigureRun], root: Path) -> list[Run]:
         >>> len(missing_runs(runs_of_figure(3, dataset="digits"), Path("runs")))
         5
     """
-    runs = {piece.run.id: piece.run for piece in pieces}
-    return [run for run in runs.values() if not _is_done(run, root)]
+    runs = list({piece.run.id: piece.run for piece in pieces}.values())
+    found = standings_of(root, runs)
+    return [run for run, each in zip(runs, found, strict=True) if each.state != DONE]
 
 
 def check_format(output: Path) -> None:
@@ -87,9 +89,8 @@ def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Pa
         InputError: If none of the runs is done, or the suffix is unknown.
     """
     check_format(output)
-    placed = [
-        (piece, root / piece.run.id if _is_done(piece.run, root) else None) for piece in pieces
-    ]
+    missing = {run.id for run in missing_runs(pieces, root)}
+    placed = [(piece, None if piece.run.id in missing else root / piece.run.id) for piece in pieces]
     if not any(folder for _, folder in placed):
         raise InputError(f"{root} has none of the runs of figure {number}; add --run to do them")
     with rc_context(STYLE):
@@ -99,11 +100,6 @@ def draw_figure(number: int, pieces: Sequence[FigureRun], root: Path, output: Pa
     numbers = output.with_suffix(".csv")
     write_text(numbers, _as_csv(drawing))
     return numbers
-
-
-def _is_done(run: Run, root: Path) -> bool:
-    record = read_record(root / run.id)
-    return record is not None and record.status == DONE
 
 
 def _as_csv(drawing: Drawing) -> str:

@@ -19,21 +19,20 @@ from anl_seg.experiments.runs.run import Run, make_run
 from anl_seg.experiments.tables.layouts import FULL
 from anl_seg.experiments.tables.paper_table import Choice, lay_out
 from anl_seg.losses import Preset
+from anl_seg.paper import TRIED
 
 #: The losses whose predictions Fig. 2 shows.
 MARGINAL_LOSSES = ("ce", "anl-ce", "anl-ce*")
 #: Noise rate of Fig. 3 on CIFAR-100, and on everything else.
 ETA, ETA_CIFAR100 = 0.8, 0.6
-#: Weights of the penalties in section VI-C (Fig. 4 and 5).
-DELTAS = (1e-7, 5e-7, 1e-6, 5e-6, 1e-5, 5e-5, 1e-4)
+#: Weights of the penalties in Fig. 4 and 5.
+DELTAS = TRIED["delta"]
 #: Settings of the penalties by title. L2 is weight decay.
 PENALTIES = {"L2": "l2", "L1": "delta", "Jacobian": "jacobian"}
 NO_PENALTY = dict.fromkeys(PENALTIES.values(), 0.0)
 NONE = "none"
 #: Noise rates of Fig. 7.
 GRADIENT_ETAS = (0.6, 0.8)
-#: Values of alpha and beta in Fig. 8.
-WEIGHTS = (0.1, 0.5, 1.0, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -154,8 +153,8 @@ def _weights(dataset: str | None, shared: Mapping[str, Any]) -> list[FigureRun]:
             row=f"α = {alpha:g}",
             column=f"β = {beta:g}",
         )
-        for alpha in WEIGHTS
-        for beta in WEIGHTS
+        for alpha in TRIED["alpha"]
+        for beta in TRIED["beta"]
     ]
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 from matplotlib.figure import Figure
 
 from anl_seg.classification.plots import plot_marginals
 from anl_seg.classification.run_files import MARGINALS_NAME
 from anl_seg.experiments.figures.style import PAGE, Drawing, Placed, add_legend
+from anl_seg.formats.text import read_json
 
 HEIGHT = 2.4
 
@@ -18,7 +17,7 @@ def draw_marginals(placed: Placed) -> Drawing:
     shares = {}
     for piece, folder in placed:
         if folder is not None:
-            told = json.loads((folder / MARGINALS_NAME).read_text(encoding="utf-8"))
+            told = read_json(folder / MARGINALS_NAME)
             shares["clean labels"] = told["clean labels"]
             shares["noisy labels"] = told["given labels"]
             shares[piece.label] = told["predicted"]

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from anl_seg.errors import InputError
 from anl_seg.experiments.figures.style import COLUMN, STYLE
 from anl_seg.experiments.kinds import find_kind
-from anl_seg.experiments.search.tune import Search, Trial, best
+from anl_seg.experiments.search.search import Search
+from anl_seg.experiments.search.tune import Trial, best
 from anl_seg.formats.files import atomic_path, write_text
 
 TRIALS_NAME = "trials.csv"
@@ -63,7 +64,7 @@ def in_words(search: Search, trials: Sequence[Trial]) -> str:
     """Describe the number of finished and failed trials, and the best values."""
     failed = sum(trial.failed for trial in trials)
     done = sum(trial.objective is not None for trial in trials)
-    counts = f"{len(trials)} trials: {done} done, {failed} failed"
+    counts = f"{len(trials)} trial{'s' * (len(trials) != 1)}: {done} done, {failed} failed"
     if (top := best(trials)) is None:
         return counts
     what, against = WORDS[search.metric]

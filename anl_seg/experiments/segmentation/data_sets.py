@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import logging
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 N_TRAINING, N_TEST = 48, 16
 CLEAN_ID, CLEAN_NAME = 501, "Dataset501_Clean"
+#: File in a prepared noisy data set, with its noise. It is written last.
+PREPARED = "prepared.json"
 #: Plans from the clean data set's fingerprint. Every noisy copy is trained with them.
 BASE_PLANS = "cleanPlans"
 
@@ -109,7 +112,7 @@ def keep_random_cases(dataset: Path, n: int, seed: int) -> None:
 def prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
     """Create and preprocess the noisy copy, unless it exists, and return its name.
 
-    Each noise has its own data set, recorded in registry.json.
+    Each noise has its own data set, whose file prepared.json names it.
     """
     noise: dict[str, Any] = {
         "eta_alpha": settings.eta_alpha,
@@ -120,16 +123,13 @@ def prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
         noise["method"] = settings.noise_method
     if settings.noise_kinds != PAPER_KINDS:
         noise["kinds"] = list(settings.noise_kinds)
-    registry = nnunet.root / "registry.json"
-    known = read_json(registry) if registry.exists() else []
-    if noise not in known:
-        known.append(noise)
-        write_json(registry, known)
-    number = CLEAN_ID + 1 + known.index(noise)
+    marks = sorted(nnunet.preprocessed.glob(f"Dataset*_Noisy/{PREPARED}"))
+    for mark in marks:
+        if read_json(mark) == noise:
+            return mark.parent.name
+    taken = {mark.parent.name for mark in marks}
+    number = next(n for n in itertools.count(CLEAN_ID + 1) if f"Dataset{n}_Noisy" not in taken)
     name = f"Dataset{number}_Noisy"
-    mark = nnunet.preprocessed / name / "prepared.json"
-    if mark.exists():
-        return name
     log.info("corrupting masks and preprocessing")
     corrupt_masks(
         nnunet.raw / CLEAN_NAME,
@@ -147,5 +147,5 @@ def prepare_noisy(settings: SegmentationSettings, nnunet: NnUNet) -> str:
         overwrite=True,
     )
     nnunet.preprocess(number, BASE_PLANS)
-    write_json(mark, noise)
+    write_json(folder / PREPARED, noise)
     return name

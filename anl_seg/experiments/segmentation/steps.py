@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from anl_seg.bf16 import has_bf16
-from anl_seg.errors import InputError
+from anl_seg.errors import InputError, named
 from anl_seg.formats.files import write_json, write_text
 from anl_seg.formats.text import read_json
 from anl_seg.trainers.settings import NNUNET_LOSS, TrainerSettings
@@ -64,24 +64,26 @@ def plans_name(method: str) -> str:
     return re.sub(r"\W+", "_", method)
 
 
-def claim(folder: Path, what: str, settings: Mapping[str, Any], *, begun: bool) -> None:
+def claim(folder: Path, name: str, settings: Mapping[str, Any], *, begun: bool, what: str) -> None:
     """Write settings into a folder, or check that the work in it began with the same.
 
     Args:
         folder: The folder of the work.
-        what: Kind of the work, such as "demo". The settings go to `demo.json`.
+        name: Name of the file of the settings, such as "demo" for `demo.json`.
         settings: All that the results depend on, as JSON values.
         begun: Whether steps were done that settings must not differ from.
+        what: The work in words for errors, such as "demo".
 
     Raises:
         InputError: If the folder holds other files, or work with other settings.
     """
-    path = folder / f"{what}.json"
+    path = folder / f"{name}.json"
     if begun:
-        if (found := read_json(path)) != settings:
+        found = read_json(path)
+        if other := [key for key in settings if found.get(key) != settings[key]]:
             raise InputError(
-                f"{folder} contains a {what} with other settings: {found}; choose another folder "
-                "with -o"
+                f"{folder} contains a {what} with other settings ({named(other)}), see "
+                f"{path.name}; choose another folder with -o"
             )
     elif folder.exists() and any(folder.iterdir()) and not path.exists():
         raise InputError(f"{folder} is not empty and has no {what} in it; choose another with -o")

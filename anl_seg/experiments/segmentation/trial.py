@@ -34,6 +34,7 @@ from anl_seg.formats.nnunet import (
     CLEAN_LABELS,
     DATASET_JSON,
     FINGERPRINT,
+    IMAGES,
     LABELS,
     PLANS,
     PREPROCESSED,
@@ -153,7 +154,7 @@ def advise(
     )
     state = {**asdict(settings), "folds": list(source.folds), "dataset": source.raw.name}
     state |= {"precision": precision, "masks": _state_of(source.raw / LABELS)}
-    claim(folder, "advise", state, begun=nnunet.preprocessed.exists())
+    claim(folder, "advise", state, begun=nnunet.preprocessed.exists(), what="trial")
     once(folder, "plans", partial(_prepare, source, nnunet, settings.plans, methods))
     once(folder, "preprocessing", partial(nnunet.preprocess, source.number, TRIAL_PLANS))
     once(folder, "timing", partial(_time, folder, source, nnunet, settings.plans))
@@ -336,6 +337,7 @@ def _conclude(
         clean=compared(clean) if clean.is_dir() else None,
         estimate=ranking.estimate,
         timing=timing["failed"] if "failed" in timing else Timing(**timing),
+        images=source.raw / IMAGES,
     )
 
 

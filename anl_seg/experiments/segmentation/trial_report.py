@@ -15,7 +15,6 @@ from anl_seg.evaluation.reports.comparison import comparison_plots, write_compar
 from anl_seg.evaluation.reports.comparison_tables import comparison_grids
 from anl_seg.evaluation.reports.page import in_words, render
 from anl_seg.formats.files import write_json, write_text
-from anl_seg.formats.nnunet import IMAGES
 from anl_seg.progress import Track, untracked
 from anl_seg.provenance import git_state, versions
 from anl_seg.suspects.estimate import Estimate
@@ -24,8 +23,9 @@ from anl_seg.trainers.timing import Timing
 #: Version of advice.json; raised when a key changes its meaning.
 SCHEMA = 1
 PAGE_NAME, JSON_NAME = "advice.html", "advice.json"
-#: Folders of the comparisons, which show every case.
-GIVEN, CLEAN = "comparison", "comparison_clean"
+#: Names of the comparisons, and of their folders, which show every case.
+GIVEN, CLEAN = "given", "clean"
+FOLDERS = {GIVEN: "comparison", CLEAN: "comparison_clean"}
 #: Without clean masks, the trial decides only if at most this part of the masks is probably wrong.
 FEW_WRONG = 0.1
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -86,6 +86,7 @@ class Advice:
         clean: Comparison against the clean masks. None if these are not known.
         estimate: How many masks are probably wrong.
         timing: Duration of the full training, or why it could not be measured.
+        images: Folder of the images for the pictures of the cases, if any.
     """
 
     trial: Trial
@@ -93,6 +94,7 @@ class Advice:
     clean: MethodComparison | None
     estimate: Estimate
     timing: Timing | str
+    images: Path | None = None
 
     @property
     def decisive(self) -> MethodComparison:
@@ -229,10 +231,13 @@ def write_advice(
     Returns:
         The page.
     """
-    images = advice.given.methods[0].groups[0].cases[0].reference_file.parents[1] / IMAGES
-    for name, comparison in _comparisons(advice):
+    for name, comparison in _comparisons(advice).items():
         write_comparison(
-            comparison, folder / name, images=images, num_processes=num_processes, track=track
+            comparison,
+            folder / FOLDERS[name],
+            images=advice.images,
+            num_processes=num_processes,
+            track=track,
         )
     write_text(folder / PAGE_NAME, advice_page(advice))
     write_json(folder / JSON_NAME, _content(advice))
@@ -246,9 +251,9 @@ def advice_page(advice: Advice) -> str:
             "Against the clean masks" if name == CLEAN else "Against the masks as given",
             comparison_grids(comparison),
             comparison_plots(comparison)[:2],
-            f"{name}/comparison.html",
+            f"{FOLDERS[name]}/comparison.html",
         )
-        for name, comparison in reversed(_comparisons(advice))
+        for name, comparison in reversed(_comparisons(advice).items())
     ]
     return render(
         "advice.html.jinja",
@@ -259,10 +264,9 @@ def advice_page(advice: Advice) -> str:
     )
 
 
-def _comparisons(advice: Advice) -> Sequence[tuple[str, MethodComparison]]:
-    """The comparisons by the name of their folder."""
-    clean = [] if advice.clean is None else [(CLEAN, advice.clean)]
-    return [(GIVEN, advice.given), *clean]
+def _comparisons(advice: Advice) -> dict[str, MethodComparison]:
+    """The comparisons by name."""
+    return {GIVEN: advice.given} | ({CLEAN: advice.clean} if advice.clean else {})
 
 
 def _tiles(advice: Advice) -> list[tuple[str, str, str]]:
@@ -308,9 +312,7 @@ def _content(advice: Advice) -> dict[str, Any]:
                 "difference": _without_nan(asdict(_row(comparison))),
                 "cases": len(comparison.cases),
             }
-            for name, comparison in zip(
-                ("given", "clean"), [c for _, c in _comparisons(advice)], strict=False
-            )
+            for name, comparison in _comparisons(advice).items()
         },
         "wrong_masks": _without_nan(asdict(advice.estimate)),
         "full_training": {"failed": timing}

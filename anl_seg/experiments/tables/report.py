@@ -30,7 +30,7 @@ class Report:
     Attributes:
         head: Warning above the table; may be empty.
         grid: The table.
-        notes: Number of missing runs, and the command that does them.
+        notes: Number of missing runs, the command that does them, and runs without a result.
         values: Figures of the rows as mappings with equal keys.
     """
 
@@ -88,7 +88,7 @@ def results_report(table: PaperTable, root: Path, command: str) -> Report:
     return Report(
         head=_head(table),
         grid=_grid(table, results),
-        notes=(*table.left_out, *_missing(found, command)),
+        notes=(*table.left_out, *_missing(found, command), *_without_result(table, found)),
         values=_values(table, results),
     )
 
@@ -260,6 +260,21 @@ def _missing(found: Sequence[Standing], command: str) -> list[str]:
         return []
     counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     return [f"runs not done: {states.total()} of {len(found)} ({counted}): {command}"]
+
+
+def _without_result(table: PaperTable, found: Sequence[Standing]) -> list[str]:
+    """Note finished runs without the metric of their cell."""
+    metrics = {each.record.id: each.record.metrics for each in found if each.state == DONE}
+    lacking = {
+        (run.id, cell.metric)
+        for cell in table.cells.values()
+        for run in cell.runs
+        if run.id in metrics and cell.metric not in metrics[run.id]
+    }
+    if not lacking:
+        return []
+    missing = named(sorted({metric for _, metric in lacking}))
+    return [f"runs done without {missing}: {len(lacking)}, because their data have no test images"]
 
 
 def _values(

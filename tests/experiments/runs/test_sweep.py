@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.experiments.kinds import KINDS
 from anl_seg.experiments.runs import records, sweep
 from anl_seg.experiments.runs.estimates import in_words, seconds_left
 from anl_seg.experiments.runs.records import RunRecord
@@ -57,6 +59,25 @@ def test_a_grid_is_combined_and_single_runs_follow(tmp_path):
     ]
     assert {run.settings["epochs"] for run in runs} == {1}
     assert {run.kind for run in runs} == {"classification"}
+
+
+PAGE = Path(__file__).parents[3] / "docs/how-to/sweeps.md"
+
+
+def test_the_examples_of_the_documentation_are_sweeps(tmp_path):
+    examples = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    numbers = []
+    for text in examples:
+        (tmp_path / "sweep.yaml").write_text(text)
+        numbers.append(len(read_sweep(tmp_path / "sweep.yaml")))
+    assert numbers == [18, 13]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_documentation_lists_the_settings(kind):
+    table = re.search(rf"^\| `{kind}` \|.*?\n\n", PAGE.read_text(), re.M | re.S)[0]
+    columns = [line.split("|")[1] for line in table.splitlines()[2:] if line]
+    assert sorted(re.findall(r"`(\w+)`", " ".join(columns))) == sorted(KINDS[kind].names)
 
 
 def test_the_grid_overrides_the_base():

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import optuna
 import pytest
@@ -23,14 +24,8 @@ from anl_seg.experiments.runs import executors, sweep
 from anl_seg.experiments.runs.records import DONE, FAILED, find_folders, read_record, write_record
 from anl_seg.experiments.runs.run import make_run
 from anl_seg.experiments.search import report as tune_report
-from anl_seg.experiments.search.tune import (
-    best,
-    grid,
-    make_search,
-    parse_ranges,
-    read_tuning,
-    tune,
-)
+from anl_seg.experiments.search.search import grid, make_search, parse_ranges
+from anl_seg.experiments.search.tune import best, read_tuning, tune
 
 DIGITS = {"protocol": "digits", "noise": "symmetric", "eta": 0.8}
 
@@ -396,6 +391,32 @@ def test_a_folder_of_another_search_is_left_alone(root):
     assert len(tune(root, elsewhere, Doer(), trials=2, watch=quiet)) == 2
 
 
+def test_a_search_with_other_spellings_is_resumed(tmp_path, monkeypatch):
+    """Resume with a path that is spelled differently, and with defaults that are typed."""
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "tuning"
+    cifar = DIGITS | {"protocol": "cifar10"}
+    Path("cifar").mkdir()
+    first = tune(
+        root, make_search("classification", cifar | {"data": "cifar"}), Doer(), trials=2,
+        watch=quiet,
+    )  # fmt: skip
+    before = (root / "search.json").read_bytes()
+    typed = {"data": str(tmp_path / "cifar"), "loss": "ANL_CE", "seed": 1, "delta": None}
+    idle = Doer()
+    again = tune(root, make_search("classification", cifar | typed), idle, trials=2, watch=quiet)
+    assert points(again) == points(first)
+    assert not idle.done
+    assert (root / "search.json").read_bytes() == before
+    told = "contains another search, with other eta, data, see search.json; choose another folder"
+    other = make_search("classification", cifar | {"data": "other", "eta": 0.6})
+    with pytest.raises(InputError, match=told):
+        tune(root, other, Doer(), trials=2, watch=quiet)
+    ranges = make_search("classification", cifar | {"data": "cifar"}, {"alpha": (1.0, 2.0)})
+    with pytest.raises(InputError, match="with other --range, see"):
+        tune(root, ranges, Doer(), trials=2, watch=quiet)
+
+
 def test_the_study_can_be_in_another_database(tmp_path):
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     search = make_search("classification", DIGITS)
@@ -488,7 +509,7 @@ NOISE = ("--dataset", "digits", "--noise", "symmetric", "--eta", 0.8)
 
 
 def test_the_command_reports_the_best(root, capsys, monkeypatch):
-    monkeypatch.setattr(executors, "make_executor", lambda *arguments, **options: Doer())
+    monkeypatch.setattr(executors, "make_executor", lambda *arguments: Doer())
     assert command(*NOISE, "--trials", 8, "-np", 2, "-o", root) == 0
     told = capsys.readouterr().out
     top = best(read_tuning(root)[1])
@@ -504,7 +525,7 @@ def test_the_command_reports_the_best(root, capsys, monkeypatch):
 
 def test_the_command_reports_failures(root, capsys, monkeypatch):
     doer = Doer(fail_where_alpha_is_large)
-    monkeypatch.setattr(executors, "make_executor", lambda *arguments, **options: doer)
+    monkeypatch.setattr(executors, "make_executor", lambda *arguments: doer)
     assert command(*NOISE, "--trials", 8, "--retries", 0, "-o", root) == 0
     assert "ValueError: too large, 0 attempts" in capsys.readouterr().out
     ranges = ("--range", "alpha=2:3")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import asdict
 from importlib.util import find_spec
 
 import numpy as np
@@ -104,9 +105,10 @@ def test_a_folder_with_other_things_in_it_is_left_alone(tmp_path):
 
 
 def test_a_demo_with_other_settings_is_not_mixed_up(tmp_path):
-    (tmp_path / "demo.json").write_text("{}")
+    (tmp_path / "demo.json").write_text(json.dumps(asdict(TINY) | {"size": 99}))
     (tmp_path / "nnunet/nnUNet_raw/Dataset501_ISIC2017").mkdir(parents=True)
-    with pytest.raises(InputError, match="other settings"):
+    told = r"contains a demo with other settings \(size\), see demo.json; choose another folder"
+    with pytest.raises(InputError, match=told):
         run_demo(tmp_path, TINY, "cpu", no_bar)
 
 

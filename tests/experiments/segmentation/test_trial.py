@@ -259,7 +259,9 @@ def trial(tmp_path_factory):
         patch.setattr(NnUNet, "_lines", lambda *_: pytest.fail("a command was run again"))
         again = advise(root / "advice", TINY, "cpu", num_processes=1, track=no_bar)
         assert again.lines == found.lines
-        with pytest.raises(InputError, match="other settings"):
+        with pytest.raises(
+            InputError, match=r"a trial with other settings \(folds, epochs, iterations, seed\)"
+        ):
             advise(root / "advice", AdviceSettings("510"), "cpu", num_processes=1, track=no_bar)
 
 

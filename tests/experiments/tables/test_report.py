@@ -49,6 +49,15 @@ def report(table, root):
     return results_report(table, root, COMMAND)
 
 
+def test_finished_runs_without_a_result_are_noted(tmp_path):
+    table = lay_out(6, Choice(rows=["ce"], columns=["0.0"], seeds=[1, 2]))
+    first, second = table.cells["ce", "0.0"].runs
+    record(tmp_path, first, DONE, validation_dice=0.5)
+    record(tmp_path, second, DONE, test_dice=0.5)
+    told = "runs done without test_dice: 1, because their data have no test images"
+    assert results_report(table, tmp_path, COMMAND).notes == (told,)
+
+
 def test_ours_beside_the_published_with_the_difference(report):
     lines = [[cell.text for cell in row[:3]] for row in report.grid.rows]
     std = 100 * statistics.stdev(SHARES["anl-ce"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from anl_seg.errors import InputError
+from anl_seg.experiments.runs.executors.executor import ExecutorOptions
 
 if TYPE_CHECKING:
     from anl_seg.experiments.runs.executors.executor import Executor, ExecutorModule
@@ -16,22 +16,13 @@ if TYPE_CHECKING:
 EXECUTORS = ("local", "slurm")
 
 
-def make_executor(
-    name: str,
-    root: Path,
-    *,
-    workers: int = 1,
-    gpus: str | None = None,
-    slurm: Sequence[str] = (),
-) -> Executor:
+def make_executor(name: str, root: Path, options: ExecutorOptions | None = None) -> Executor:
     """Create an executor from the options of a command.
 
     Args:
         name: One of `EXECUTORS`.
         root: Folder of the runs.
-        workers: Number of runs at a time.
-        gpus: GPUs of this machine to distribute, such as "0,1".
-        slurm: NAME=VALUE texts for SLURM, such as "partition=gpu".
+        options: Options of the command.
 
     Raises:
         InputError: If the executor is unknown, an option is for another one, a value is invalid, or
@@ -39,9 +30,7 @@ def make_executor(
     """
     if name not in EXECUTORS:
         raise InputError(f"--executor must be {' or '.join(EXECUTORS)}, got {name!r}")
-    from anl_seg.experiments.runs.executors.executor import ExecutorOptions
-
-    return _module(name).make(root, ExecutorOptions(workers, gpus, slurm))
+    return _module(name).make(root, options or ExecutorOptions())
 
 
 def in_queue(root: Path) -> set[Path]:

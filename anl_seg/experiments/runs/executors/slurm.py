@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import logging
 import os
 import shutil
@@ -23,6 +22,7 @@ from anl_seg.errors import CommandFailedError, InputError, named
 from anl_seg.experiments.runs.executors.executor import ExecutorOptions
 from anl_seg.extras import require
 from anl_seg.formats.files import write_json
+from anl_seg.formats.text import read_json
 
 if TYPE_CHECKING:
     from submitit import SlurmExecutor as Submitter
@@ -249,5 +249,5 @@ def _queued(folder: Path) -> set[str]:
 
 @functools.cache
 def _submitted(path: Path) -> list[str]:
-    names: list[str] = json.loads(path.read_text(encoding="utf-8"))
+    names: list[str] = read_json(path)
     return names

@@ -19,6 +19,7 @@ from anl_seg.cli import main
 from anl_seg.errors import InputError
 from anl_seg.experiments.runs import records
 from anl_seg.experiments.runs.executors import make_executor
+from anl_seg.experiments.runs.executors.executor import ExecutorOptions
 from anl_seg.experiments.runs.executors.local import LocalExecutor, at_once
 from anl_seg.experiments.runs.run import make_run
 from anl_seg.experiments.runs.sweep import failures, run_sweep
@@ -119,7 +120,7 @@ def test_two_sweeps_on_one_folder_do_each_run_once(tmp_path):
 
 
 def test_gpus_are_distributed(tmp_path):
-    executor = make_executor("local", tmp_path, workers=3, gpus="4,7")
+    executor = make_executor("local", tmp_path, ExecutorOptions(workers=3, gpus="4,7"))
     assert [executor._gpus.get() for _ in range(3)] == [4, 7, 4]
     assert LocalExecutor(2)._gpus.get() is None
 
@@ -132,16 +133,16 @@ def test_one_run_per_gpu_by_default(workers, gpus, runs):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("name", "options", "message"),
     [
-        ({"name": "local", "gpus": "one"}, "--gpus takes numbers such as 0,1,2, got 'one'"),
-        ({"name": "local", "slurm": ["time=3"]}, "--slurm needs --executor slurm"),
-        ({"name": "slurm", "gpus": "0"}, "--gpus needs --executor local"),
+        ("local", {"gpus": "one"}, "--gpus takes numbers such as 0,1,2, got 'one'"),
+        ("local", {"slurm": ["time=3"]}, "--slurm needs --executor slurm"),
+        ("slurm", {"gpus": "0"}, "--gpus needs --executor local"),
     ],
 )
-def test_options_of_the_other_executor(tmp_path, options, message):
+def test_options_of_the_other_executor(tmp_path, name, options, message):
     with pytest.raises(InputError, match=message):
-        make_executor(root=tmp_path, **options)
+        make_executor(name, tmp_path, ExecutorOptions(**options))
 
 
 @pytest.fixture

@@ -335,19 +335,20 @@ def test_an_error_of_sbatch_is_shown(programs, tmp_path):
 
 
 def test_status_shows_queued_runs(programs, tmp_path, caplog):
+    root = tmp_path / "sweep"
     runs = [make_run("classification", {"seed": seed}) for seed in (1, 2)]
-    folders = [tmp_path / run.id for run in runs]
+    folders = [root / run.id for run in runs]
     for folder, run in zip(folders, runs, strict=True):
         records.write_record(folder, records.RunRecord(run.id, run.kind, dict(run.settings)))
-    assert [each.state for each in standings_below(tmp_path)] == ["waiting", "waiting"]
+    assert [each.state for each in standings_below(root)] == ["waiting", "waiting"]
     assert not (programs / "squeue.calls").exists()  # nothing was submitted from here
-    slurm.SlurmExecutor(tmp_path, {}, parallel=1).start(folders)
-    name, _ = submission(tmp_path)
+    slurm.SlurmExecutor(root, {}, parallel=1).start(folders)
+    name, _ = submission(root)
     (programs / "squeue.answer").write_text(f"1 {name}\n")
+    assert [each.state for each in standings_below(root)] == ["waiting", "queued"]
     assert [each.state for each in standings_below(tmp_path)] == ["waiting", "queued"]
-    assert [each.state for each in standings_below(tmp_path.parent)] == ["waiting", "queued"]
     (programs / "down").touch()
-    assert [each.state for each in standings_below(tmp_path)] == ["waiting", "waiting"]
+    assert [each.state for each in standings_below(root)] == ["waiting", "waiting"]
     assert "squeue failed" in caplog.text
 
 
