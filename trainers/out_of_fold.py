@@ -133,8 +133,13 @@ def predict(
             f"{model}: a cascade needs the predictions of the previous stage; run nnUNetv2_train "
             "... --val --npz for each fold instead"
         )
-    note = _note(output, model, cases, checkpoint)
     files = {each.case: output / f"{each.case}.npz" for each in cases}
+    if not (output / NOTE).exists() and any(file.exists() for file in files.values()):
+        raise InputError(
+            f"{output}: contains predictions, but no {NOTE} that names their network; move them, "
+            "or give another -o"
+        )
+    note = _note(output, model, cases, checkpoint)
     missing = sorted(
         (each for each in cases if not files[each.case].exists()), key=lambda each: each.fold
     )

@@ -38,7 +38,7 @@ LOWEST_SOFT_VALUE = 128
 #: of the values. About half of the values between 0 and 255 are in the upper half.
 SOFT_SHARE = 1 / 3
 #: Endings of files that are pictures, not volumes of a scanner.
-PICTURE_ENDINGS = PILLOW_ENDINGS + TIFF_ENDINGS
+FLAT_ENDINGS = PILLOW_ENDINGS + TIFF_ENDINGS
 
 
 def find_masks(folder: Path) -> dict[str, Path]:
@@ -188,7 +188,7 @@ def are_grey(path: Path, values: Iterable[int]) -> bool:
     """Return whether undeclared values of a mask look like grey values from interpolation."""
     labels = set(values) - {0}
     soft = sum(LOWEST_SOFT_VALUE <= value < 255 for value in labels) if 255 in labels else 0
-    if ending_of(path) in PICTURE_ENDINGS:
+    if ending_of(path) in FLAT_ENDINGS:
         return soft > 0 or len(labels) > MAX_UNDECLARED_LABELS
     return soft > 0 and max(labels) == 255 and soft >= SOFT_SHARE * (len(labels) - 1)
 

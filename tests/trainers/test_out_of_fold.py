@@ -105,6 +105,11 @@ def test_predictions_resume_and_are_of_one_network(model, preprocessed, tmp_path
     assert set(predict(model, cases, images, output, "cpu")) == {"case4", "case5"}
     assert len(predicted) == 1, "case 4 is there already"
 
+    (output / "network.json").rename(tmp_path / "network.json")
+    with pytest.raises(InputError, match=r"no network\.json that names their network"):
+        predict(model, cases, images, output, "cpu")
+    (tmp_path / "network.json").rename(output / "network.json")
+
     checkpoint = model / "fold_0" / "checkpoint_final.pth"
     checkpoint.write_bytes(checkpoint.read_bytes())  # trained again
     with pytest.raises(InputError, match="another network or checkpoint"):
