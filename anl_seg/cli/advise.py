@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import num_processes_option
+from anl_seg.cli.choices import joined_folds, num_processes_option
 from anl_seg.formats.nnunet import PLANS
 
 #: As `AdviceSettings` has them, which is slow to import.
@@ -64,20 +64,18 @@ def command(
 
     from anl_seg.cli.progress import track
     from anl_seg.devices import choose_device
-    from anl_seg.errors import InputError
     from anl_seg.experiments.segmentation.nnunet_commands import WORKERS
     from anl_seg.experiments.segmentation.trial import AdviceSettings, advise
     from anl_seg.experiments.segmentation.trial_report import write_advice
 
-    if more_folds and not fold:
-        raise InputError(f"unexpected argument {more_folds[0]}; see anl-seg advise --help")
+    folds = joined_folds(fold, more_folds, "advise")
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("anl_seg").setLevel(logging.INFO)
     settings = AdviceSettings(
         dataset,
         configuration,
         plans,
-        (*(fold or ()), *(more_folds or ())),
+        tuple(folds),
         epochs=epochs,
         iterations=iterations,
         seed=seed,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+
+from anl_seg.errors import InputError
+
+Fold = TypeVar("Fold")
 
 IgnoreLabel = Annotated[
     int | None,
@@ -63,6 +68,24 @@ def labels_option(what: str) -> Any:  # noqa: ANN401
 def num_processes_option(what: str = "Number of processes.", least: int | None = 1) -> Any:  # noqa: ANN401
     """Return the option -np, described by `what`; if `least` is None, any number is accepted."""
     return typer.Option("-np", "--num-processes", min=least, help=what)
+
+
+def joined_folds(
+    first: Sequence[Fold] | None, more: Sequence[Fold] | None, command: str
+) -> list[Fold]:
+    """Join the folds of `-f 0 1 2`, of which the parser takes only the first as the option's.
+
+    Args:
+        first: Values of the option.
+        more: Arguments of the command.
+        command: Name of the command.
+
+    Raises:
+        InputError: If there are arguments without the option.
+    """
+    if more and not first:
+        raise InputError(f"unexpected argument {more[0]}; see anl-seg {command} --help")
+    return [*(first or ()), *(more or ())]
 
 
 class Empty(str, Enum):

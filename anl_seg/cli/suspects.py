@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anl_seg.cli.choices import Checkpoint, num_processes_option
+from anl_seg.cli.choices import Checkpoint, joined_folds, num_processes_option
 from anl_seg.formats.nnunet import CHECKPOINT, PLANS, TRAINER
 
 if TYPE_CHECKING:
@@ -84,13 +84,19 @@ def command(
     suspects.html (a gallery to mark each case), suspects.csv and suspects.json.
     """
     from anl_seg.cli.progress import track
-    from anl_seg.errors import InputError
+    from anl_seg.errors import InputError, named
     from anl_seg.suspects.report import check_output, write_report
 
-    if more_folds and not fold:
-        raise InputError(f"unexpected argument {more_folds[0]}; see anl-seg suspects --help")
+    folds = joined_folds(fold, more_folds, "suspects")
     if (dataset is None) == (predictions is None) or (predictions is None) != (labels is None):
         raise InputError("give -d for a data set of nnU-Net, or --predictions with --labels")
+    source_option = "-d" if predictions is None else "--predictions"
+    of_network = {"-f": folds, "--in-sample": in_sample, "-device": device}
+    unused = {"--images": images} if predictions is None else of_network
+    if ignored := [option for option, value in unused.items() if value]:
+        raise InputError(f"{named(ignored)} has no effect with {source_option}; omit it")
+    if in_sample and folds:
+        raise InputError("--in-sample judges by fold all; omit -f")
     check_output(output)  # before cases are predicted
     if predictions is not None and labels is not None:
         files, classes, source, not_judged = _of_folders(predictions, labels, images)
@@ -98,7 +104,7 @@ def command(
         files, classes, source, not_judged = _of_dataset(
             str(dataset),
             (trainer, plans, configuration),
-            ["all"] if in_sample else [*(fold or []), *(more_folds or [])],
+            ["all"] if in_sample else folds,
             checkpoint,
             device,
             output,

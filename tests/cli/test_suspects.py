@@ -55,6 +55,24 @@ def test_report(raw, cases, capsys, tmp_path):  # noqa: F811
     assert content["wrong_masks"]["cases"] == 40
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("-d", "510", "--in-sample", "-f", "0"), "--in-sample judges by fold all; omit -f"),
+        (("-d", "510", "--images", "images"), "--images has no effect with -d; omit it"),
+        (
+            ("--predictions", "soft", "--labels", "masks", "-f", "0", "1", "--in-sample"),
+            "-f, --in-sample has no effect with --predictions; omit it",
+        ),
+        (("-d", "510", "0"), "unexpected argument 0; see anl-seg suspects --help"),
+    ],
+)
+def test_options_without_effect_are_refused(tmp_path, capsys, options, told):
+    assert run("suspects", *options, "-o", tmp_path / "report") == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "report").exists()
+
+
 @pytest.mark.parametrize("trained", [True, False])
 def test_a_network_that_agrees_too_little_is_a_warning(raw, cases, capsys, trained, tmp_path):  # noqa: F811
     if not trained:  # it predicts another corner for every case
