@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from anl_seg.errors import InputError
 from anl_seg.formats import noise_manifest as manifest
 from anl_seg.formats.files import atomic_path
+from anl_seg.formats.html_pictures import contours
 from anl_seg.formats.images import read_for_display
 from anl_seg.formats.masks import read_labels
 from anl_seg.formats.nnunet import image_name
 from anl_seg.formats.text import read_json
-from anl_seg.geometry import Mask
 from anl_seg.noise.layout import CLEAN_LABELS, DATASET_JSON, IMAGES
 
 #: Path in a noisy data set. In its own folder, the preview cannot be mistaken for a mask.
@@ -153,27 +152,13 @@ def _draw(axes: Any, picture: NDArray[Any], clean: NDArray[Any], noisy: NDArray[
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255)
     for labels, colour, width in ((clean, CLEAN_COLOUR, 1.6), (noisy, NOISY_COLOUR, 1.0)):
         lines = [
-            line for label in np.unique(labels[labels > 0]) for line in outline(labels == label)
+            line - 0.5  # matplotlib's whole numbers are the centres of pixels
+            for label in np.unique(labels[labels > 0])
+            for line in contours(labels == label)
         ]
         axes.add_collection(
             PolyCollection(lines, facecolors="none", edgecolors=colour, linewidths=width)
         )
-
-
-def outline(inside: Mask) -> list[NDArray[np.float64]]:
-    """Find the closed outlines of a mask `(H, W)`, including those of its holes.
-
-    Returns:
-        Corners of each outline, `(n, 2)`: column and row, with whole numbers at the centres of
-        pixels. The line is a quarter of a pixel inside the mask, so single pixels have an outline.
-
-    Examples:
-        >>> outline(np.array([[False, False], [False, True]]))[0].tolist()
-        [[0.75, 0.75], [0.75, 1.25], [1.25, 1.25], [1.25, 0.75]]
-    """
-    doubled = np.ascontiguousarray(inside).view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
-    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return [contour[:, 0] / 2 - 0.25 for contour in contours]
 
 
 def _shortened(name: str) -> str:

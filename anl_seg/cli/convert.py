@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anl_seg.cli.choices import num_processes_option
+from anl_seg.cli.choices import Threshold, num_processes_option
 
 EXAMPLES = (
     "anl-seg convert photos masks -d 510 --name Lesions --test-share 0.2",
@@ -29,10 +29,7 @@ def command(
     name: Annotated[
         str, typer.Option("--name", help="Name of the new data set, after its id.")
     ] = "Own",
-    threshold: Annotated[
-        float | None,
-        typer.Option("--threshold", help="Grey masks: pixels of at least this are foreground."),
-    ] = None,
+    threshold: Threshold = None,
     colors: Annotated[
         Path | None,
         typer.Option(

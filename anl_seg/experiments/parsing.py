@@ -57,7 +57,7 @@ def given_settings(options: Mapping[str, object], texts: Iterable[str]) -> dict[
 
     Examples:
         >>> given_settings({"--dataset protocol": "digits", "--eta": None}, ["epochs=3"])
-        {'protocol': 'digits', 'epochs': 3}
+        {'epochs': 3, 'protocol': 'digits'}
     """
     settings = parse_settings(texts)
     for option, value in options.items():

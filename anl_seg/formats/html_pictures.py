@@ -48,20 +48,33 @@ def find_pictures(folder: Path, cases: Iterable[str]) -> dict[str, Path]:
 
 
 def outline(mask: NDArray[np.bool_]) -> str:
-    """Trace the outline of a mask `(H, W)` as SVG path data in pixels, x to the right, y down.
-
-    Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1). The line is a
-    quarter of a pixel inside the mask, so that even single pixels and holes have an outline.
+    """Trace the outline of a mask `(H, W)` as SVG path data, see `contours`.
 
     Examples:
         >>> outline(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=bool))
         'M1.25 1.25L1.25 1.75L1.75 1.75L1.75 1.25Z'
     """
+    return "".join(map(_path, contours(mask)))
+
+
+def contours(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+    """Find the closed outlines of a mask `(H, W)`, including those of its holes.
+
+    Pixel (row, column) covers the square from (column, row) to (column + 1, row + 1). The line is a
+    quarter of a pixel inside the mask, so that even single pixels and holes have an outline.
+
+    Returns:
+        Corners of each outline, `(n, 2)`: column to the right and row down, in pixels.
+
+    Examples:
+        >>> contours(np.array([[False, False], [False, True]]))[0].tolist()
+        [[1.25, 1.25], [1.25, 1.75], [1.75, 1.75], [1.75, 1.25]]
+    """
     if not mask.any():
-        return ""
+        return []
     doubled = mask.view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
-    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    return "".join(_path(contour[:, 0] / 2 + 0.25) for contour in contours)
+    found, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return [contour[:, 0] / 2 + 0.25 for contour in found]
 
 
 def _path(points: NDArray[np.float64]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,18 @@ TURNS = range(2, 9)
 
 
 def is_volume(path: Path) -> bool:
-    """Tell whether a file contains a volume instead of a picture."""
+    """Tell whether a file contains a volume instead of a picture.
+
+    Raises:
+        InputError: If a TIFF cannot be read.
+    """
     name = path.name.lower()
     if name.endswith(PICTURE_ENDINGS):
         return False
-    return not name.endswith(TIFF_ENDINGS) or _read_tiff(path)[1]
+    if not name.endswith(TIFF_ENDINGS):
+        return True
+    with _reading(path), _open_tiff(path) as file:
+        return _has_slices(file)
 
 
 def read_picture(path: Path) -> NDArray[Any]:
@@ -37,22 +46,8 @@ def read_picture(path: Path) -> NDArray[Any]:
     Raises:
         InputError: If the file cannot be read as a picture. The message is one line.
     """
-    try:
-        if path.name.lower().endswith(TIFF_ENDINGS):
-            pixels, has_slices = _read_tiff(path)
-            if has_slices:
-                raise InputError(
-                    f"{path}: contains slices, but other images are 2D; use one kind only"
-                )
-        else:
-            with Image.open(path) as stored:
-                picture = upright(stored)
-                plain = picture.convert("RGB") if picture.mode in {"P", "CMYK"} else picture
-                pixels = np.asarray(plain.convert("L") if plain.mode in {"1", "LA"} else plain)
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+    with _reading(path):
+        pixels = _decode(path)
     if pixels.ndim == 3 and pixels.shape[-1] == 4:
         pixels = pixels[..., :3]
     if pixels.dtype == np.int32 and pixels.size and pixels.min() >= 0 and pixels.max() < 2**16:
@@ -63,6 +58,31 @@ def read_picture(path: Path) -> NDArray[Any]:
             "or 16 bits; convert it, or save volumes as NIfTI"
         )
     return pixels
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn the errors of image decoders into one that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # image decoders raise all kinds of errors on damaged files
+        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+
+
+def _decode(path: Path) -> NDArray[Any]:
+    if path.name.lower().endswith(TIFF_ENDINGS):
+        with _open_tiff(path) as file:
+            if _has_slices(file):
+                raise InputError(
+                    f"{path}: contains slices, but other images are 2D; use one kind only"
+                )
+            return np.asarray(file.asarray())
+    with Image.open(path) as stored:
+        picture = upright(stored)
+        plain = picture.convert("RGB") if picture.mode in {"P", "CMYK"} else picture
+        return np.asarray(plain.convert("L") if plain.mode in {"1", "LA"} else plain)
 
 
 def upright(picture: Image.Image) -> Image.Image:
@@ -90,11 +110,16 @@ def write_picture(path: Path, pixels: Image.Image | NDArray[Any]) -> None:
     picture.save(path)
 
 
-def _read_tiff(path: Path) -> tuple[NDArray[Any], bool]:
-    """Read a TIFF, and return whether it has slices of a volume instead of channels."""
+def _open_tiff(path: Path) -> Any:  # noqa: ANN401 (a TiffFile, of a library loaded on use)
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
-        pixels, page = file.asarray(), file.pages.first
-        channels = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
-    return pixels, pixels.ndim == 3 and not channels
+    return tifffile.TiffFile(path)
+
+
+def _has_slices(file: Any) -> bool:  # noqa: ANN401
+    """Tell whether a TIFF has slices of a volume instead of channels, without decoding it."""
+    import tifffile
+
+    page = file.pages.first
+    channels = page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.CONTIG
+    return len(file.series[0].shape) == 3 and not channels

@@ -375,6 +375,32 @@ def test_damaged_exif_data_is_ignored(folders, tmp_path, ending):
     assert np.array_equal(read(done.folder / "imagesTr/a_0000.png") > 100, MASK > 0)
 
 
+@pytest.mark.parametrize("ending", ["tif", "png", "nii.gz"])
+def test_broken_images_are_named(folders, tmp_path, ending):
+    images, masks = folders
+    (images / f"a.{ending}").write_bytes(b"II*\0 no image")
+    picture(masks / "a.png", MASK)
+    with pytest.raises(InputError, match=rf"a\.{ending}: cannot be read as an image"):
+        convert(images, masks, tmp_path / "Dataset510_X")
+
+
+def test_a_picture_of_a_tiff_is_decoded_once(folders, tmp_path, monkeypatch):
+    images, masks = folders
+    tifffile.imwrite(images / "a.tif", MASK * 9)
+    tifffile.imwrite(images / "b.tif", MASK * 9)
+    for case in "ab":
+        picture(masks / f"{case}.png", MASK)
+    decoded = []
+    asarray = tifffile.TiffFile.asarray
+    monkeypatch.setattr(
+        tifffile.TiffFile,
+        "asarray",
+        lambda file, *rest, **named: decoded.append(file.filename) or asarray(file, *rest, **named),
+    )
+    convert(images, masks, tmp_path / "Dataset510_X")
+    assert decoded.count("b.tif") == 1
+
+
 def test_sizes_that_differ_are_named(folders, tmp_path):
     fill(folders, image=np.zeros((20, 31, 3), np.uint8))
     with pytest.raises(InputError, match=r"\(20, 30\).*\(20, 31\)"):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from matplotlib.figure import Figure
 from noise.shapes import ball, disc
 from PIL import Image
 
@@ -15,8 +16,8 @@ from anl_seg.noise.preview import (
     NOISY_COLOUR,
     SHOWN,
     _by_severity,
+    _draw,
     draw_preview,
-    outline,
     write_preview,
 )
 
@@ -114,10 +115,17 @@ def test_panels_have_names_and_the_sheet_says_how_many_it_shows(tmp_path):
     assert write_preview(tmp_path / "src", tmp_path / "dst").is_file()
 
 
+def drawn(labels):
+    """Return the corners of each line around the clean labels, in the preview's coordinates."""
+    axes = Figure().add_subplot()
+    _draw(axes, np.zeros_like(labels), labels, np.zeros_like(labels))
+    return [path.vertices for path in axes.collections[0].get_paths()]
+
+
 def test_outlines_enclose_the_mask_and_its_holes():
     ring = disc((30, 40), 15, 20, 9) & ~disc((30, 40), 15, 20, 3)
-    outer, inner = sorted(outline(ring), key=lambda line: -np.ptp(line[:, 0]))
+    outer, inner = sorted(drawn(ring.astype(np.uint8)), key=lambda line: -np.ptp(line[:, 0]))
     assert np.allclose([outer.min(axis=0), outer.max(axis=0)], [(10.75, 5.75), (29.25, 24.25)])
     assert np.ptp(inner[:, 0]) < 8
-    assert len(outline(np.eye(2, dtype=bool)[:1])) == 1
-    assert outline(np.zeros((4, 4), bool)) == []
+    assert len(drawn(np.eye(2, dtype=np.uint8)[:1])) == 1
+    assert drawn(np.zeros((4, 4), np.uint8)) == []

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from anl_seg.evaluation.labels import LabelSet
 from anl_seg.formats.dataset_json import Label
 from anl_seg.formats.html_pictures import MAX_SIDE, data_uri, find_pictures, outline, picture_uri
-from anl_seg.formats.masks import Labels, find_masks, read_labels
+from anl_seg.formats.masks import Labels, find_masks, pixels_of, read_labels
 from anl_seg.processes import process_map
 from anl_seg.progress import Track, untracked
 
@@ -171,12 +170,8 @@ def draw_overlay(
 
 
 def _outlines(mask: Labels, shown: Sequence[Label]) -> dict[int, str]:
-    paths = {number: outline(_has(mask, label)) for number, label in enumerate(shown)}
+    paths = {number: outline(pixels_of(mask, label)) for number, label in enumerate(shown)}
     return {number: path for number, path in paths.items() if path}
-
-
-def _has(mask: Labels, label: Label) -> NDArray[np.bool_]:
-    return np.isin(mask, label) if isinstance(label, tuple) else mask == label
 
 
 def _choose_plane(
@@ -199,7 +194,7 @@ def _panel(
     reference: Labels, prediction: Labels, shown: Sequence[Label], ignore_label: int | None
 ) -> Panel:
     errors = np.zeros((*reference.shape, 4), dtype=np.uint8)
-    members = [(_has(reference, label), _has(prediction, label)) for label in shown]
+    members = [(pixels_of(reference, label), pixels_of(prediction, label)) for label in shown]
     expected, predicted = (np.logical_or.reduce(masks) for masks in zip(*members, strict=True))
     wrong = np.logical_or.reduce([here != there for here, there in members])
     if ignore_label is not None:
