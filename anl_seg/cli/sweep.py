@@ -62,8 +62,12 @@ def command(
     skips finished runs, resumes stopped ones and retries failed ones. Several
     sweeps on the same folder share its runs.
     """
+    from anl_seg.errors import InputError
+
     execution = Execution(executor, processes, gpus, slurm or (), retries)
     if what == STATUS:
+        if values or dry_run:
+            raise InputError("sweep status shows the runs in --runs; omit --set and --dry-run")
         _show(runs, processes)
         return
     from anl_seg.cli.execution import do_runs

@@ -125,9 +125,9 @@ def command(
 ) -> None:
     """Search for alpha and beta (lambda, delta) of a loss on held-out training images.
 
-    Test images are never used. Each trial is a run with its own folder in -o;
-    -np trials are done at a time. If a search was stopped, or trials failed, the
-    same command resumes it and tries failed trials again. A larger --trials
+    The search never looks at test images. Each trial is a run with its own folder
+    in -o; -np trials are done at a time. If a search was stopped, or trials failed,
+    the same command resumes it and tries failed trials again. A larger --trials
     continues a finished search.
 
     By default held-out images are scored with the given labels, because real

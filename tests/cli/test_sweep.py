@@ -122,6 +122,12 @@ def test_settings_beside_a_file_are_refused(sweep, capsys):
     assert "write the values into sweep.yaml" in capsys.readouterr().err
 
 
+def test_status_of_other_settings_is_refused(sweep, capsys):
+    for options in (("--set", "epochs=3"), ("--dry-run",)):
+        assert call("sweep", "status", *options) == 2
+        assert "omit --set and --dry-run" in capsys.readouterr().err
+
+
 def test_options_that_do_not_fit_are_refused_before_anything_is_written(sweep, tmp_path, capsys):
     assert call("sweep", "sweep.yaml", "--runs", "new", "--slurm", "time=3") == 2
     assert "--slurm needs --executor slurm" in capsys.readouterr().err

@@ -192,7 +192,7 @@ def run_sweep(
             # The order matters: a run that ends in between still counts as underway.
             found = standings(wanted, executor.pending(list(wanted)))
             if lost := set(wanted) - {each.folder for each in found}:
-                log.warning("folders were deleted, so their runs begin anew: %s", _names(lost))
+                log.warning("deleted during the sweep, so done again: %s", _names(lost))
                 before |= {folder: _add(folder, wanted[folder]) for folder in lost}
                 continue
             watch(found)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,12 @@ def write_report(root: Path, search: Search, trials: Sequence[Trial]) -> list[Pa
 
 
 def in_words(search: Search, trials: Sequence[Trial]) -> str:
-    """Describe the number of finished and failed trials, and the best values."""
-    failed = sum(trial.failed for trial in trials)
-    done = sum(trial.objective is not None for trial in trials)
-    counts = f"{len(trials)} trial{'s' * (len(trials) != 1)}: {done} done, {failed} failed"
+    """Describe the number of finished, failed and open trials, and the best values."""
+    states = Counter(_state(trial) for trial in trials)
+    counts = f"{len(trials)} trial{'s' * (len(trials) != 1)}: {states['done']} done, "
+    counts += f"{states['failed']} failed"
+    if states["open"]:
+        counts += f", {states['open']} open"
     if (top := best(trials)) is None:
         return counts
     what, against = WORDS[search.metric]
@@ -81,14 +84,17 @@ def _as_csv(search: Search, trials: Sequence[Trial]) -> str:
     writer.writerow(["trial", "state", *search.ranges, *metrics, "seconds", "run"])
     for trial in trials:
         found = trial.record.metrics if trial.record else {}
-        state = "failed" if trial.failed else "open" if trial.objective is None else "done"
         seconds = trial.record.seconds if trial.record else None
         writer.writerow(
-            [trial.number, state, *(trial.values[name] for name in search.ranges)]
+            [trial.number, _state(trial), *(trial.values[name] for name in search.ranges)]
             + [found.get(metric) for metric in metrics]
             + [seconds, trial.folder.name]
         )
     return text.getvalue()
+
+
+def _state(trial: Trial) -> str:
+    return "failed" if trial.failed else "open" if trial.objective is None else "done"
 
 
 def _draw(search: Search, trials: Sequence[Trial]) -> Figure:

@@ -372,7 +372,7 @@ def test_a_run_whose_folder_is_deleted_is_done_again(tmp_path, runs, caplog):
     found = do(tmp_path, runs, executor, retries=1)
     assert [(each.folder.name, each.state) for each in found] == [(run.id, "done") for run in runs]
     assert executor.started[1:] == ["deleted", [runs[0].id]]
-    assert f"folders were deleted, so their runs begin anew: {runs[0].id}" in caplog.text
+    assert f"deleted during the sweep, so done again: {runs[0].id}" in caplog.text
 
 
 def test_an_executor_that_refuses_all_runs(tmp_path, runs):

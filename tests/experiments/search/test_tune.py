@@ -350,6 +350,8 @@ def test_a_trial_whose_runs_die_is_given_up_for_this_call(root):
     trials = tune(root, search, doer, trials=2, watch=quiet)
     assert [trial.failed for trial in trials] == [True, True]
     assert set(doer.done.values()) == {2}
+    assert tune_report.in_words(search, trials) == "2 trials: 0 done, 2 failed"
+    assert tune_report.in_words(*read_tuning(root)) == "2 trials: 0 done, 0 failed, 2 open"
 
 
 def test_an_objective_of_nan_is_a_failure(root):
