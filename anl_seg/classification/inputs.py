@@ -30,10 +30,6 @@ def noisy_labels(settings: ClassificationSettings, data: ImageArrays | ImageFile
         InputError: If the noise is impossible for the data set, or its file is missing or wrong.
     """
     if settings.labels is not None:
-        if settings.noise != "clean" or settings.eta is not None or settings.human is not None:
-            raise InputError(
-                f"{settings.labels} (--labels) defines the noise; omit --noise, --eta and --human"
-            )
         return label_noise.load(settings.labels, data.y_train)
     if isinstance(data, ImageFiles):
         if settings.noise != "clean":

@@ -53,7 +53,8 @@ class ClassificationSettings:
             `anl_seg.classification.validation`.
 
     Raises:
-        InputError: If the loss, the device or the precision is unknown, or a number is impossible.
+        InputError: If the loss, the device or the precision is unknown, a number is impossible, or
+            files of labels do not fit the noise.
 
     Examples:
         >>> ClassificationSettings("digits", "ANL_CE", noise="symmetric", eta=0.4).name
@@ -89,6 +90,13 @@ class ClassificationSettings:
         for what, choices in {"device": DEVICES, "precision": PRECISIONS}.items():
             if (chosen := getattr(self, what)) not in choices:
                 raise InputError(f"unknown {what} {chosen!r}; choose one of {named(choices)}")
+        drawn = self.noise != "clean" or self.eta is not None
+        if self.labels is not None and (drawn or self.human is not None):
+            raise InputError(
+                f"{self.labels} (--labels) defines the noise; omit --noise, --eta and --human"
+            )
+        if self.human is not None and self.noise != "human":
+            raise InputError(f"human labels (--human) need --noise human, got --noise {self.noise}")
 
     @property
     def name(self) -> str:

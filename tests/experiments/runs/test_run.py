@@ -122,6 +122,8 @@ def test_settings_come_back_from_those_of_a_record():
         ("segmentation", {"eta_alpha": 70}, "eta_alpha must be from 0 to 1, got 70"),
         ("classification", {"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ("classification", {"data": "cifar"}, "data .* is cifar, but digits needs no files; omit"),
+        ("classification", {"labels": "a.npz", "eta": 0.2}, "a.npz .* defines the noise; omit"),
+        ("classification", CIFAR | {"human": "cifar-n"}, "need --noise human, got --noise clean"),
         ("segmentation", {"size": 0}, "size must be at least 32, got 0"),
         ("segmentation", {"subset_seed": -1}, "subset_seed must be at least 0, got -1"),
         ("segmentation", {"seed": -1}, "seed must be a whole number of at least 0, got -1"),
