@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -124,8 +125,20 @@ def _work(folder: Path, cores: int, gpu: int | None) -> None:
     from anl_seg.experiments.runs.worker import work
 
     end_with_parent()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     torch.set_num_threads(cores)
     os.environ["OMP_NUM_THREADS"] = str(cores)  # for nnU-Net's commands; the trainer respects it
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
     sys.exit(0 if work(folder) else 1)
+
+
+def _stop(*_: object) -> None:
+    """End this process, once: the run's record is written meanwhile, which nothing may interrupt.
+
+    Ctrl-C reaches this process twice: from the terminal, and from `LocalExecutor.stop`.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    sys.exit(1)

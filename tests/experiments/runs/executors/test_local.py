@@ -189,6 +189,10 @@ def test_a_sweep_that_is_stopped_or_killed_leaves_nothing_behind_and_goes_on(
         end_in_the_middle(tmp_path, sweep_of_one, number)
         wait_for(lambda: not marked(mark))
         assert records.look(sweep_of_one)[1] == "stopped"
+        if number == signal.SIGINT:
+            stopped = records.read_record(sweep_of_one)
+            assert (stopped.status, stopped.stops, stopped.error) == ("stopped", 1, None)
+            assert stopped.seconds > 0
     assert "Traceback" not in capfd.readouterr().err
 
     monkeypatch.chdir(tmp_path)
@@ -196,7 +200,8 @@ def test_a_sweep_that_is_stopped_or_killed_leaves_nothing_behind_and_goes_on(
         main(["sweep", "sweep.yaml", "-np", "2"])
     assert end.value.code == 0
     record = records.read_record(sweep_of_one)
-    assert (record.status, record.attempts) == ("done", 3)
+    assert (record.status, record.attempts, record.stops) == ("done", 3, 1)
+    assert record.seconds > stopped.seconds
     told = epochs(sweep_of_one)
     assert len(told) == len(set(told)) >= 38
     assert json.loads((sweep_of_one / "run.json").read_text())["result"]
