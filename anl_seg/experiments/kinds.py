@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from anl_seg.classification.protocols import PROTOCOLS
 from anl_seg.classification.run import run as train_classifier
 from anl_seg.classification.settings import (
     OF_PROTOCOL,
@@ -19,6 +20,7 @@ from anl_seg.classification.settings import (
     protocol_of,
 )
 from anl_seg.classification.validation import VALIDATION_CLEAN
+from anl_seg.datasets.classification import DEFAULT_ROOT, load
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.outcome import Outcome
 from anl_seg.experiments.parsing import convert
@@ -74,7 +76,7 @@ class RunKind:
         run: Function that does the missing parts of a run with these settings in a folder.
         identity: Function that reduces settings to those that determine the id of a run.
         inputs: Function that returns the files and folders, by setting, that a run with these
-            settings in a folder still has to read.
+            settings in a folder still has to read; raises `InputError` if one is not named.
         objectives: Metric of the held-out images for `GIVEN` and for `CLEAN`.
         held_out: The setting that holds images out.
         module: Module of an extra that the runs need, if any.
@@ -177,6 +179,11 @@ def _classification_identity(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _classification_inputs(settings: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    dataset = PROTOCOLS[settings["protocol"]].dataset
+    if settings["data"] is None and dataset != DIGITS and not (DEFAULT_ROOT / dataset).exists():
+        load(dataset)  # raises the error that says what to download
+    if settings["noise"] == "human" and settings["human"] is None:
+        raise InputError("noise human needs CIFAR-N's file; give it, or its folder, as human")
     names = ("data", "human", "labels")
     return {name: Path(settings[name]) for name in names if settings[name] is not None}
 

@@ -412,6 +412,23 @@ def test_missing_images_stop_a_sweep_before_its_first_run(tmp_path):
     assert not executor.started
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"protocol": "cifar10"}, r"data/cifar10: cifar10 not found. Get cifar-10-python.tar.gz"),
+        ({"protocol": "cifar10", "data": ".", "noise": "human"}, "noise human needs CIFAR-N's"),
+    ],
+)
+def test_data_that_nobody_named_stop_a_sweep_before_its_first_run(
+    tmp_path, monkeypatch, settings, told
+):
+    monkeypatch.chdir(tmp_path)
+    executor = Pretended()
+    with pytest.raises(InputError, match=told):
+        do(tmp_path, expand(base=settings, grid={"seed": [1, 2]}), executor)
+    assert not executor.started
+
+
 def test_images_that_a_sweep_has_converted_may_be_deleted(tmp_path):
     (run,) = expand("segmentation", {"data": str(tmp_path / "isic")}, {"seed": [1]})
     name = data_name(SegmentationSettings.from_json(run.settings))
