@@ -35,7 +35,7 @@ class Ranks:
 
 
 @contextmanager
-def ranks() -> Iterator[Ranks]:
+def ranks(device: str = "auto") -> Iterator[Ranks]:
     """Join the processes that torchrun started, if any, and leave them at the end.
 
     Tensors on a GPU use NCCL, all others gloo. Objects that use the group, such as a network in
@@ -43,13 +43,17 @@ def ranks() -> Iterator[Ranks]:
     reference to the group. If a thread remains and frees a tensor while Python shuts down, it
     aborts the process. This happens on busy machines.
 
+    Args:
+        device: Device of the training. On "cpu" there may be more processes than GPUs.
+
     Raises:
-        InputError: If the machine has GPUs, but fewer than processes.
+        InputError: If the training uses GPUs, but the machine has fewer than processes.
     """
     if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
         return
-    local_rank, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+    local_rank = int(os.environ["LOCAL_RANK"])
+    gpus = 0 if device == "cpu" else torch.cuda.device_count()
     if 0 < gpus <= local_rank:
         raise InputError(
             f"torchrun started more processes on this machine than its GPUs ({gpus}); use "
@@ -57,7 +61,7 @@ def ranks() -> Iterator[Ranks]:
         )
     if gpus:
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo")
     try:
         yield Ranks(dist.get_rank(), local_rank, dist.get_world_size())
     finally:

@@ -201,7 +201,8 @@ def load_checkpoint(folder: Path, learner: Learner) -> list[Epoch]:
     if not path.exists():
         return []
     try:
-        content = torch.load(path, map_location=learner.device, weights_only=True)
+        # a full GPU raises a RuntimeError too, so the file is read into the memory of the machine
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
         raise InputError(
             f"{path} is damaged; delete it to train again from the first epoch"

@@ -44,7 +44,7 @@ Tolerance = Annotated[
 ]
 
 BootstrapSeed = Annotated[
-    int, int, typer.Option("--seed", min=0, help="Seed of the bootstrap intervals.")
+    int, typer.Option("--seed", min=0, help="Seed of the bootstrap intervals.")
 ]
 
 Checkpoint = Annotated[str, typer.Option("-chk", help="Checkpoint of each fold.")]

@@ -142,7 +142,7 @@ def command(
         for name in loss or ["anl-ce"]
         for number in seed or [1]
     ]
-    with ranks() as this:
+    with ranks(device) as this:
         results = run_all(
             folders(runs, output),
             parallel=processes,

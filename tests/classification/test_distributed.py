@@ -74,7 +74,7 @@ def train(this):
         learnt = [this.world, model.state_dict(), vars(scores), accuracy, marginals, gradients]
         torch.save(learnt, sys.argv[1])
 
-with ranks() as this:
+with ranks("cpu") as this:
     train(this)
 assert not threads_of_gloo()
 """
@@ -133,6 +133,19 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
         ranks(),
     ):
         pass
+
+
+def test_processes_on_a_cpu_need_no_gpu_each(monkeypatch):
+    settings = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    started = []
+    for name in ("get_rank", "get_world_size", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda: 1)
+    monkeypatch.setattr(torch.distributed, "init_process_group", started.append)
+    with ranks("cpu"):
+        assert started == ["gloo"]
 
 
 def test_a_process_that_torchrun_did_not_start_is_alone(monkeypatch):

@@ -191,6 +191,17 @@ def test_a_checkpoint_of_another_device_keeps_the_options_of_this_one(tmp_path):
         assert torch.equal(ours.optimizer.state[own]["momentum_buffer"], expected)
 
 
+def test_a_gpu_that_fails_makes_no_checkpoint_damaged(tmp_path):
+    """The advice for a damaged one is to delete it, and a full GPU raises the same error."""
+    ours, of_a_full_gpu = learner(), dataclasses.replace(learner(), device=GPU)
+    ours.step(*batch())
+    run_files.save_checkpoint(tmp_path, ours, [])
+    assert run_files.load_checkpoint(tmp_path, of_a_full_gpu) == []
+    loaded = of_a_full_gpu.model.state_dict()
+    for name, weight in ours.model.state_dict().items():
+        assert torch.equal(loaded[name], weight)
+
+
 def small_data(n=50):
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (n, 8, 8, 1), dtype=np.uint8)
