@@ -101,8 +101,7 @@ def run_demo(folder: Path, settings: DemoSettings, device: str, track: Track) ->
     nnunet = NnUNet(folder / "nnunet", device)
     clean, noisy = nnunet.raw / CLEAN_NAME, nnunet.raw / NOISY_NAME
 
-    state = asdict(settings) | {"data": settings.data and str(Path(settings.data).resolve())}
-    claim(folder, "demo", state, begun=clean.exists(), what="demo")
+    claim(folder, "demo", asdict(settings), begun=clean.exists(), what="demo", paths=["data"])
     once(folder, "data set", partial(_make_clean_dataset, folder, clean, settings, track))
     once(folder, "noisy masks", partial(_corrupt, clean, noisy, settings, track))
     once(folder, "planning and preprocessing", partial(_preprocess, nnunet, settings.seed))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -64,7 +64,15 @@ def plans_name(method: str) -> str:
     return re.sub(r"\W+", "_", method)
 
 
-def claim(folder: Path, name: str, settings: Mapping[str, Any], *, begun: bool, what: str) -> None:
+def claim(
+    folder: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    begun: bool,
+    what: str,
+    paths: Collection[str] = (),
+) -> None:
     """Write settings into a folder, or check that the work in it began with the same.
 
     Args:
@@ -73,13 +81,15 @@ def claim(folder: Path, name: str, settings: Mapping[str, Any], *, begun: bool, 
         settings: All that the results depend on, as JSON values.
         begun: Whether steps were done that settings must not differ from.
         what: The work in words for errors, such as "demo".
+        paths: Settings that are paths, or None. They are equal if they lead to the same place.
 
     Raises:
         InputError: If the folder holds other files, or work with other settings.
     """
     path = folder / f"{name}.json"
+    settings = _with_whole_paths(settings, paths)
     if begun:
-        found = read_json(path)
+        found = _with_whole_paths(read_json(path), paths)
         if other := [key for key in settings if found.get(key) != settings[key]]:
             raise InputError(
                 f"{folder} contains a {what} with other settings ({named(other)}), see "
@@ -88,7 +98,12 @@ def claim(folder: Path, name: str, settings: Mapping[str, Any], *, begun: bool, 
     elif folder.exists() and any(folder.iterdir()) and not path.exists():
         raise InputError(f"{folder} is not empty and has no {what} in it; choose another with -o")
     else:
-        write_json(path, dict(settings))
+        write_json(path, settings)
+
+
+def _with_whole_paths(settings: Mapping[str, Any], paths: Collection[str]) -> dict[str, Any]:
+    given = {name: settings[name] for name in paths if settings.get(name)}
+    return {**settings, **{name: str(Path(path).resolve()) for name, path in given.items()}}
 
 
 def is_done(folder: Path, step: str) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anl_seg.errors import CommandFailedError, InputError
+from anl_seg.experiments.segmentation import demo as demo_module
 from anl_seg.experiments.segmentation.demo import DemoSettings, _memorisation_plots, run_demo
 from anl_seg.experiments.segmentation.nnunet_commands import NnUNet
 from anl_seg.experiments.segmentation.steps import precision_of_network
@@ -110,6 +112,22 @@ def test_a_demo_with_other_settings_is_not_mixed_up(tmp_path):
     told = r"contains a demo with other settings \(size\), see demo.json; choose another folder"
     with pytest.raises(InputError, match=told):
         run_demo(tmp_path, TINY, "cpu", no_bar)
+
+
+@pytest.mark.parametrize("recorded", ["isic", "./isic", "elsewhere/../isic", None])
+def test_a_demo_resumes_if_its_data_are_spelled_differently(tmp_path, monkeypatch, recorded):
+    monkeypatch.chdir(tmp_path)
+    recorded = recorded or str(tmp_path / "isic")
+    Path("demo/nnunet/nnUNet_raw/Dataset501_ISIC2017").mkdir(parents=True)
+    Path("demo/demo.json").write_text(json.dumps(asdict(TINY) | {"data": recorded}))
+    monkeypatch.setattr(
+        demo_module, "once", lambda _, step, __: pytest.fail(f"resumed with {step}")
+    )
+    for spelling in ("isic", "./isic", str(tmp_path / "isic")):
+        with pytest.raises(pytest.fail.Exception, match="resumed with data set"):
+            run_demo(Path("demo"), replace(TINY, data=spelling), "cpu", no_bar)
+    with pytest.raises(InputError, match=r"other settings \(data\)"):
+        run_demo(Path("demo"), replace(TINY, data="other"), "cpu", no_bar)
 
 
 def test_bad_data_stops_the_demo_before_nnunet(tmp_path):
