@@ -130,9 +130,14 @@ def _read_picture(path: Path, shape: tuple[int, ...], plane: int | None) -> NDAr
 
 
 def _decode(path: Path) -> NDArray[Any]:
-    """Read the pixels as a viewer shows them, and replace indices into a palette by its colours."""
+    """Read the pixels, and replace indices into a palette by its colours.
+
+    Photos are turned as viewers do. nnU-Net does not turn its images, so their masks fit what is
+    stored.
+    """
     if path.name.lower().endswith(DISPLAY_ENDINGS):
+        of_nnunet = stem(path, ENDINGS).endswith(image_name("", ""))
         with Image.open(path) as stored:
-            picture = upright(stored)
+            picture = stored if of_nnunet else upright(stored)
             return np.asarray(picture.convert("RGB") if picture.mode in COLOURED else picture)
     return read_for_display(path)

@@ -154,6 +154,21 @@ def test_photos_below_the_outlines_are_turned_as_viewers_show_them(tmp_path):
     assert grey[8:].max() < 50
 
 
+def test_images_of_nnunet_are_shown_as_nnunet_reads_them(tmp_path):
+    """nnU-Net ignores the orientation in a PNG, so masks and predictions fit the stored pixels."""
+    stored = np.zeros((16, 24), np.uint8)
+    stored[:4] = 255
+    mask = write(tmp_path / "a.png", (stored > 0).astype(np.uint8))
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(stored).save(tmp_path / "a_0000.png", exif=exif)
+    reader = pytest.importorskip("nnunetv2.imageio.natural_image_reader_writer").NaturalImage2DIO()
+    read, _ = reader.read_images([str(tmp_path / "a_0000.png")])
+    grey = np.asarray(shown(draw_overlay(CaseFiles(mask, {}, tmp_path / "a_0000.png"), [1])))
+    assert read[0, 0].shape == grey.shape[:2] == stored.shape
+    assert np.abs(grey[..., 0] - read[0, 0]).max() < 50
+
+
 def test_images_are_found_by_either_name(tmp_path):
     for name in ("a.png", "a.b_0000.nii.gz", "a.json", "c.JPG"):
         (tmp_path / name).touch()
