@@ -24,7 +24,7 @@ def choose_folds(model: Path, folds: Sequence[str] = (), checkpoint: str = CHECK
         InputError: If the model or a fold was not trained.
     """
     if not (model / "plans.json").is_file():
-        others = [path.name.split("__") for path in sorted(model.parent.glob("*__*__*"))]
+        others = [path.name.split("__", 2) for path in sorted(model.parent.glob("*__*__*"))]
         options = [f"-tr {trainer} -p {plans} -c {name}" for trainer, plans, name in others]
         raise InputError(
             f"{model}: no trained model; train it first, or name its trainer, plans and "

@@ -78,8 +78,9 @@ def test_a_network_that_was_not_trained_names_the_others(model, splits):
     _, plans, configuration = model.name.split("__")
     options = f"-tr nnUNetTrainerANL -p {plans} -c {configuration}"
     other = model.with_name(model.name.replace(plans, "small"))
+    model.with_name(f"{model.name}__old").mkdir()
     with pytest.raises(
-        InputError, match=rf"small.*no trained model;.* -p .*\(trained: {options}\)"
+        InputError, match=rf"small.*no trained model;.* -p .*\(trained: {options}, {options}__old\)"
     ):
         held_out_cases(other, splits, ["0"], CASES)
 
