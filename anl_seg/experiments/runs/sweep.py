@@ -193,7 +193,9 @@ def run_sweep(
             found = standings(wanted, executor.pending(list(wanted)))
             if lost := set(wanted) - {each.folder for each in found}:
                 log.warning("deleted during the sweep, so done again: %s", _names(lost))
-                before |= {folder: _add(folder, wanted[folder]) for folder in lost}
+                for folder in lost:
+                    before[folder] = _add(folder, wanted[folder])
+                    del begun[folder]  # if it was begun
                 continue
             watch(found)
             free = [each for each in found if each.state not in (DONE, RUNNING, QUEUED)]

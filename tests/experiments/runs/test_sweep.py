@@ -367,9 +367,10 @@ class Deleting(Pretended):
         return set()
 
 
-def test_a_run_whose_folder_is_deleted_is_done_again(tmp_path, runs, caplog):
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_run_whose_folder_is_deleted_is_done_again(tmp_path, runs, caplog, retries):
     executor = Deleting()
-    found = do(tmp_path, runs, executor, retries=1)
+    found = do(tmp_path, runs, executor, retries=retries)
     assert [(each.folder.name, each.state) for each in found] == [(run.id, "done") for run in runs]
     assert executor.started[1:] == ["deleted", [runs[0].id]]
     assert f"deleted during the sweep, so done again: {runs[0].id}" in caplog.text
