@@ -6,6 +6,9 @@ import torch
 
 from anl_seg.errors import InputError, named
 
+#: Names of the setting `device`.
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
 
 def find_devices() -> list[str]:
     """List the kinds of device that this machine has: "cuda" and "mps" if present, then "cpu"."""

@@ -57,5 +57,5 @@ def describe_default(name: str) -> str:
     if name in OPTIONS:
         value = defaults()[name]
         return f"{value:g} for anl-ce under nnunet, else 0" if value else "0"
-    value = defaults("anl-ce*")["loss_parameters"][name]
-    return f"{value:g} for ANL, else 1"
+    value = f"{defaults('anl-ce*')['loss_parameters'][name]:g}"
+    return value if name == "lambda_" else f"{value} for ANL, else 1"

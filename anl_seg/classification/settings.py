@@ -14,12 +14,11 @@ import torch
 from anl_seg import losses
 from anl_seg.bf16 import check_bf16
 from anl_seg.classification.protocols import PROTOCOLS, ClassificationProtocol
-from anl_seg.devices import check_device, find_devices
+from anl_seg.devices import DEVICES, check_device, find_devices
 from anl_seg.errors import InputError, named
 from anl_seg.losses import Preset
 
 PRECISIONS = ("float32", "bf16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Settings that replace a value of the protocol.
 OF_PROTOCOL = ("epochs", "batch_size", "learning_rate")
 #: Settings that replace a value of the preset: the weight of each regulariser.
@@ -47,7 +46,7 @@ class ClassificationSettings:
         delta: Weight of the L1 norm of the network's parameters, or None for the preset's.
         l2: Weight decay, or None for the preset's.
         jacobian: Weight of the Jacobian penalty, or None for the preset's.
-        device: One of `DEVICES`.
+        device: One of `anl_seg.devices.DEVICES`.
         precision: One of `PRECISIONS`; bf16 by autocast.
         validation: Share of the training images that are held out, see
             `anl_seg.classification.validation`.

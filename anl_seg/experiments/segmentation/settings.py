@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from anl_seg.classification.settings import DEVICES
+from anl_seg.devices import DEVICES
 from anl_seg.errors import InputError, named
 from anl_seg.experiments.parsing import convert
 from anl_seg.noise import PAPER_KINDS, NoiseSettings, find_method
