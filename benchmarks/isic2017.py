@@ -60,14 +60,18 @@ class Training:
     def method(self) -> str:
         """Method in words."""
         loss, settings = self.settings["loss"], self.settings
-        if loss == "dice+ce":
-            averaged = ", averaged weights" if settings["ema"] else ""
-            return BASELINE + averaged + (", corrected" if settings["correct_labels"] else "")
-        if loss != "anl-ce":
-            return f"{loss} alone"
-        if settings["correct_labels"]:
+        if loss == "anl-ce" and settings["correct_labels"]:
             return DEFAULT
-        return "anl-ce (5, 5) alone" + (f", L1 {settings['delta']:g}" if settings["delta"] else "")
+        if loss == "anl-ce":
+            l1 = f", L1 {settings['delta']:g}" if settings["delta"] else ""
+            return f"anl-ce (5, 5) alone{l1}"
+        parts = {
+            BASELINE if loss == "dice+ce" else f"{loss} alone": True,
+            f"warm-up {settings['warmup']:g}": settings["warmup"],
+            "averaged weights": settings["ema"],
+            "corrected": settings["correct_labels"],
+        }
+        return ", ".join(part for part, used in parts.items() if used)
 
     @property
     def noise(self) -> str | None:

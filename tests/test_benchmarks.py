@@ -48,7 +48,13 @@ def test_runs_are_grouped_by_regime_and_known_noise(tmp_path):
     }
     for name, changed in changes.items():
         settings = {"loss": "dice+ce", "eta_alpha": 0.7, "noise_method": "published", "size": 64}
-        settings |= {"seed": 1, "ema": 0.0, "correct_labels": False, "n_training": 250}
+        settings |= {
+            "seed": 1,
+            "ema": 0.0,
+            "warmup": 0.0,
+            "correct_labels": False,
+            "n_training": 250,
+        }
         settings |= {"protocol": "nnunet"} | changed
         record = {"status": "done", "settings": settings, "metrics": {}}
         (tmp_path / name).mkdir()
