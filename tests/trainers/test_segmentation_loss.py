@@ -135,7 +135,7 @@ def test_an_output_that_is_not_finite_is_named_with_its_scale():
         ("anl-fl*", {"beta": 1e38}, "passive term"),
         ("nce+rce", {"beta": 1e38}, "passive term"),
         ("ce", {}, "robust loss"),
-        ("t-loss", {"nu": 1e-44}, "robust loss"),
+        ("t-loss", {"nu": 1e39}, "robust loss"),
         ("anl-ce*", {"lambda_": 1e39}, "soft Dice or entropy term"),
     ],
 )
