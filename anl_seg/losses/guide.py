@@ -45,7 +45,8 @@ GUIDE = (
     Advice(
         "whole masks are wrong, not single pixels",
         "t-loss",
-        "Images that fit badly count less. The optimiser trains its parameter nu, too.",
+        "Images that fit badly count less. The optimiser trains its parameter nu, too. Masks need "
+        "a warm-up (anl-seg plan --loss t-loss --warmup 0.2), or small structures may be lost.",
     ),
     Advice(
         "you compare with earlier robust losses",
