@@ -202,7 +202,7 @@ def run_sweep(
             todo = [each.folder for each in free if tries(each.folder, each.record) <= retries]
             if todo and refusals.may_try:
                 if not begun:
-                    _check_needs(free)
+                    _check_needs(free, files=executor.runs_here)
                 try:
                     executor.start(todo)
                 except CommandFailedError as error:
@@ -246,8 +246,8 @@ class _Refusals:
         return not self.are_too_many and time.monotonic() >= self.until
 
 
-def _check_needs(todo: Iterable[Standing]) -> None:
-    """Check that the packages, files and folders that runs need exist on this machine."""
+def _check_needs(todo: Iterable[Standing], *, files: bool) -> None:
+    """Check that the packages of runs, and their files if wanted, exist on this machine."""
     problems: dict[str, None] = {}
     for standing in todo:
         kind = find_kind(standing.record.kind)
@@ -256,7 +256,7 @@ def _check_needs(todo: Iterable[Standing]) -> None:
         problems |= dict.fromkeys(
             f"{path} does not exist; correct the setting {name}"
             for name, path in kind.inputs(standing.record.settings, standing.folder).items()
-            if not path.exists()
+            if files and not path.exists()
         )
     if problems:
         raise InputError(listed(list(problems)))

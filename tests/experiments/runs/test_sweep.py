@@ -141,6 +141,8 @@ class Pretended:
     That is "done", "failed", "stopped" or "killed".
     """
 
+    runs_here = True
+
     def __init__(self, outcomes=None):
         self.outcomes = outcomes or {}
         self.started = []
@@ -428,6 +430,14 @@ def test_data_that_nobody_named_stop_a_sweep_before_its_first_run(
     with pytest.raises(InputError, match=told):
         do(tmp_path, expand(base=settings, grid={"seed": [1, 2]}), executor)
     assert not executor.started
+
+
+def test_nodes_of_a_cluster_may_have_images_that_this_machine_lacks(tmp_path):
+    runs = expand("segmentation", {"data": str(tmp_path / "isic")}, {"seed": [1]})
+    executor = Pretended()
+    executor.runs_here = False
+    (standing,) = do(tmp_path, runs, executor)
+    assert standing.state == "done"
 
 
 def test_images_that_a_sweep_has_converted_may_be_deleted(tmp_path):

@@ -9,7 +9,13 @@ from typing import Protocol
 
 
 class Executor(Protocol):
-    """An object that does runs, given the folders of their records."""
+    """An object that does runs, given the folders of their records.
+
+    Attributes:
+        runs_here: Whether runs see the files of this machine. Nodes of a cluster may have others.
+    """
+
+    runs_here: bool
 
     def start(self, folders: Sequence[Path]) -> None:
         """Start runs, and return at once.

@@ -67,6 +67,8 @@ class LocalExecutor:
             they share them. None leaves all GPUs to every run.
     """
 
+    runs_here = True
+
     def __init__(self, workers: int = 1, gpus: Sequence[int] | None = None) -> None:
         self._context = _context()
         self._threads = ThreadPoolExecutor(workers)

@@ -128,6 +128,8 @@ class SlurmExecutor:
         InputError: If SLURM's programs are missing.
     """
 
+    runs_here = False
+
     def __init__(self, root: Path, options: Mapping[str, str | bool], parallel: int) -> None:
         if missing := [name for name in PROGRAMS if shutil.which(name) is None]:
             raise InputError(
