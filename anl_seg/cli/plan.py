@@ -148,10 +148,8 @@ def command(
     from anl_seg.trainers.preprocessed_folder import folder_like
     from anl_seg.trainers.settings import TrainerSettings
 
-    parameters, others = (
-        _given(alpha=alpha, beta=beta, lambda_=lambda_),
-        parse_settings(values or []),
-    )
+    parameters = _given(alpha=alpha, beta=beta, lambda_=lambda_)
+    others = parse_settings(values or [])
     for twice in parameters.keys() & others.keys():
         raise InputError(f"{twice} is given as an option and with --set; keep one")
     settings = TrainerSettings(

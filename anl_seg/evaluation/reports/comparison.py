@@ -26,11 +26,7 @@ from anl_seg.evaluation.reports.comparison_tables import PublishedColumn, compar
 from anl_seg.evaluation.reports.grid import Cell, Grid
 from anl_seg.evaluation.reports.latex import latex_table
 from anl_seg.evaluation.reports.markdown import markdown_document
-from anl_seg.evaluation.reports.overlays import (
-    CaseFiles,
-    check_pictures,
-    draw_cases,
-)
+from anl_seg.evaluation.reports.overlays import CaseFiles, check_pictures, draw_cases
 from anl_seg.evaluation.reports.page import (
     MAX_PICTURES,
     NUMBER,
