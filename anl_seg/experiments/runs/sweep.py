@@ -253,10 +253,11 @@ def _check_needs(todo: Iterable[Standing], *, files: bool) -> None:
         kind = find_kind(standing.record.kind)
         if kind.module:
             require(kind.module, f"a {standing.record.kind} run")
+        inputs = kind.inputs(standing.record.settings, standing.folder) if files else {}
         problems |= dict.fromkeys(
             f"{path} does not exist; correct the setting {name}"
-            for name, path in kind.inputs(standing.record.settings, standing.folder).items()
-            if files and not path.exists()
+            for name, path in inputs.items()
+            if not path.exists()
         )
     if problems:
         raise InputError(listed(list(problems)))

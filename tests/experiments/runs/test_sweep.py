@@ -432,12 +432,13 @@ def test_data_that_nobody_named_stop_a_sweep_before_its_first_run(
     assert not executor.started
 
 
-def test_nodes_of_a_cluster_may_have_images_that_this_machine_lacks(tmp_path):
+def test_nodes_of_a_cluster_may_have_images_that_this_machine_lacks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # without data/cifar10
     runs = expand("segmentation", {"data": str(tmp_path / "isic")}, {"seed": [1]})
+    runs += expand("classification", {"protocol": "cifar10"}, {"seed": [1]})
     executor = Pretended()
     executor.runs_here = False
-    (standing,) = do(tmp_path, runs, executor)
-    assert standing.state == "done"
+    assert [each.state for each in do(tmp_path, runs, executor)] == ["done", "done"]
 
 
 def test_images_that_a_sweep_has_converted_may_be_deleted(tmp_path):
